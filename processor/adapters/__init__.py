@@ -1,0 +1,1 @@
+"""Kafka, Redis, SES and the clock, behind the ports."""

@@ -1,0 +1,316 @@
+"""The job log on confluent-kafka: one thread polls, transacts and answers rebalances.
+
+Facts that shape it: librdkafka has no KIP-890, so a transaction whose end is unknown is never retried on the same
+producer; the coordinator checks member and generation but not who owns a partition, so ownership is checked here at
+the moment of the commit (KIP-447); a flush before `send_offsets_to_transaction` saves a 100 ms retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from processor.core.work import Record
+from processor.ports import Listener, Poll, Transaction
+from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
+from schemas.logs import Event, get_log
+
+__all__ = ["KafkaJobLog", "record_of"]
+
+log = get_log()
+T = TypeVar("T")
+
+INIT_TIMEOUT_S = 30.0
+COMMIT_TIMEOUT_S = 20.0
+"""Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
+READ_TIMEOUT_S = 10.0
+
+_FENCED = {
+    KafkaError._FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+}
+
+
+class KafkaJobLog:
+    """See `processor.ports.JobLog` for the laws."""
+
+    def __init__(
+        self, topic: str, consumer_config: Mapping[str, Any], producer_config: Mapping[str, Any], instance: str
+    ) -> None:
+        self._topic = topic
+        self._consumer_config = dict(consumer_config)
+        self._producer_config = dict(producer_config)
+        self._instance = instance
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._consumer: Consumer
+        self._producer: Producer | None = None
+        self._listener: Listener
+        self._loop: asyncio.AbstractEventLoop
+        self._paused: frozenset[int] = frozenset()
+        self._unknown = False
+        self._failure: BaseException | None = None
+
+    # ---- on the event loop ----
+
+    async def start(self, listener: Listener) -> None:
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        await self._in_thread(self._open)
+
+    async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+        return await self._in_thread(self._poll, records_max, timeout_s, paused)
+
+    async def commit(self, transaction: Transaction) -> None:
+        await self._in_thread(self._commit, transaction)
+
+    async def renew(self) -> dict[int, tuple[int, str]]:
+        return await self._in_thread(self._renew)
+
+    async def unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
+        return await self._in_thread(self._unsettled, targets, mine)
+
+    async def ends(self) -> dict[int, int]:
+        return await self._in_thread(self._ends)
+
+    async def stop(self) -> None:
+        with contextlib.suppress(KafkaException, RuntimeError):
+            await self._in_thread(self._close)
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
+        return await self._loop.run_in_executor(self._thread, call, *args)
+
+    # ---- in the thread ----
+
+    def _open(self) -> None:
+        self._consumer = Consumer({**self._consumer_config, "error_cb": self._on_error})
+        self._new_producer()
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def _new_producer(self) -> None:
+        if self._producer is not None:
+            with contextlib.suppress(KafkaException):
+                self._producer.purge()
+        self._producer = Producer({**self._producer_config, "error_cb": self._on_error})
+        try:
+            self._producer.init_transactions(INIT_TIMEOUT_S)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"Kafka gave no transactional producer: {_text(error)}") from error
+
+    def _on_error(self, error: KafkaError) -> None:
+        # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
+        log.debug(Event.KAFKA, error=error.str())
+
+    def _poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+        self._pause(paused)
+        messages = self._consumer.consume(records_max, timeout_s)
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        records, ends = [], {}
+        for message in messages:
+            error = message.error()
+            if error is None:
+                records.append(record_of(message))
+            elif error.code() == KafkaError._PARTITION_EOF:
+                ends[_of(message.partition())] = _of(message.offset())
+            elif error.fatal():
+                raise Fenced(f"Kafka ended this consumer: {error.str()}")
+            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
+            else:
+                log.warning(Event.KAFKA, error=error.str())
+        return Poll(records, ends)
+
+    def _pause(self, wanted: frozenset[int]) -> None:
+        if wanted == self._paused:
+            return
+        owned = {assigned.partition for assigned in self._consumer.assignment()}
+        if held := [TopicPartition(self._topic, p) for p in (wanted - self._paused) & owned]:
+            self._consumer.pause(held)
+        if freed := [TopicPartition(self._topic, p) for p in (self._paused - wanted) & owned]:
+            self._consumer.resume(freed)
+        self._paused = wanted
+
+    def _commit(self, transaction: Transaction) -> None:
+        if self._unknown:
+            raise TransactionUnknown("an earlier transaction's end is unknown")
+        owned = {assigned.partition for assigned in self._consumer.assignment()}
+        touched = {record.partition for record in transaction.records} | set(transaction.offsets)
+        if not touched <= owned:
+            raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")
+        assert self._producer is not None
+        try:
+            self._producer.begin_transaction()
+            for record in transaction.records:
+                self._producer.produce(
+                    record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+                )
+            if transaction.records:
+                self._producer.flush(COMMIT_TIMEOUT_S)
+            if transaction.offsets:
+                self._producer.send_offsets_to_transaction(
+                    [TopicPartition(self._topic, p, offset, text) for p, (offset, text) in transaction.offsets.items()],
+                    self._consumer.consumer_group_metadata(),
+                    COMMIT_TIMEOUT_S,
+                )
+            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+        except (KafkaException, BufferError) as error:
+            self._ended_badly(error)
+
+    def _ended_badly(self, error: KafkaException | BufferError) -> None:
+        """Raises what is known of a failed transaction: aborted, unknown, or taken over by another instance."""
+        assert self._producer is not None
+        cause = error.args[0] if error.args and isinstance(error.args[0], KafkaError) else None
+        if cause is not None and (cause.code() in _FENCED or cause.fatal()):
+            raise Fenced(
+                f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
+                f"{cause.str()}"
+            ) from error
+        if cause is None or cause.txn_requires_abort():
+            try:
+                self._producer.abort_transaction(COMMIT_TIMEOUT_S)
+            except KafkaException as second:
+                if second.args[0].fatal():
+                    return self._ended_badly(second)
+                self._unknown = True
+                raise TransactionUnknown(f"neither committed nor aborted: {_text(second)}") from second
+            raise TransactionAborted(_text(error)) from error
+        self._unknown = True
+        raise TransactionUnknown(_text(error)) from error
+
+    def _renew(self) -> dict[int, tuple[int, str]]:
+        self._new_producer()
+        self._unknown = False
+        partitions = self._consumer.assignment()
+        committed = self._committed(partitions)
+        for partition, (offset, _) in committed.items():
+            self._consumer.seek(TopicPartition(self._topic, partition, offset))
+        return committed
+
+    def _committed(self, partitions: list[TopicPartition]) -> dict[int, tuple[int, str]]:
+        """Committed offset and metadata of each partition; where nothing is committed, the first there is."""
+        if not partitions:
+            return {}
+        found = {}
+        for place in self._asking(lambda: self._consumer.committed(partitions, READ_TIMEOUT_S)):
+            offset = place.offset
+            if offset < 0:
+                offset = self._asking(lambda p=place: self._consumer.get_watermark_offsets(p, READ_TIMEOUT_S))[0]  # type: ignore[misc]
+            found[place.partition] = (offset, place.metadata or "")
+        return found
+
+    def _asking(self, question: Callable[[], T], tries: int = 5) -> T:
+        """Repeats a read that failed: while a dead processor's transaction is open, offsets are not stable."""
+        for left in reversed(range(tries)):
+            try:
+                return question()
+            except KafkaException as error:
+                if not left:
+                    raise BrokerUnavailable(f"Kafka does not answer: {_text(error)}") from error
+        raise AssertionError("unreachable")
+
+    def _ends(self) -> dict[int, int]:
+        metadata = self._asking(lambda: self._consumer.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
+        if metadata.error is not None:
+            raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
+        return {p: self._watermarks(p)[1] for p in metadata.partitions}
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        place = TopicPartition(self._topic, partition)
+        return self._asking(lambda: self._consumer.get_watermark_offsets(place, READ_TIMEOUT_S))
+
+    def _unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
+        others = [TopicPartition(self._topic, p) for p in targets if p not in mine]
+        if not others:
+            return False
+        committed = {place.partition: place.offset for place in self._consumer.committed(others, READ_TIMEOUT_S)}
+        for partition, offset in committed.items():
+            first, _ = self._watermarks(partition) if offset < 0 else (offset, 0)
+            if max(offset, first) < targets[partition]:
+                return True
+        return False
+
+    def _close(self) -> None:
+        self._consumer.close()
+
+    # ---- rebalances: called inside consume() and close(), in the thread ----
+
+    def _tell(self, told: Awaitable[T]) -> T:
+        return asyncio.run_coroutine_threadsafe(_as_coroutine(told), self._loop).result()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        try:
+            committed = self._committed(partitions)
+        except BrokerUnavailable as error:
+            self._failure = error
+            return
+        self._tell(self._listener.assigned(committed))
+        consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
+        self._paused -= frozenset(committed)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        numbers = frozenset(place.partition for place in partitions)
+        transaction = self._tell(self._listener.revoked(numbers))
+        if transaction is not None:
+            try:
+                self._commit(transaction)
+                self._tell(self._listener.settled(transaction))
+            except (TransactionAborted, TransactionUnknown) as error:
+                # What was not settled here is read again by whoever comes next.
+                log.warning(Event.TRANSACTION_ABORTED, error=str(error))
+                self._tell(self._listener.lost(numbers))
+            except Fenced as error:
+                self._failure = error
+                self._tell(self._listener.lost(numbers))
+        consumer.incremental_unassign(partitions)
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._tell(self._listener.lost(frozenset(place.partition for place in partitions)))
+        consumer.incremental_unassign(partitions)
+
+
+async def _as_coroutine(told: Awaitable[T]) -> T:
+    return await told
+
+
+def record_of(message: Message) -> Record:
+    return Record(
+        partition=_of(message.partition()),
+        offset=_of(message.offset()),
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=[(name, _bytes(value)) for name, value in message.headers() or ()],
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def _of(number: int | None) -> int:
+    assert number is not None, "a consumed message has a place"
+    return number
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _text(error: BaseException) -> str:
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(error)
+
+

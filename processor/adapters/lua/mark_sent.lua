@@ -1,0 +1,19 @@
+-- SES accepted: a fact, written over anything that knows less, whole or not.
+-- KEYS: one bucket per item
+-- ARGV per item: user id, message id, bucket's expiry (unix s)
+-- Returns per item 1, or 0 when the key was sent already (under another message id, or recorded).
+local out = {}
+for i = 1, #KEYS do
+  local at = (i - 1) * 3 + 1
+  local value, fact = redis.call('HGET', KEYS[i], ARGV[at]), 'S' .. ARGV[at + 1]
+  local state = string.sub(value or '', 1, 1)
+  if state == 's' or (state == 'S' and value ~= fact) then
+    out[i] = 0
+  else
+    if redis.call('HSET', KEYS[i], ARGV[at], fact) == 1 and redis.call('HLEN', KEYS[i]) == 1 then
+      redis.call('EXPIREAT', KEYS[i], ARGV[at + 2])
+    end
+    out[i] = 1
+  end
+end
+return out

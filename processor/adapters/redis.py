@@ -1,0 +1,224 @@
+"""The dedup set and the group's pace in Redis or Valkey: one Lua script a change, nobody writes a state by hand.
+
+Layout, all under one hash tag so that a cluster keeps it in one slot and a script can take every key:
+
+- ``{mailonce:PREFIX}:whole``: the marker; its absence means that the set cannot be trusted.
+- ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
+  costs a fifth of a key each. A bucket expires as a whole after the retention.
+- ``{mailonce:PREFIX}:pace``: the token bucket. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, RedisError, ResponseError
+
+from processor.core.states import Claim, parse_claim
+from processor.ports import Item, NotWhole
+from schemas.errors import RedisUnavailable
+from schemas.identity import Key
+from schemas.settings import Settings
+
+__all__ = ["RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
+
+BUCKETS = 65_536
+TIMEOUT_S = 5.0
+_POLICIES = {"noeviction"}
+
+
+def connect(settings: Settings) -> redis.asyncio.Redis:
+    """A client that does not retry by itself: a script whose answer was lost is repeated by the protocol's own rules."""
+    return redis.asyncio.Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        decode_responses=True,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+async def check_server(client: redis.asyncio.Redis) -> None:
+    """Refuses a server that may throw entries away; raises `RedisUnavailable`."""
+    try:
+        policy = (await client.config_get("maxmemory-policy")).get("maxmemory-policy", "")
+    except ResponseError:
+        # Managed services forbid CONFIG; INFO tells the same.
+        policy = (await client.info("memory")).get("maxmemory_policy", "")
+    except (RedisError, OSError) as error:
+        raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
+    if policy and policy not in _POLICIES:
+        raise RedisUnavailable(
+            f"Redis has maxmemory-policy {policy}, which evicts keys: a forgotten key would be a second mail. "
+            f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+        )
+
+
+def month_expiry_s(month: str, retention_months: int) -> int:
+    """When the dedup set may forget a month: unix seconds."""
+    year, number = map(int, month.split("-"))
+    ahead = year * 12 + number - 1 + retention_months + 1
+    return int(datetime(ahead // 12, ahead % 12 + 1, 1, tzinfo=UTC).timestamp())
+
+
+class _Scripts:
+    """A folder of Lua scripts on one client, with Redis's errors translated."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._scripts: dict[str, Any] = {}
+
+    async def run(self, name: str, keys: list[str], args: list[str | int | float]) -> Any:
+        if name not in self._scripts:
+            source = files("processor.adapters").joinpath("lua", f"{name}.lua").read_text()
+            self._scripts[name] = self._client.register_script(source)
+        try:
+            return await self._scripts[name](keys=keys, args=args)
+        except BusyLoadingError as error:
+            raise RedisUnavailable(str(error)) from error
+        except ResponseError as error:
+            if str(error).startswith("NOTWHOLE"):
+                raise NotWhole("the dedup set is not whole") from None
+            raise RedisUnavailable(f"Redis refuses: {error}") from error
+        except (RedisError, OSError, TimeoutError) as error:
+            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+
+
+class RedisDedup:
+    """See `processor.ports.Dedup` for the laws."""
+
+    def __init__(
+        self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float, retention_months: int
+    ) -> None:
+        self._run = _Scripts(client).run
+        self._client = client
+        self._base = f"{{mailonce:{prefix}}}"
+        self._lifetime_ms = int(lifetime_s * 1000)
+        self._retention_months = retention_months
+        self._expiries: dict[str, int] = {}
+
+    @property
+    def marker(self) -> str:
+        return f"{self._base}:whole"
+
+    @property
+    def lock(self) -> str:
+        return f"{self._base}:rebuild"
+
+    def _bucket(self, key: Key) -> str:
+        return f"{self._base}:{key.month}:{zlib.crc32(key.user_id.encode()) % BUCKETS:04x}"
+
+    def _expiry(self, key: Key) -> int:
+        if key.month not in self._expiries:
+            self._expiries[key.month] = month_expiry_s(key.month, self._retention_months)
+        return self._expiries[key.month]
+
+    async def _read(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> list[Claim]:
+        keys = [self.marker, *(self._bucket(item.key) for item in items)]
+        values = await self._run(name, keys, [self._lifetime_ms, *_flat(items, per_item)])
+        return [parse_claim(value) for value in values]
+
+    async def _write(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> Any:
+        if not items:
+            return []
+        return await self._run(name, [self._bucket(item.key) for item in items], _flat(items, per_item))
+
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read(
+            "claim", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key))
+        )
+
+    async def cancel(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)))
+
+    async def look(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read("look", items, lambda i: (i.key.user_id,))
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
+        written = await self._write(
+            "mark_sent", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key))
+        )
+        return [bool(first) for first in written]
+
+    async def release(self, items: Sequence[Item]) -> None:
+        await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
+
+    async def mark_doubt(self, items: Sequence[Item]) -> None:
+        await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+
+    async def record_sent(self, items: Sequence[Item]) -> None:
+        await self._write("record", items, lambda i: (i.key.user_id, "s", i.fingerprint))
+
+    async def record_doubt(self, items: Sequence[Item]) -> None:
+        await self._write("record", items, lambda i: (i.key.user_id, "u", i.attempt))
+
+    async def close(self, items: Sequence[Item]) -> None:
+        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)))
+
+    # ---- the rebuild's side ----
+
+    async def restore(self, claims: Sequence[tuple[Key, Claim]]) -> None:
+        """Puts claims back; never lowers one that is there."""
+        if claims:
+            keys = [self._bucket(key) for key, _ in claims]
+            args = [x for key, claim in claims for x in (key.user_id, claim.to_text(), self._expiry(key))]
+            await self._run("restore", keys, args)
+
+    async def peek(self, key: Key) -> Claim | None:
+        """A key's claim as it stands, for people; ``None`` when the set is not whole."""
+        try:
+            if not await self._client.exists(self.marker):
+                return None
+            return parse_claim(await self._client.hget(self._bucket(key), key.user_id) or "")  # type: ignore[misc]
+        except (RedisError, OSError) as error:
+            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+
+    async def is_whole(self) -> bool:
+        return await self._asking(self._client.exists(self.marker)) == 1
+
+    async def set_whole(self, token: str) -> None:
+        """Sets the marker; expiry would be a wipe, so it has none."""
+        await self._asking(self._client.set(self.marker, token))
+
+    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
+        return bool(await self._asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
+
+    async def extend_lock(self, token: str, ttl_s: float) -> bool:
+        """Keeps the lock; false when it is no longer ours."""
+        if await self._asking(self._client.get(self.lock)) != token:
+            return False
+        return bool(await self._asking(self._client.pexpire(self.lock, int(ttl_s * 1000))))
+
+    async def unlock_rebuild(self, token: str) -> None:
+        if await self._asking(self._client.get(self.lock)) == token:
+            await self._asking(self._client.delete(self.lock))
+
+    async def _asking(self, call: Any) -> Any:
+        try:
+            return await call
+        except (RedisError, OSError, TimeoutError) as error:
+            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+
+
+class RedisPace:
+    """One token bucket for the whole group; see `processor.ports.Pace`."""
+
+    def __init__(self, client: redis.asyncio.Redis, prefix: str) -> None:
+        self._run = _Scripts(client).run
+        self._key = f"{{mailonce:{prefix}}}:pace"
+
+    async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
+        # A tenth of a second of sending may come at once: SES allows short bursts, not sustained ones.
+        granted, wait_ms = await self._run("lease", [self._key], [rate, max(1.0, rate * 0.1), wanted])
+        return int(granted), min(0.25, int(wait_ms) / 1000)
+
+
+def _flat(items: Iterable[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> list[Any]:
+    return [value for item in items for value in per_item(item)]

@@ -1,0 +1,217 @@
+"""SES through boto3: one request a call, never repeated by the client; answers as values.
+
+botocore's own retries re-send after a lost response, so the sending client has one total attempt, asserted here. A
+second client with ordinary retries serves the reads, which may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    ProxyConnectionError,
+    SSLError,
+    TokenRetrievalError,
+    UnknownEndpointError,
+)
+
+from processor.adapters.clock import boot_s
+from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
+from processor.core.pace import Account
+from schemas.errors import Halted, UsageError
+from schemas.logs import Event, get_log
+from schemas.settings import Settings
+from schemas.template import variables
+
+__all__ = ["BotoSender", "DeadlinePassed", "answer_of_exception", "answer_of_response"]
+
+log = get_log()
+
+TEMPLATE_TTL_S = 300.0
+
+_UNREACHABLE = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
+_CREDENTIALS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    TokenRetrievalError,
+    ProfileNotFound,
+    NoRegionError,
+    UnknownEndpointError,
+)
+
+
+class DeadlinePassed(Exception):  # noqa: N818 - says what happened, not what is broken
+    """The claim is too old for a call to begin: nothing was written."""
+
+
+def answer_of_response(response: Mapping[str, Any]) -> Answer:
+    """boto3's return value as an answer. It returns without an exception for a 200 it could not read."""
+    message_id = response.get("MessageId")
+    if isinstance(message_id, str) and message_id:
+        return Accepted(message_id)
+    return Unanswered("no-message-id", "HTTP 200 without a MessageId")
+
+
+def answer_of_exception(error: BaseException) -> Answer:
+    """An exception of boto3's as an answer. Whatever is not listed may have been sent."""
+    match error:
+        case DeadlinePassed():
+            return NotWritten("deadline", str(error))
+        case ClientError():
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            about = error.response.get("Error", {})
+            return ServiceError(status, str(about.get("Code", "")), str(about.get("Message", "")))
+        case _ if isinstance(error, _UNREACHABLE):
+            return NotWritten("unreachable", str(error))
+        case _ if isinstance(error, _CREDENTIALS):
+            return NotWritten("credentials", str(error))
+        case ParamValidationError():
+            return NotWritten("parameters", str(error))
+        case SSLError() if "certificate verify failed" in str(error).lower():
+            return NotWritten("certificate", str(error))
+        case _:
+            return Unanswered(type(error).__name__, str(error)[:300])
+
+
+class BotoSender:
+    """See `processor.ports.Sender` for the laws. Calls run on threads, `calls_at_once` of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        calls = settings.calls_at_once
+        self._threads = ThreadPoolExecutor(calls, thread_name_prefix="ses")
+        self._reads = ThreadPoolExecutor(2, thread_name_prefix="ses-read")
+        once = Config(
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=settings.ses_connect_timeout_s,
+            read_timeout=settings.ses_read_timeout_s,
+            max_pool_connections=calls,
+            tcp_keepalive=True,
+        )
+        patient = Config(retries={"total_max_attempts": 4, "mode": "standard"}, connect_timeout=5, read_timeout=10)
+        try:
+            session = boto3.Session()
+            self._client = session.client("sesv2", config=once)
+            self._reader = session.client("sesv2", config=patient)
+        except BotoCoreError as error:
+            raise UsageError(f"boto3 cannot make an SES client: {error}; set AWS_REGION and credentials") from None
+        assert self._client.meta.config.retries["total_max_attempts"] == 1, "a second attempt could be a second mail"
+        self._deadline = threading.local()
+        # After signing: a signature made in time grows too old if the process is stopped from here on, and SES refuses it.
+        self._client.meta.events.register("before-send.sesv2.SendEmail", self._check_deadline)
+        self._templates: dict[str, tuple[float, frozenset[str]]] = {}
+        self._warned: set[str] = set()
+
+    def _check_deadline(self, **_kwargs: Any) -> None:
+        if boot_s() > self._deadline.start_by_s:
+            raise DeadlinePassed("the claim grew too old before the request could leave")
+
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, request, start_by_s)
+
+    def _send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        self._deadline.start_by_s = start_by_s
+        try:
+            return answer_of_response(self._client.send_email(**request))
+        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
+            return answer_of_exception(error)
+
+    async def account(self) -> Account:
+        found = await self._ask("get_account")
+        if found is None:
+            return Account()
+        quota = found.get("SendQuota", {})
+        return Account(
+            max_send_rate=float(quota.get("MaxSendRate", -1)),
+            max_24_hour_send=float(quota.get("Max24HourSend", -1)),
+            sent_last_24_hours=float(quota.get("SentLast24Hours", 0)),
+            sending_enabled=bool(found.get("SendingEnabled", True)),
+            production=bool(found.get("ProductionAccessEnabled", True)),
+        )
+
+    async def template_variables(self, name: str) -> frozenset[str]:
+        read_at, needed = self._templates.get(name, (float("-inf"), frozenset()))
+        if time.monotonic() - read_at < TEMPLATE_TTL_S:
+            return needed
+        found = await self._ask("get_email_template", missing_halts=f"SES has no template {name!r}", TemplateName=name)
+        content = (found or {}).get("TemplateContent", {})
+        needed = variables(*(content.get(part) or "" for part in ("Subject", "Text", "Html")))
+        self._templates[name] = (time.monotonic(), needed)
+        return needed
+
+    async def check_run(self, settings: Settings) -> None:
+        """Looks at what every mail of the run depends on; raises `Halted` for what would refuse them all."""
+        sender = settings.from_address.rpartition("<")[2].rstrip("> ")
+        identity = None
+        for name in (sender, sender.rpartition("@")[2]):
+            identity = identity or await self._ask("get_email_identity", quiet_404=True, EmailIdentity=name)
+        if identity is not None and identity.get("VerifiedForSendingStatus") is False:
+            raise Halted("sender-not-verified", f"{sender} is not verified in SES: verify it or its domain")
+        if settings.configuration_set:
+            missing = f"SES has no configuration set {settings.configuration_set!r}"
+            await self._ask(
+                "get_configuration_set", missing_halts=missing, ConfigurationSetName=settings.configuration_set
+            )
+
+    async def suppressed(self) -> frozenset[str]:
+        """The account's suppression list, lower case; empty when the endpoint has none."""
+        addresses: set[str] = set()
+        token: dict[str, str] = {}
+        while True:
+            page = await self._ask("list_suppressed_destinations", PageSize=1000, **token)
+            if page is None:
+                return frozenset()
+            addresses.update(entry["EmailAddress"].lower() for entry in page.get("SuppressedDestinationSummaries", []))
+            if not page.get("NextToken"):
+                return frozenset(addresses)
+            token = {"NextToken": page["NextToken"]}
+
+    async def _ask(
+        self, call: str, *, missing_halts: str = "", quiet_404: bool = False, **params: Any
+    ) -> dict[str, Any] | None:
+        """A read call; ``None`` (with one warning) where the endpoint lacks it: never a reason not to send."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._reads, lambda: getattr(self._reader, call)(**params)
+            )
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code", "")
+            if code == "NotFoundException" and missing_halts:
+                raise Halted(
+                    "template-or-configuration-set-missing",
+                    f"{missing_halts}: `mailonce templates push DIR` puts templates there",
+                ) from None
+            if code == "NotFoundException" and quiet_404:
+                return None
+            self._warn(call, code)
+        except _CREDENTIALS as error:
+            raise Halted("credentials", f"no AWS credentials or region: {error}") from None
+        except BotoCoreError as error:
+            self._warn(call, str(error))
+        return None
+
+    def _warn(self, call: str, why: str) -> None:
+        if call not in self._warned:
+            self._warned.add(call)
+            log.warning(Event.SES_READ_CALL_MISSING, call=call, error=why, follows="worked without")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._reads.shutdown(wait=False, cancel_futures=True)

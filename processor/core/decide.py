@@ -1,0 +1,236 @@
+"""The protocol: given this claim, or this answer, what follows?
+
+Every function returns a frozen value; the shell applies it. Read together with ``docs/guarantee.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from processor.core.answers import (
+    Accepted,
+    Halt,
+    NoQuota,
+    RefusedForNow,
+    RefusedMessage,
+    RetryClass,
+    Unknown,
+    Verdict,
+)
+from processor.core.states import Claim, State
+from schemas.records import Outcome
+
+__all__ = [
+    "AfterAnswer",
+    "AfterClaim",
+    "Call",
+    "Finish",
+    "GiveUp",
+    "Mark",
+    "MarkDoubt",
+    "MarkReleased",
+    "MarkSent",
+    "Pause",
+    "RetryLater",
+    "Settle",
+    "Skip",
+    "WaitForOther",
+    "after_answer",
+    "after_cancel",
+    "after_claim",
+    "after_look",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The key is ours: call SES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """The job has an outcome that the ledger is to hold."""
+
+    outcome: Outcome
+    reason: str | None = None
+    detail: str | None = None
+    attempt: str | None = None
+    message_id: str | None = None
+    report: bool = False
+    """Whether a dead letter is written as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """The record needs no outcome: the ledger already holds what there is to say.
+
+    With `report` a dead letter tells of the record, and the key's outcome stays as it is.
+    """
+
+    why: str
+    report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForOther:
+    """Another attempt may be calling SES for this key: look again, without holding up others."""
+
+    attempt: str
+
+
+AfterClaim = Call | Settle | Skip | WaitForOther
+
+
+def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, offset: int) -> AfterClaim:
+    """What follows when the claim script found or made `claim`.
+
+    Args:
+        claim: the key's value after the script; ``SENDING`` under `mine` means that it was granted.
+        mine: this record's attempt id.
+        fingerprint: of this record's content.
+        partition: of this record.
+        offset: of this record.
+    """
+    match claim.state:
+        case State.SENDING if claim.attempt == mine:
+            return Call()
+        case State.SENDING:
+            return WaitForOther(claim.attempt)
+        case State.SENT:
+            # Accepted, but nobody committed it: a crash between mark and commit. Say so now.
+            return Settle(Outcome.SENT, message_id=claim.message_id)
+        case State.SENT_RECORDED:
+            return Skip("already sent", report=claim.fingerprint != fingerprint)
+        case State.UNCERTAIN:
+            return Settle(
+                Outcome.UNCERTAIN,
+                reason="answer-lost",
+                detail="the attempt's lifetime passed and nobody knows SES's answer",
+                attempt=claim.attempt,
+            )
+        case State.UNCERTAIN_RECORDED:
+            return Skip("held as uncertain")
+        case State.CLOSED if claim.partition == partition and claim.offset >= offset:
+            return Skip("this record already has its outcome")
+        case State.CLOSED | State.ABSENT:
+            raise AssertionError(f"the claim script left {claim} to a record that it should have let in")
+
+
+def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
+    """What follows when a tombstone left `claim`, the key's value after the cancel script.
+
+    A tombstone cancels what was not attempted yet. What was sent stays sent, and what is dead stays dead.
+    """
+    match claim.state:
+        case State.CLOSED if (claim.partition, claim.offset) == (partition, offset):
+            return Settle(Outcome.CANCELLED, reason="cancelled", detail="a tombstone for the key came before any call")
+        case State.SENDING:
+            return WaitForOther(claim.attempt)
+        case State.SENT:
+            return Settle(Outcome.SENT, message_id=claim.message_id)
+        case State.UNCERTAIN:
+            return Settle(Outcome.UNCERTAIN, reason="answer-lost", attempt=claim.attempt)
+        case _:
+            return Skip("too late to cancel")
+
+
+def after_look(claim: Claim, refusal: Settle, *, partition: int, offset: int) -> AfterClaim:
+    """What follows for a record that must not reach SES, given what the dedup set says of its key.
+
+    The record gets its dead letter in any case; the key's outcome changes only when the key has no better one.
+    """
+    match claim.state:
+        case State.SENDING:
+            return WaitForOther(claim.attempt)
+        case State.CLOSED if claim.partition == partition and claim.offset >= offset:
+            return Skip("this record already has its outcome")
+        case State.ABSENT | State.CLOSED:
+            return refusal
+        case _:
+            return Skip("the key was attempted under an earlier record", report=refusal.report)
+
+
+class Mark:
+    """What the dedup set is told right after an answer; each is one conditional change."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSent(Mark):
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarkReleased(Mark):
+    """Certainly not sent: the key is free again."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDoubt(Mark):
+    """The answer is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Mark, then the job has its outcome."""
+
+    mark: Mark
+    settle: Settle
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLater:
+    """Release the claim and try again after a back-off.
+
+    The claim is not kept while waiting: a crash then would leave in doubt a message that no call was about.
+    """
+
+    retry: RetryClass
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Release the claim; start no call until the quota has room."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Release the claim and halt the processor; nothing is dead-lettered."""
+
+    reason: str
+    detail: str
+
+
+AfterAnswer = Finish | RetryLater | Pause | GiveUp
+
+
+def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[RetryClass, int]) -> AfterAnswer:
+    """What follows on SES's answer to a call.
+
+    Args:
+        verdict: what the answer proves.
+        attempt: the attempt's id.
+        tries: calls that ended in this retry class so far, this one included.
+        tries_max: per class, how many calls there may be before the job is dead-lettered.
+    """
+    match verdict:
+        case Accepted(message_id):
+            return Finish(MarkSent(message_id), Settle(Outcome.SENT, message_id=message_id, attempt=attempt))
+        case RefusedMessage(reason, detail):
+            return Finish(MarkReleased(), _dead(reason, detail, attempt))
+        case RefusedForNow(retry, detail) if tries >= tries_max[retry]:
+            return Finish(MarkReleased(), _dead(f"retries-exhausted-{retry}", detail, attempt))
+        case RefusedForNow(retry, detail):
+            return RetryLater(retry, detail)
+        case NoQuota(detail):
+            return Pause(detail)
+        case Halt(reason, detail):
+            return GiveUp(reason, detail)
+        case Unknown(reason, detail):
+            return Finish(MarkDoubt(), Settle(Outcome.UNCERTAIN, reason=reason, detail=detail, attempt=attempt))
+
+
+def _dead(reason: str, detail: str, attempt: str) -> Settle:
+    return Settle(Outcome.DEAD, reason=reason, detail=detail, attempt=attempt, report=True)

@@ -1,0 +1,55 @@
+"""A job as the parameters of SES's SendEmail: one recipient, tags that name the attempt, unsubscribe headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from schemas.codec import template_data
+from schemas.identity import Key, message_tags
+from schemas.limits import header_problem, tag_problem
+from schemas.records import Job
+
+__all__ = ["MailConfig", "compose"]
+
+
+@dataclass(frozen=True, slots=True)
+class MailConfig:
+    """What all mails of this processor share."""
+
+    from_address: str
+    reply_to_address: str = ""
+    configuration_set: str = ""
+    unsubscribe_url: str = ""
+
+
+def compose(job: Job, attempt: str, config: MailConfig) -> dict[str, Any]:
+    """Keyword arguments for ``sesv2.send_email``; raises ``ValueError`` for what SES's limits forbid."""
+    key = Key(job.user_id, job.month)
+    tags = message_tags(key, attempt)
+    headers = _unsubscribe_headers(key, config.unsubscribe_url)
+    if problem := tag_problem(tags) or header_problem(headers):
+        raise ValueError(problem)
+    template: dict[str, Any] = {"TemplateName": job.template, "TemplateData": template_data(job)}
+    if headers:
+        template["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
+    request: dict[str, Any] = {
+        "FromEmailAddress": config.from_address,
+        "Destination": {"ToAddresses": [job.email]},
+        "Content": {"Template": template},
+        "EmailTags": [{"Name": name, "Value": value} for name, value in tags.items()],
+    }
+    if config.reply_to_address:
+        request["ReplyToAddresses"] = [config.reply_to_address]
+    if config.configuration_set:
+        request["ConfigurationSetName"] = config.configuration_set
+    return request
+
+
+def _unsubscribe_headers(key: Key, url: str) -> dict[str, str]:
+    """RFC 8058's pair, which Gmail and Yahoo ask of bulk senders."""
+    if not url:
+        return {}
+    filled = url.replace("{user_id}", quote(key.user_id, safe="")).replace("{month}", key.month)
+    return {"List-Unsubscribe": f"<{filled}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}

@@ -1,0 +1,52 @@
+"""How much may be sent now: the account's rate and its rolling quota, as numbers without a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Account", "allowed_rate", "batch_size", "lease_size", "quota_left"]
+
+BATCH_MAX = 500
+"""A batch holds half a second of sending and never more than this: what Kafka alone would leave in doubt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What GetAccount says; a negative limit means none."""
+
+    max_send_rate: float = -1.0
+    """mails a second"""
+    max_24_hour_send: float = -1.0
+    sent_last_24_hours: float = 0.0
+    sending_enabled: bool = True
+    production: bool = True
+
+
+def allowed_rate(account: Account, headroom: float, own_max: float) -> float:
+    """Mails a second for the whole group; 0 means without limit."""
+    rates = [rate for rate in (account.max_send_rate * headroom, own_max) if rate > 0]
+    return min(rates) if rates else 0.0
+
+
+def quota_left(account: Account, sent_since: int) -> float:
+    """Mails that the rolling 24 h window still takes; infinity without a limit.
+
+    Args:
+        account: as last refreshed.
+        sent_since: accepted by this processor since then.
+    """
+    if account.max_24_hour_send < 0:
+        return float("inf")
+    return max(0.0, account.max_24_hour_send - account.sent_last_24_hours - sent_since)
+
+
+def batch_size(rate: float, calls_at_once: int) -> int:
+    """How many intents may be open: half a second of sending, at least what the slots need to stay busy."""
+    if rate <= 0:
+        return BATCH_MAX
+    return min(BATCH_MAX, max(2, int(rate / 2)))
+
+
+def lease_size(rate: float, wanted: int) -> int:
+    """How many tokens to take from the group's bucket at once: about 50 ms of sending."""
+    return max(1, min(wanted, int(rate * 0.05) or 1))

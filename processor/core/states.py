@@ -1,0 +1,123 @@
+"""The states of a key in the dedup set, their form in Redis, and the table of every change there is.
+
+Redis changes states only by the named scripts in ``adapters/lua``; this table is what they must agree with, and a
+contract test holds them to it. A change that is not in the table does not happen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+__all__ = ["ABSENT", "TRANSITIONS", "Change", "Claim", "State", "diagram", "parse_claim"]
+
+
+class State(Enum):
+    """What the dedup set says of a key; the value is the first character in Redis."""
+
+    ABSENT = ""
+    SENDING = "A"
+    """A call to SES may be happening under this attempt."""
+    SENT = "S"
+    """SES accepted it; the ledger may not say so yet."""
+    SENT_RECORDED = "s"
+    UNCERTAIN = "U"
+    """An attempt ended without an answer; the ledger may not say so yet."""
+    UNCERTAIN_RECORDED = "u"
+    CLOSED = "D"
+    """One record of the key ended without a mail (dead, cancelled or suppressed); a newer record is attempted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A key's value in the dedup set.
+
+    Forms: ``A<attempt>:<since ms>`` · ``S<message id>`` · ``s<fingerprint>`` · ``U<attempt>`` · ``u<attempt>`` ·
+    ``D<partition>:<offset>``. None is longer than 64 bytes, so that Redis keeps a bucket packed
+    (`hash-max-listpack-value`); once the ledger holds an outcome, the long message id is dropped here.
+    """
+
+    state: State
+    attempt: str = ""
+    since_ms: int = 0
+    fingerprint: str = ""
+    message_id: str = ""
+    partition: int = -1
+    offset: int = -1
+
+    def to_text(self) -> str:
+        match self.state:
+            case State.ABSENT:
+                return ""
+            case State.SENDING:
+                return f"A{self.attempt}:{self.since_ms}"
+            case State.SENT:
+                return f"S{self.message_id}"
+            case State.SENT_RECORDED:
+                return f"s{self.fingerprint}"
+            case State.UNCERTAIN | State.UNCERTAIN_RECORDED:
+                return f"{self.state.value}{self.attempt}"
+            case State.CLOSED:
+                return f"D{self.partition}:{self.offset}"
+
+
+ABSENT = Claim(State.ABSENT)
+
+
+def parse_claim(text: str) -> Claim:
+    """The claim written as `text`; raises ``ValueError`` for what no version of mailonce wrote."""
+    if not text:
+        return ABSENT
+    head, _, tail = text[1:].partition(":")
+    match State(text[0]):
+        case State.SENDING:
+            return Claim(State.SENDING, attempt=head, since_ms=int(tail))
+        case State.SENT:
+            return Claim(State.SENT, message_id=text[1:])
+        case State.SENT_RECORDED:
+            return Claim(State.SENT_RECORDED, fingerprint=head)
+        case State.UNCERTAIN | State.UNCERTAIN_RECORDED as state:
+            return Claim(state, attempt=head)
+        case _:
+            return Claim(State.CLOSED, partition=int(head), offset=int(tail))
+
+
+class Change(StrEnum):
+    """The named changes: each is one script, or one branch of one."""
+
+    CLAIM = "claim"
+    RECLAIM = "claim again under the same attempt"
+    CLAIM_NEWER = "claim for a newer record"
+    EXPIRE = "lifetime passed without an answer"
+    SENT = "accepted by SES"
+    RELEASE = "certainly not sent"
+    DOUBT = "answer lost"
+    RECORD = "outcome committed"
+    CLOSE = "record ended without a mail"
+
+
+TRANSITIONS: dict[tuple[State, Change], State] = {
+    (State.ABSENT, Change.CLAIM): State.SENDING,
+    (State.SENDING, Change.RECLAIM): State.SENDING,
+    (State.CLOSED, Change.CLAIM_NEWER): State.SENDING,
+    (State.SENDING, Change.EXPIRE): State.UNCERTAIN,
+    # Facts may be written at any time, over anything that knows less.
+    (State.ABSENT, Change.SENT): State.SENT,
+    (State.SENDING, Change.SENT): State.SENT,
+    (State.UNCERTAIN, Change.SENT): State.SENT,
+    (State.UNCERTAIN_RECORDED, Change.SENT): State.SENT,
+    (State.CLOSED, Change.SENT): State.SENT,
+    (State.SENDING, Change.RELEASE): State.ABSENT,
+    (State.SENDING, Change.DOUBT): State.UNCERTAIN,
+    (State.SENT, Change.RECORD): State.SENT_RECORDED,
+    (State.UNCERTAIN, Change.RECORD): State.UNCERTAIN_RECORDED,
+    (State.ABSENT, Change.CLOSE): State.CLOSED,
+    (State.CLOSED, Change.CLOSE): State.CLOSED,
+}
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram, for the documentation."""
+    lines = ["stateDiagram-v2", "    [*] --> ABSENT"]
+    lines += [f"    {state.name} --> {after.name}: {change.value}" for (state, change), after in TRANSITIONS.items()]
+    return "\n".join(lines) + "\n"

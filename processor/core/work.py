@@ -1,0 +1,96 @@
+"""A record of the jobs topic on its way to an outcome: what it is, and whether it may be called for at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from processor.core.answers import RetryClass
+from processor.core.decide import Settle, Skip
+from processor.core.offsets import Window
+from schemas.codec import decode_job, fingerprint
+from schemas.errors import BadRecord
+from schemas.identity import Key
+from schemas.records import Job, Outcome
+from schemas.template import missing_variables
+
+__all__ = ["Record", "Work", "check_template", "examine", "months_between"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as Kafka gave it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    timestamp_ms: int
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """A record in work. `window` says which assignment of its partition it belongs to."""
+
+    record: Record
+    window: Window
+    key: Key | None = None
+    job: Job | None = None
+    fingerprint: str = ""
+    refusal: Settle | None = None
+    """Set when the record must not reach SES."""
+    attempt: str = ""
+    tries: dict[RetryClass, int] = field(default_factory=dict)
+    superseded: bool = False
+    """A newer record of the key came before this one was attempted."""
+    result: Settle | Skip | None = None
+    follower: Work | None = None
+    """The next record of the same key: it starts when this one ends."""
+
+    @property
+    def is_tombstone(self) -> bool:
+        return self.record.value is None
+
+
+def examine(
+    record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: frozenset[str]
+) -> Work:
+    """Reads a record: a job, a tombstone, or one that must not reach SES (`Work.refusal` says why)."""
+    work = Work(record, window)
+    try:
+        work.key = Key.from_bytes(record.key)
+        if record.value is None:
+            return work
+        work.job = job = decode_job(record.key, record.value)
+        work.fingerprint = fingerprint(job)
+        age = months_between(job.month, this_month)
+        if age >= retention_months:
+            raise BadRecord(
+                "too-old", f"month: {job.month} is {age} months ago; the dedup set knows {retention_months} months"
+            )
+    except BadRecord as bad:
+        work.refusal = _dead(bad.code, bad.detail)
+        return work
+    if job.email.lower() in suppressed:
+        work.refusal = Settle(
+            Outcome.SUPPRESSED, reason="suppression-list", detail="the address is on the suppression list"
+        )
+    return work
+
+
+def check_template(work: Work, needed: frozenset[str]) -> None:
+    """Refuses a job that lacks a variable of its template: SES would accept it and drop it later."""
+    if work.job is not None and (missing := missing_variables(needed, work.job.data)):
+        work.refusal = _dead(
+            "missing-data", f"data: template {work.job.template!r} needs {', '.join(missing)}, which the job lacks"
+        )
+
+
+def months_between(earlier: str, later: str) -> int:
+    """Whole months from one ``YYYY-MM`` to another."""
+    (y1, m1), (y2, m2) = (map(int, month.split("-")) for month in (earlier, later))
+    return (y2 - y1) * 12 + m2 - m1
+
+
+def _dead(reason: str, detail: str) -> Settle:
+    return Settle(Outcome.DEAD, reason=reason, detail=detail, report=True)

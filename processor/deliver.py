@@ -1,0 +1,379 @@
+"""The protocol on one screen: intend -> claim -> send -> record.
+
+The worker commits the intents and hands the works over (`submit`); here each is claimed just before its call, called
+for once, and marked right after the answer; then it goes back to the worker (`on_done`), whose next transaction
+records the outcome. Nothing here knows of Kafka.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from processor.core import decide
+from processor.core.answers import Accepted, NotWritten, RefusedForNow, RetryClass, classify
+from processor.core.pace import Account, allowed_rate, lease_size, quota_left
+from processor.core.retry import delay_s
+from processor.core.states import Claim
+from processor.core.work import Work
+from processor.ports import Clock, Dedup, Item, NotWhole, Pace, Sender
+from schemas.errors import Halted, RedisUnavailable
+from schemas.logs import Event, get_log
+from schemas.settings import RetryTable
+
+__all__ = ["Deliverer", "DeliveryConfig"]
+
+log = get_log()
+
+LOOK_AGAIN_S = 1.0
+"""How often a key that another attempt holds is looked at again."""
+REDIS_RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryConfig:
+    calls_at_once: int
+    start_window_s: float
+    rate_headroom: float
+    rate_max: float
+    account_refresh_s: float
+    retry: RetryTable
+
+    @property
+    def tries_max(self) -> dict[RetryClass, int]:
+        return {name: getattr(self.retry, name).max_attempts for name in RetryClass}
+
+
+class Deliverer:
+    """Takes works whose intents are committed to their outcomes, `calls_at_once` at a time."""
+
+    def __init__(
+        self,
+        config: DeliveryConfig,
+        dedup: Dedup,
+        sender: Sender,
+        pace: Pace,
+        clock: Clock,
+        compose: Callable[[Work], Mapping[str, Any]],
+        make_whole: Callable[[], Awaitable[None]],
+        on_done: Callable[[Work], None],
+    ) -> None:
+        self._config = config
+        self._dedup = dedup
+        self._sender = sender
+        self._pace = pace
+        self._clock = clock
+        self._compose = compose
+        self._make_whole = make_whole
+        self._on_done = on_done
+        self._ready: deque[Work] = deque()
+        self._side: deque[Work] = deque()
+        self._later: list[tuple[float, int, Work]] = []
+        self._later_count = 0
+        self._active: dict[Work, asyncio.Task[None] | None] = {}
+        self._calling = 0
+        self._changed = asyncio.Event()
+        self._account = Account()
+        self._account_at_s = float("-inf")
+        self._accepted_since = 0
+        self._quota_gone = False
+        self.halted: Halted | None = None
+
+    # ---- what the worker sees ----
+
+    @property
+    def backlog(self) -> int:
+        """Works that may be started and were not: what a crash would leave merely intended."""
+        return len(self._ready)
+
+    @property
+    def waiting(self) -> int:
+        """Works in back-off or behind another attempt."""
+        return len(self._later)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._ready or self._side or self._later or self._active)
+
+    @property
+    def rate(self) -> float:
+        """Mails a second that the group may send; 0 without limit."""
+        return allowed_rate(self._account, self._config.rate_headroom, self._config.rate_max)
+
+    def submit(self, works: Iterable[Work]) -> None:
+        """Takes works that may be attempted: their intents have committed, or they need none."""
+        for work in works:
+            (self._side if work.refusal or work.is_tombstone else self._ready).append(work)
+        self._changed.set()
+
+    async def quiesce(self, gone: Callable[[Work], bool]) -> list[Work]:
+        """Starts no more of the works that are `gone`, waits for their calls to end; returns those never started."""
+        dropped: list[Work] = []
+        while True:
+            dropped += self._take_out(gone)
+            active = {work: task for work, task in self._active.items() if gone(work)}
+            if not active:
+                return dropped
+            if tasks := [task for task in active.values() if task is not None]:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            else:
+                await self._clock.sleep(0.005)
+
+    def _take_out(self, gone: Callable[[Work], bool]) -> list[Work]:
+        everyone = [*self._ready, *self._side, *(work for _, _, work in self._later)]
+        dropped = [work for work in everyone if gone(work)]
+        self._ready = deque(work for work in self._ready if not gone(work))
+        self._side = deque(work for work in self._side if not gone(work))
+        self._later = [entry for entry in self._later if not gone(entry[2])]
+        heapq.heapify(self._later)
+        return dropped
+
+    # ---- the loop ----
+
+    async def run(self) -> None:
+        """Starts calls until it is cancelled; a halt stops the starting and stays visible in `halted`."""
+        await self._refresh_account()
+        while True:
+            await self._wait_for_work()
+            if self.halted:
+                await asyncio.Event().wait()
+            if self._side:
+                await self._guard(self._settle_without_call)
+            if free := self._may_start():
+                await self._guard(lambda count=free: self._start(count))  # type: ignore[misc]
+
+    async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Redis away or not whole: nobody sends until it is back."""
+        try:
+            await step()
+        except NotWhole:
+            log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
+            await self._retrying(self._make_whole)
+        except RedisUnavailable as error:
+            log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
+            await self._clock.sleep(REDIS_RETRY_S)
+
+    async def _wait_for_work(self) -> None:
+        while not self.halted and not self._side and not self._may_start():
+            self._changed.clear()
+            timeout = max(0.0, self._later[0][0] - self._clock.boot_s()) if self._later else 5.0
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(timeout, 5.0))
+            except TimeoutError:
+                pass
+            self._promote_due()
+            await self._refresh_account_if_old()
+
+    def _promote_due(self) -> None:
+        now = self._clock.boot_s()
+        due = []
+        while self._later and self._later[0][0] <= now:
+            due.append(heapq.heappop(self._later)[2])
+        for work in reversed(due):
+            (self._side if work.refusal or work.is_tombstone else self._ready).appendleft(work)
+
+    def _may_start(self) -> int:
+        """How many calls may start now."""
+        self._promote_due()
+        if self._quota_gone or not self._account.sending_enabled:
+            return 0
+        quota = quota_left(self._account, self._accepted_since + self._calling)
+        free = min(self._config.calls_at_once - self._calling, len(self._ready))
+        if free > 0 and quota < 1:
+            self._quota_ended("the account's 24 h quota is used up")
+            return 0
+        return int(min(free, quota))
+
+    # ---- claim ----
+
+    async def _start(self, count: int) -> None:
+        """Claims up to `count` works in one round trip and starts a call for each that is granted."""
+        if (rate := self.rate) > 0:
+            count, wait_s = await self._pace.lease(lease_size(rate, count), rate)
+            if count == 0:
+                return await self._clock.sleep(wait_s)
+        batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
+        works = [work for work in batch if not self._superseded(work)]
+        if not works:
+            return None
+        start_by_s = self._clock.boot_s() + self._config.start_window_s
+        self._active.update(dict.fromkeys(works))
+        self._calling += len(works)
+        try:
+            claims = await self._dedup.claim([_item(work) for work in works])
+        except (NotWhole, RedisUnavailable):
+            for work in works:
+                self._leave(work)
+            self._ready.extendleft(reversed(works))
+            raise
+        for work, claim in zip(works, claims, strict=True):
+            self._after_claim(work, claim, start_by_s)
+        return None
+
+    def _after_claim(self, work: Work, claim: Claim, start_by_s: float) -> None:
+        record = work.record
+        match decide.after_claim(
+            claim,
+            mine=work.attempt,
+            fingerprint=work.fingerprint,
+            partition=record.partition,
+            offset=record.offset,
+        ):
+            case decide.Call():
+                self._active[work] = asyncio.create_task(self._call(work, start_by_s))
+            case other:
+                self._leave(work)
+                self._apply(work, other)
+
+    def _apply(self, work: Work, follows: decide.AfterClaim) -> None:
+        match follows:
+            case decide.WaitForOther(attempt):
+                log.info(Event.WAITING_FOR_CLAIM, key=str(work.key), attempt=attempt)
+                self._put_off(work, LOOK_AGAIN_S)
+            case decide.Settle() | decide.Skip() as result:
+                self._done(work, result)
+            case decide.Call():
+                raise AssertionError("a call is started, not applied")
+
+    async def _settle_without_call(self) -> None:
+        """Tombstones and records that must not reach SES: one look at the dedup set, no call."""
+        batch = [self._side.popleft() for _ in range(min(500, len(self._side)))]
+        cancels = [work for work in batch if work.is_tombstone and not work.refusal]
+        looks = [work for work in batch if work.refusal and work.key]
+        try:
+            cancelled = await self._dedup.cancel([_item(work) for work in cancels]) if cancels else []
+            looked = await self._dedup.look([_item(work) for work in looks]) if looks else []
+        except (NotWhole, RedisUnavailable):
+            self._side.extendleft(reversed(batch))
+            raise
+        for work, claim in zip(cancels, cancelled, strict=True):
+            place = work.record.partition, work.record.offset
+            self._apply(work, decide.after_cancel(claim, partition=place[0], offset=place[1]))
+        for work, claim in zip(looks, looked, strict=True):
+            assert work.refusal is not None
+            place = work.record.partition, work.record.offset
+            self._apply(work, decide.after_look(claim, work.refusal, partition=place[0], offset=place[1]))
+        for work in batch:
+            if work.refusal and not work.key:
+                self._done(work, work.refusal)
+
+    # ---- send ----
+
+    async def _call(self, work: Work, start_by_s: float) -> None:
+        """The one call under a claim, and what its answer proves."""
+        try:
+            try:
+                request = self._compose(work)
+            except ValueError as error:
+                answer: Any = NotWritten("parameters", str(error))
+            else:
+                answer = await self._sender.send(request, start_by_s)
+            verdict = classify(answer)
+            if isinstance(verdict, Accepted):
+                self._accepted_since += 1
+            if isinstance(verdict, RefusedForNow):
+                work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
+            tries = work.tries.get(verdict.retry, 0) if isinstance(verdict, RefusedForNow) else 0
+            follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._config.tries_max)
+            await self._record(work, follows)
+        finally:
+            self._leave(work)
+
+    # ---- record ----
+
+    async def _record(self, work: Work, follows: decide.AfterAnswer) -> None:
+        """Tells the dedup set first, then the worker: a mark that is missing would be doubt."""
+        match follows:
+            case decide.Finish(mark, settle):
+                await self._retrying(lambda: self._mark(work, mark))
+                self._done(work, settle)
+            case decide.RetryLater(retry, detail):
+                await self._retrying(lambda: self._dedup.release([_item(work)]))
+                delay = delay_s(getattr(self._config.retry, retry), work.tries[retry], self._clock.random())
+                log.info(Event.RETRYING, key=str(work.key), error_class=retry, detail=detail, delay_s=round(delay, 3))
+                self._put_off(work, delay)
+            case decide.Pause(detail):
+                await self._retrying(lambda: self._dedup.release([_item(work)]))
+                self._quota_ended(detail)
+                self._ready.appendleft(work)
+            case decide.GiveUp(reason, detail):
+                await self._retrying(lambda: self._dedup.release([_item(work)]))
+                self._ready.appendleft(work)
+                self.halt(Halted(reason, detail))
+
+    async def _mark(self, work: Work, mark: decide.Mark) -> None:
+        match mark:
+            case decide.MarkSent(message_id):
+                first = await self._dedup.mark_sent([_item(work, message_id)])
+                if not all(first):
+                    log.error(Event.DUPLICATE_SEEN, key=str(work.key), message_id=message_id)
+            case decide.MarkReleased():
+                await self._dedup.release([_item(work)])
+            case decide.MarkDoubt():
+                await self._dedup.mark_doubt([_item(work)])
+
+    async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeats a step on Redis until it is done: the law of the port makes that safe."""
+        while True:
+            try:
+                return await step()
+            except RedisUnavailable as error:
+                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+                await self._clock.sleep(REDIS_RETRY_S)
+
+    # ---- small change ----
+
+    def halt(self, halted: Halted) -> None:
+        if self.halted is None:
+            self.halted = halted
+            log.error(Event.HALTED, reason=halted.reason, detail=str(halted))
+        self._changed.set()
+
+    def _superseded(self, work: Work) -> bool:
+        if work.superseded:
+            self._done(work, decide.Skip("a newer record of the key came before this one was attempted"))
+        return work.superseded
+
+    def _put_off(self, work: Work, seconds: float) -> None:
+        self._later_count += 1
+        heapq.heappush(self._later, (self._clock.boot_s() + seconds, self._later_count, work))
+        self._changed.set()
+
+    def _leave(self, work: Work) -> None:
+        del self._active[work]
+        self._calling -= 1
+        self._changed.set()
+
+    def _done(self, work: Work, result: decide.Settle | decide.Skip) -> None:
+        work.result = result
+        self._on_done(work)
+
+    def _quota_ended(self, detail: str) -> None:
+        if not self._quota_gone:
+            self._quota_gone = True
+            log.warning(Event.QUOTA_USED_UP, detail=detail, follows="sending goes on when the 24 h window has room")
+
+    async def _refresh_account_if_old(self) -> None:
+        # Without quota the answer that opens it again is asked for more often.
+        patience = min(self._config.account_refresh_s, 10.0) if self._quota_gone else self._config.account_refresh_s
+        if self._clock.boot_s() - self._account_at_s >= patience:
+            await self._refresh_account()
+
+    async def _refresh_account(self) -> None:
+        account = await self._sender.account()
+        self._account_at_s = self._clock.boot_s()
+        self._account, self._accepted_since = account, 0
+        if not account.sending_enabled:
+            self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
+        if self._quota_gone and quota_left(account, self._calling) >= 1:
+            self._quota_gone = False
+            log.info(Event.QUOTA_AGAIN)
+
+
+def _item(work: Work, message_id: str = "") -> Item:
+    assert work.key is not None
+    return Item(work.key, work.attempt, work.record.partition, work.record.offset, message_id, work.fingerprint)

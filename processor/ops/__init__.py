@@ -1,0 +1,1 @@
+"""Operators' tools. They read the topics and Redis; none of them can call SES."""

@@ -1,0 +1,212 @@
+"""The ports: what the protocol needs of the world, and the laws it relies on.
+
+Each law is a case of a conformance suite that the real adapter and the in-memory twin both pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from processor.core.answers import Answer
+from processor.core.pace import Account
+from processor.core.states import Claim
+from processor.core.work import Record
+from schemas.errors import MailonceError
+from schemas.identity import Key
+
+__all__ = [
+    "Clock",
+    "Dedup",
+    "Item",
+    "JobLog",
+    "Listener",
+    "NotWhole",
+    "Pace",
+    "Poll",
+    "Produced",
+    "Sender",
+    "Transaction",
+]
+
+
+class NotWhole(MailonceError):
+    """The dedup set lost entries or is being rebuilt: nobody may claim until it is whole again."""
+
+
+class Clock(Protocol):
+    """Time, randomness and waiting: passed in, so that a seed replays a failure."""
+
+    def now_ms(self) -> int:
+        """Wall clock, milliseconds since 1970."""
+        ...
+
+    def boot_s(self) -> float:
+        """Seconds on a clock that also runs while the process is stopped and the machine sleeps."""
+        ...
+
+    def random(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One key as the dedup scripts take it."""
+
+    key: Key
+    attempt: str = ""
+    partition: int = -1
+    offset: int = -1
+    message_id: str = ""
+    fingerprint: str = ""
+
+
+class Dedup(Protocol):
+    """The dedup set.
+
+    Laws: each call is one atomic step for all its items; an answer that got lost may be asked for again with the same
+    items and gives the same state; `sent` is never lowered. Raises `RedisUnavailable` when it does not answer.
+    """
+
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        """Moves each key from absent (or closed by an older record) to sending; returns each key's claim after that.
+
+        A foreign claim past its lifetime becomes uncertain. Raises `NotWhole` and changes nothing when the marker is
+        missing.
+        """
+        ...
+
+    async def cancel(self, items: Sequence[Item]) -> list[Claim]:
+        """Closes absent keys at the item's record; returns each key's claim after that. Raises `NotWhole`."""
+        ...
+
+    async def look(self, items: Sequence[Item]) -> list[Claim]:
+        """Each key's claim, unchanged but for an expired one becoming uncertain. Raises `NotWhole`."""
+        ...
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
+        """SES accepted: writes the fact over anything that knows less; false where another message id stands already."""
+        ...
+
+    async def release(self, items: Sequence[Item]) -> None:
+        """Certainly not sent: frees the key, if it is still claimed by the item's attempt."""
+        ...
+
+    async def mark_doubt(self, items: Sequence[Item]) -> None:
+        """The answer is lost: makes the key uncertain, if it is still claimed by the item's attempt."""
+        ...
+
+    async def record_sent(self, items: Sequence[Item]) -> None:
+        """The ledger holds `sent`: the message id may go, the fingerprint stays."""
+        ...
+
+    async def record_doubt(self, items: Sequence[Item]) -> None:
+        """The ledger holds `uncertain`."""
+        ...
+
+    async def close(self, items: Sequence[Item]) -> None:
+        """The ledger holds that the item's record ended without a mail: closes the key unless it knows better."""
+        ...
+
+
+class Sender(Protocol):
+    """SES. Law: at most one request leaves for one call, and none once `start_by_s` (boot clock) has passed."""
+
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer: ...
+
+    async def account(self) -> Account:
+        """Rate and quota now."""
+        ...
+
+    async def template_variables(self, name: str) -> frozenset[str]:
+        """What the template needs; empty when the endpoint cannot tell. Raises `Halted` when there is no such one."""
+        ...
+
+
+class Pace(Protocol):
+    """The group's rate."""
+
+    async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
+        """Takes up to `wanted` mails from the budget of `rate` a second: (granted, seconds until more)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A record to write, to the same partition as its job."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What becomes visible together or not at all."""
+
+    records: list[Produced]
+    offsets: dict[int, tuple[int, str]]
+    """partition: (offset to commit, metadata)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What one poll brought: records, and partitions whose end was reached (with the end's offset)."""
+
+    records: list[Record]
+    ends: dict[int, int]
+
+
+class Listener(Protocol):
+    """Who is told of rebalances, on the event loop, while the poll that found them waits."""
+
+    async def assigned(self, committed: dict[int, tuple[int, str]]) -> None:
+        """Partitions came, with committed offset (0 or more) and metadata."""
+        ...
+
+    async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
+        """Partitions must go: ends their calls and returns what to commit before they do."""
+        ...
+
+    async def settled(self, transaction: Transaction) -> None:
+        """The transaction that `revoked` returned has committed."""
+        ...
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        """Partitions are gone already: everything of them is forgotten."""
+        ...
+
+
+class JobLog(Protocol):
+    """The jobs topic and the transactions over it.
+
+    Laws: `commit` makes all of a transaction visible or raises; after `TransactionAborted` nothing of it is visible;
+    after `TransactionUnknown` nobody knows, and only `renew` may follow. A transaction that holds records or offsets of
+    a partition that is not assigned at that moment is aborted whole. Raises `Fenced` when another instance took over.
+    """
+
+    async def start(self, listener: Listener) -> None: ...
+
+    async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+        """Up to `records_max` records, none of `paused` partitions; rebalances are handled inside."""
+        ...
+
+    async def commit(self, transaction: Transaction) -> None: ...
+
+    async def renew(self) -> dict[int, tuple[int, str]]:
+        """New producer, old transaction ended; reading starts again at the committed offsets, which are returned."""
+        ...
+
+    async def unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
+        """Whether another member's partition has not been committed up to its target yet."""
+        ...
+
+    async def ends(self) -> dict[int, int]:
+        """The end offset of every partition of the jobs topic, now."""
+        ...
+
+    async def stop(self) -> None: ...

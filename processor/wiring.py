@@ -1,0 +1,169 @@
+"""The one composition root: settings in, a processor out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+
+import redis.asyncio
+
+from processor.adapters.clock import SystemClock
+from processor.adapters.kafka import KafkaJobLog
+from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
+from processor.adapters.ses import BotoSender
+from processor.core.breaker import Breaker
+from processor.core.mail import MailConfig, compose
+from processor.core.work import Work
+from processor.deliver import Deliverer, DeliveryConfig
+from processor.ledger import Scribe
+from processor.ops.rebuild import ensure_whole
+from processor.ports import Clock, Dedup, JobLog, Pace, Sender
+from processor.worker import Worker, WorkerConfig
+from schemas.errors import UsageError
+from schemas.logs import Event, get_log
+from schemas.settings import Settings
+from schemas.wire import jobs_consumer_config, transactional_config
+
+__all__ = ["Ports", "process"]
+
+log = get_log()
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a processor touches of the world."""
+
+    job_log: JobLog
+    dedup: Dedup
+    sender: Sender
+    pace: Pace
+    clock: Clock
+
+
+@dataclass(slots=True)
+class _Process:
+    settings: Settings
+    instance: str
+    drain: bool
+    wrap: Callable[[Ports], Ports]
+
+
+def process(
+    settings: Settings,
+    *,
+    drain: bool = False,
+    wrap: Callable[[Ports], Ports] = lambda ports: ports,
+) -> int:
+    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled.
+
+    Args:
+        settings: all of them.
+        drain: end when every job published so far is settled.
+        wrap: puts something around the ports; fault injection uses it.
+    """
+    if not settings.from_address:
+        raise UsageError("MAILONCE_FROM_ADDRESS is not set: the sender address, verified in SES")
+    run = _Process(settings, settings.instance_name(), drain, wrap)
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.run(_run(run))
+    return asyncio.run(_run(run))
+
+
+async def _run(run: _Process) -> int:
+    settings = run.settings
+    client = connect(settings)
+    sender = BotoSender(settings)
+    try:
+        await check_server(client)
+        dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        await ensure_whole(settings, dedup)
+        await sender.check_run(settings)
+        worker = await _build(run, client, dedup, sender)
+        _stop_on_signals(worker)
+        log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
+        await worker.run()
+        log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=worker.settled_count)
+        return worker.settled_count
+    finally:
+        sender.close()
+        await client.aclose()
+
+
+async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender) -> Worker:
+    settings, instance = run.settings, run.instance
+    clock = SystemClock()
+    ports = run.wrap(
+        Ports(
+            KafkaJobLog(
+                settings.topics.jobs,
+                jobs_consumer_config(settings),
+                transactional_config(settings, instance),
+                instance,
+            ),
+            dedup,
+            sender,
+            RedisPace(client, settings.topic_prefix),
+            clock,
+        )
+    )
+    mail = MailConfig(
+        settings.from_address, settings.reply_to_address, settings.configuration_set, settings.unsubscribe_url
+    )
+
+    def compose_work(work: Work) -> dict[str, object]:
+        assert work.job is not None
+        return compose(work.job, work.attempt, mail)
+
+    def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
+        return Deliverer(
+            DeliveryConfig(
+                calls_at_once=settings.calls_at_once,
+                start_window_s=settings.start_window_s,
+                rate_headroom=settings.rate_headroom,
+                rate_max=settings.rate_max,
+                account_refresh_s=settings.account_refresh_s,
+                retry=settings.retry,
+            ),
+            ports.dedup,
+            ports.sender,
+            ports.pace,
+            clock,
+            compose_work,
+            lambda: ensure_whole(settings, dedup),
+            on_done,
+        )
+
+    return Worker(
+        WorkerConfig(settings.calls_at_once, settings.retention_months, run.drain),
+        ports.job_log,
+        ports.dedup,
+        ports.sender,
+        clock,
+        Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+        Breaker(settings.breaker_consecutive, settings.breaker_share),
+        make_deliverer,
+        lambda: datetime.now(UTC).strftime("%Y-%m"),
+        await sender.suppressed(),
+    )
+
+
+def _stop_on_signals(worker: Worker) -> None:
+    """The first signal ends gracefully, a second at once (which is safe too)."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        worker.stop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first)

@@ -1,0 +1,373 @@
+"""The loop: reads jobs, commits *settle the last, intend the next*, and handles rebalances and the end.
+
+All state lives on the event loop; only the `JobLog` adapter has a thread (Kafka's client wants one).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from processor.core.breaker import Breaker
+from processor.core.decide import Settle
+from processor.core.offsets import Window
+from processor.core.pace import batch_size
+from processor.core.work import Record, Work, check_template, examine
+from processor.deliver import Deliverer
+from processor.ledger import Scribe
+from processor.ports import Clock, Dedup, Item, JobLog, Produced, Sender, Transaction
+from schemas.errors import Halted, MailonceError, RedisUnavailable, TransactionAborted, TransactionUnknown
+from schemas.identity import new_attempt_id
+from schemas.logs import Event, get_log
+from schemas.records import Outcome
+
+__all__ = ["Worker", "WorkerConfig"]
+
+log = get_log()
+
+COMMIT_EVERY_S = 0.2
+"""Outcomes wait at most this long for their transaction while the batch is not used up."""
+WAITING_MAX = 5_000
+"""Works in back-off or behind another attempt; beyond that nothing new is read."""
+OVERSHOOT_MAX = 100
+POLL_BUSY_S = 0.005
+POLL_IDLE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    calls_at_once: int
+    retention_months: int
+    drain: bool = False
+
+
+class Worker:
+    """One processor. `run` returns when it was stopped or drained, and raises when it must leave."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        job_log: JobLog,
+        dedup: Dedup,
+        sender: Sender,
+        clock: Clock,
+        scribe: Scribe,
+        breaker: Breaker,
+        make_deliverer: Callable[[Callable[[Work], None]], Deliverer],
+        this_month: Callable[[], str],
+        suppressed: frozenset[str] = frozenset(),
+    ) -> None:
+        self._config = config
+        self._log = job_log
+        self._dedup = dedup
+        self._sender = sender
+        self._clock = clock
+        self._scribe = scribe
+        self._breaker = breaker
+        self._deliverer = make_deliverer(self._on_done)
+        self._this_month = this_month
+        self._suppressed = suppressed
+        self._windows: dict[int, Window] = {}
+        self._tails: dict[bytes, Work] = {}
+        self._fresh: list[Work] = []
+        self._done: list[Work] = []
+        self._finished: list[Work] = []
+        """Settled in their windows, their outcomes not committed yet."""
+        self._leaving: frozenset[int] = frozenset()
+        self._posts: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._last_commit_s = 0.0
+        self._targets: dict[int, int] = {}
+        self._drain_looked_s = 0.0
+        self.settled_count = 0
+
+    def stop(self) -> None:
+        """Asks for a graceful end: no new calls, those in flight end, everything is settled."""
+        if not self._stopping:
+            log.info(Event.STOPPING)
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        await self._log.start(self)
+        if self._config.drain:
+            self._targets = await self._log.ends()
+        sending = asyncio.create_task(self._deliverer.run())
+        try:
+            while not self._stopping and not self._deliverer.halted:
+                await self._turn()
+                if sending.done():
+                    sending.result()
+                if self._config.drain and await self._drained():
+                    log.info(Event.DRAINED)
+                    break
+            await self._leave()
+        finally:
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, MailonceError):
+                await sending
+            await self._log.stop()
+        if self._deliverer.halted:
+            raise self._deliverer.halted
+
+    # ---- one turn ----
+
+    async def _turn(self) -> None:
+        room = self._room()
+        if room <= 0 and not self._due():
+            await self._rest(0.05)
+        blocked = frozenset(self._windows) if room <= -OVERSHOOT_MAX else self._full_partitions()
+        patience = POLL_IDLE_S if self._idle else POLL_BUSY_S
+        poll = await self._log.poll(max(room, 1), patience if room > 0 and not self._due() else 0, blocked)
+        await self._accept(poll.records)
+        for partition, offset in poll.ends.items():
+            if window := self._windows.get(partition):
+                window.reach_end(offset)
+        if self._due():
+            try:
+                await self._commit()
+            except TransactionAborted as error:
+                log.warning(Event.TRANSACTION_ABORTED, error=str(error))
+                await self._clock.sleep(0.1)
+            except TransactionUnknown as error:
+                log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
+                await self._start_over()
+
+    async def _rest(self, seconds: float) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    @property
+    def _batch(self) -> int:
+        return batch_size(self._deliverer.rate, self._config.calls_at_once)
+
+    def _room(self) -> int:
+        """How many more records may be read now."""
+        if self._deliverer.waiting >= WAITING_MAX:
+            return -OVERSHOOT_MAX
+        return 2 * self._batch - len(self._fresh) - self._deliverer.backlog
+
+    @property
+    def _idle(self) -> bool:
+        return not (self._fresh or self._done or self._finished or self._deliverer.busy)
+
+    def _full_partitions(self) -> frozenset[int]:
+        return frozenset(partition for partition, window in self._windows.items() if window.full)
+
+    def _due(self) -> bool:
+        """Whether a transaction is worth its while now."""
+        if self._fresh and self._deliverer.backlog <= self._batch // 2:
+            return True
+        if self._clock.boot_s() - self._last_commit_s < COMMIT_EVERY_S:
+            return len(self._done) >= 500
+        return bool(self._done or self._finished) or any(window.dirty for window in self._windows.values())
+
+    async def _accept(self, records: list[Record]) -> None:
+        """Takes in what was read: each record becomes work, behind earlier work of its key."""
+        for record in records:
+            window = self._windows.get(record.partition)
+            if window is None or not window.add(record.offset):
+                continue
+            work = examine(
+                record,
+                window,
+                this_month=self._this_month(),
+                retention_months=self._config.retention_months,
+                suppressed=self._suppressed,
+            )
+            if work.job is not None and work.refusal is None:
+                try:
+                    check_template(work, await self._sender.template_variables(work.job.template))
+                except Halted as halted:
+                    self._deliverer.halt(halted)
+            prior = self._tails.get(record.key) if record.key is not None else None
+            if record.key is not None:
+                self._tails[record.key] = work
+            if prior is None:
+                self._route(work)
+            else:
+                prior.follower = work
+                # Compaction would have removed the older record: the latest one counts, unless it is no job.
+                prior.superseded = work.refusal is None
+
+    def _route(self, work: Work) -> None:
+        if work.refusal or work.is_tombstone:
+            self._deliverer.submit([work])
+        else:
+            self._fresh.append(work)
+
+    def _on_done(self, work: Work) -> None:
+        self._done.append(work)
+        if work.record.key is not None:
+            if work.follower is not None:
+                self._route(work.follower)
+            elif self._tails.get(work.record.key) is work:
+                del self._tails[work.record.key]
+        if isinstance(work.result, Settle) and work.window is self._windows.get(work.record.partition):
+            bad = work.result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN}
+            if reason := self._breaker.note(bad=bad):
+                self._deliverer.halt(Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again"))
+        self._wake.set()
+
+    # ---- the transaction ----
+
+    async def _commit(self, withdrawn: list[Work] | None = None) -> None:
+        """Settle the last, intend the next: outcomes, intents and offsets in one transaction."""
+        intended = self._intend() if withdrawn is None else []
+        intents = [self._scribe.intent(work) for work in intended]
+        transaction = self._settling(intents, withdrawn or [])
+        if transaction is None:
+            return
+        try:
+            await self._log.commit(transaction)
+        except TransactionAborted:
+            self._fresh[:0] = intended
+            raise
+        await self.settled(transaction)
+        self._deliverer.submit(intended)
+
+    def _settling(self, intents: list[Produced], withdrawn: list[Work]) -> Transaction | None:
+        """The transaction that records every finished work, or ``None`` when there is nothing to say."""
+        self._finished += self._done
+        self._done = []
+        self._finished = [work for work in self._finished if self._ours(work)]
+        outcomes: list[Produced] = []
+        for work in self._finished:
+            work.window.settle(work.record.offset)
+            outcomes += self._scribe.outcome(work)
+        withdrawals = [self._scribe.withdrawal(work) for work in withdrawn if work.attempt]
+        offsets = {p: window.to_commit() for p, window in self._windows.items() if window.dirty}
+        records = [*outcomes, *intents, *withdrawals]
+        return Transaction(records, offsets) if records or offsets else None
+
+    def _intend(self) -> list[Work]:
+        count = max(0, self._batch - self._deliverer.backlog)
+        chosen, self._fresh = self._fresh[:count], self._fresh[count:]
+        works = [work for work in chosen if self._ours(work)]
+        for work in works:
+            work.attempt = new_attempt_id()
+        return works
+
+    def _ours(self, work: Work) -> bool:
+        return work.window is self._windows.get(work.record.partition)
+
+    async def settled(self, transaction: Transaction) -> None:
+        """The transaction has committed."""
+        self._last_commit_s = self._clock.boot_s()
+        finished, self._finished = self._finished, []
+        self.settled_count += len(finished)
+        for partition, (offset, _) in transaction.offsets.items():
+            if window := self._windows.get(partition):
+                window.committed(offset)
+        if finished:
+            task = asyncio.create_task(self._post_marks(finished))
+            self._posts.add(task)
+            task.add_done_callback(self._posts.discard)
+        self._forget(self._leaving)
+
+    async def _post_marks(self, finished: list[Work]) -> None:
+        """Tells the dedup set what the ledger holds now. Losing this loses no promise, only memory and time."""
+        sent, doubt, closed = [], [], []
+        for work in finished:
+            if not isinstance(work.result, Settle) or work.key is None:
+                continue
+            record = work.record
+            item = Item(
+                work.key, work.result.attempt or "", record.partition, record.offset, fingerprint=work.fingerprint
+            )
+            match work.result.outcome:
+                case Outcome.SENT:
+                    sent.append(item)
+                case Outcome.UNCERTAIN:
+                    doubt.append(item)
+                case Outcome.DEAD | Outcome.SUPPRESSED:
+                    closed.append(item)
+                case Outcome.CANCELLED:
+                    pass  # the cancel script closed the key already
+        steps: list[tuple[Callable[[list[Item]], Awaitable[None]], list[Item]]] = [
+            (self._dedup.record_sent, sent),
+            (self._dedup.record_doubt, doubt),
+            (self._dedup.close, closed),
+        ]
+        for step, items in steps:
+            while items:
+                try:
+                    await step(items)
+                    break
+                except RedisUnavailable as error:
+                    log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+                    await self._clock.sleep(0.5)
+
+    async def _start_over(self) -> None:
+        """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
+        partitions = frozenset(self._windows)
+        await self.lost(partitions)
+        await self.assigned(await self._log.renew())
+
+    # ---- rebalances (the Listener of the job log) ----
+
+    async def assigned(self, committed: dict[int, tuple[int, str]]) -> None:
+        log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
+        for partition, (offset, metadata) in committed.items():
+            self._windows[partition] = Window(offset, metadata)
+
+    async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
+        log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
+        leaving = {self._windows[p] for p in partitions if p in self._windows}
+        dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
+        self._leaving = partitions
+        transaction = self._settling([], dropped)
+        if transaction is None:
+            self._forget(partitions)
+        return transaction
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        if partitions:
+            log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
+        self._forget(partitions)
+        await self._deliverer.quiesce(lambda work: not self._ours(work))
+
+    def _forget(self, partitions: frozenset[int]) -> None:
+        if not partitions:
+            return
+        self._leaving -= partitions
+        for partition in partitions:
+            self._windows.pop(partition, None)
+        self._fresh = [work for work in self._fresh if self._ours(work)]
+        self._tails = {key: work for key, work in self._tails.items() if self._ours(work)}
+
+    # ---- the end ----
+
+    async def _drained(self) -> bool:
+        """Whether every job published before the drain began is settled, in the whole group."""
+        if not self._idle or self._posts or self._clock.boot_s() - self._drain_looked_s < 0.2:
+            return False
+        mine = frozenset(self._windows)
+        behind = any(window.dirty or not window.idle for window in self._windows.values()) or any(
+            self._windows[p].prefix < end for p, end in self._targets.items() if p in mine
+        )
+        if behind:
+            return False
+        self._drain_looked_s = self._clock.boot_s()
+        return not await self._log.unsettled(self._targets, mine)
+
+    async def _leave(self) -> None:
+        """Ends calls, settles, and withdraws the intents that were never used."""
+        dropped = await self._deliverer.quiesce(lambda work: True)
+        for _ in range(3):
+            try:
+                await self._commit(withdrawn=dropped)
+                break
+            except TransactionAborted as error:
+                log.warning(Event.TRANSACTION_ABORTED, error=str(error))
+                await self._log.poll(1, 0.1, frozenset(self._windows))
+            except TransactionUnknown as error:
+                # Safe to leave as it is: whoever takes over reads from what is committed.
+                log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
+                break
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=5)

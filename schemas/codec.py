@@ -1,0 +1,122 @@
+"""Records to bytes and back. Whatever cannot be read becomes a `BadRecord` with a stable code, never a traceback."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from schemas.addresses import address_problem
+from schemas.errors import BadRecord
+from schemas.identity import Key
+from schemas.limits import TEMPLATE_DATA_BYTES_MAX
+from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job
+
+__all__ = [
+    "DEAD_LETTER_HEADER",
+    "decode_attempt",
+    "decode_dead_letter",
+    "decode_delivery",
+    "decode_job",
+    "encode",
+    "fingerprint",
+    "template_data",
+]
+
+DEAD_LETTER_HEADER = "mailonce-dead-letter"
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+_sorted_encoder = msgspec.json.Encoder(order="sorted")
+_job = msgspec.json.Decoder(Job)
+_attempt = msgspec.json.Decoder(Attempt)
+_delivery = msgspec.json.Decoder(Delivery)
+_dead_letter = msgspec.json.Decoder(DeadLetter)
+_any = msgspec.json.Decoder()
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return _encoder.encode(record)
+
+
+def template_data(job: Job) -> str:
+    """The job's data as SES's ``TemplateData`` string: JSON, keys sorted."""
+    return _sorted_encoder.encode(job.data).decode()
+
+
+def fingerprint(job: Job) -> str:
+    """Ten characters that change when what the reader would see changes: address, template or data."""
+    content = _sorted_encoder.encode([job.email, job.template, job.data])
+    return hashlib.sha256(content).hexdigest()[:10]
+
+
+def decode_job(raw_key: bytes | None, raw_value: bytes) -> Job:
+    """The job in a record of the jobs topic.
+
+    Raises `BadRecord`: ``bad-key``, ``not-json``, ``unknown-version``, ``bad-schema``, ``key-mismatch``,
+    ``bad-address`` or ``data-too-large``.
+    """
+    key = Key.from_bytes(raw_key)
+    job = _parse_job(raw_value)
+    if (job.user_id, job.month) != (key.user_id, key.month):
+        raise BadRecord("key-mismatch", f"the value is for {job.user_id!r} {job.month!r}, its key says otherwise")
+    if problem := address_problem(job.email):
+        raise BadRecord("bad-address", f"email: SES could not take this address: {problem}")
+    if len(raw_value) > TEMPLATE_DATA_BYTES_MAX and len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX:
+        raise BadRecord("data-too-large", f"data: more than {TEMPLATE_DATA_BYTES_MAX} bytes as JSON, SES's limit")
+    return job
+
+
+def _parse_job(raw: bytes) -> Job:
+    try:
+        job = _job.decode(raw)
+    except msgspec.ValidationError as error:
+        # The version is looked at first: a newer record may well break today's schema.
+        version = _version_of(raw)
+        if version is not None and version != JOB_VERSION:
+            raise _unknown_version(version) from None
+        raise BadRecord("bad-schema", f"the value does not fit the job schema: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord("not-json", f"the value is not JSON: {error}") from None
+    if job.v != JOB_VERSION:
+        raise _unknown_version(job.v)
+    return job
+
+
+def _version_of(raw: bytes) -> Any:
+    try:
+        value = _any.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRecord("not-json", f"the value is not JSON: {error}") from None
+    return value.get("v") if isinstance(value, dict) else None
+
+
+def _unknown_version(version: object) -> BadRecord:
+    return BadRecord("unknown-version", f"v: this processor reads version {JOB_VERSION}, the record says {version!r:.40}")
+
+
+def decode_attempt(raw: bytes) -> Attempt:
+    """An intent; raises `BadRecord` (``bad-schema``)."""
+    return _ours(_attempt, raw, "an attempt")
+
+
+def decode_delivery(raw: bytes) -> Delivery:
+    """A ledger entry; raises `BadRecord` (``bad-schema``)."""
+    return _ours(_delivery, raw, "a delivery")
+
+
+def decode_dead_letter(headers: list[tuple[str, bytes | None]]) -> DeadLetter:
+    """Why a record of the dead-letter topic died; raises `BadRecord` (``bad-schema``)."""
+    for name, value in reversed(headers):
+        if name == DEAD_LETTER_HEADER and value is not None:
+            return _ours(_dead_letter, value, "a dead letter")
+    raise BadRecord("bad-schema", f"the record has no header {DEAD_LETTER_HEADER}: not written by mailonce")
+
+
+def _ours(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord("bad-schema", f"not {what}: {error}") from None

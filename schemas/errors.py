@@ -1,0 +1,91 @@
+"""The one tree of errors. A class says who must act next; its exit code is what the commands leave with."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadRecord",
+    "BrokerUnavailable",
+    "Fenced",
+    "Halted",
+    "Interrupted",
+    "MailonceError",
+    "RedisUnavailable",
+    "SetupError",
+    "SourceError",
+    "TransactionAborted",
+    "TransactionUnknown",
+    "UsageError",
+]
+
+
+class MailonceError(Exception):
+    """Something went wrong; the message says what to do about it."""
+
+    exit_code = 1
+
+
+class UsageError(MailonceError):
+    """The caller asked for something that cannot be: fix the command or the setting."""
+
+    exit_code = 2
+
+
+class SourceError(UsageError):
+    """The source as a whole cannot be read: fix the file. (A bad row is a reject, not an error.)"""
+
+
+class Halted(MailonceError):
+    """SES refuses every message for now: nothing was dead-lettered; an operator must act, then start again."""
+
+    exit_code = 4
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class Fenced(MailonceError):
+    """Another processor runs under this instance name: this one leaves; nothing is lost."""
+
+    exit_code = 6
+
+
+class BrokerUnavailable(MailonceError):
+    """Kafka does not answer: wait for it or fix the address."""
+
+    exit_code = 7
+
+
+class RedisUnavailable(MailonceError):
+    """Redis does not answer, or refuses to be trusted: wait for it or fix it. Nobody sends meanwhile."""
+
+    exit_code = 7
+
+
+class SetupError(MailonceError):
+    """The embedded stack could not be set up or started."""
+
+    exit_code = 8
+
+
+class Interrupted(MailonceError):
+    """The user stopped the command."""
+
+    exit_code = 130
+
+
+class TransactionAborted(MailonceError):
+    """A Kafka transaction was aborted: nothing of it is visible; the worker may try again."""
+
+
+class TransactionUnknown(MailonceError):
+    """A Kafka transaction's end is unknown: the worker must discard the producer and re-read what is committed."""
+
+
+class BadRecord(MailonceError):
+    """A record that can never become an e-mail: it is dead-lettered under `code`."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail

@@ -1,0 +1,82 @@
+"""Logging: readable on a terminal, JSON elsewhere, addresses masked; and the names of all events in one place."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from schemas.addresses import mask
+
+__all__ = ["Event", "configure_logs", "get_log"]
+
+_ADDRESS = re.compile(r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+class Event(StrEnum):
+    """What the logs may say: alerts and searches rely on these names."""
+
+    PROCESSOR_STARTED = "processor started"
+    PROCESSOR_STOPPED = "processor stopped"
+    STOPPING = "stopping"
+    PARTITIONS_ASSIGNED = "partitions assigned"
+    PARTITIONS_REVOKED = "partitions revoked"
+    PARTITIONS_LOST = "partitions lost"
+    DEAD_LETTERED = "dead-lettered"
+    UNCERTAIN = "uncertain"
+    RETRYING = "retrying"
+    WAITING_FOR_CLAIM = "waiting for another attempt to end"
+    THROTTLED = "throttled"
+    QUOTA_USED_UP = "quota used up"
+    QUOTA_AGAIN = "quota available again"
+    HALTED = "halted"
+    TRANSACTION_ABORTED = "transaction aborted"
+    TRANSACTION_UNKNOWN = "transaction's end unknown"
+    REDIS_UNAVAILABLE = "redis unavailable"
+    DEDUP_NOT_WHOLE = "dedup set not whole"
+    DEDUP_REBUILT = "dedup set rebuilt"
+    DUPLICATE_SEEN = "duplicate seen"
+    SES_READ_CALL_MISSING = "ses read call missing"
+    ACCOUNT = "ses account"
+    DRAINED = "drained"
+    KAFKA = "kafka client"
+
+
+def _mask_addresses(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str) and "@" in value:
+            event[name] = _ADDRESS.sub(lambda match: mask(match.group()), value)
+    return event
+
+
+def configure_logs(fmt: str = "auto", level: str = "info") -> None:
+    """Sets structlog up for this process; logs go to standard error."""
+    console = fmt == "console" or (fmt == "auto" and sys.stderr.isatty())
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if console else structlog.processors.JSONRenderer()
+    )
+    chain: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _mask_addresses,
+        renderer,
+    ]
+    structlog.configure(
+        processors=chain,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def get_log(**bound: object) -> structlog.typing.FilteringBoundLogger:
+    log: structlog.typing.FilteringBoundLogger = structlog.get_logger(**bound)
+    return log

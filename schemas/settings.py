@@ -1,0 +1,194 @@
+"""Every setting: its name, default, unit and meaning. Environment variables first, then a ``.env`` file."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterator
+from typing import Literal
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.addresses import address_problem
+from schemas.errors import UsageError
+from schemas.topics import Topics
+
+__all__ = ["Backoff", "RetryTable", "Settings", "describe_settings", "load_settings"]
+
+_PREFIX = "MAILONCE_"
+_KAFKA_PREFIX = "MAILONCE_KAFKA_"
+_SECRET_OPTION = re.compile(r"password|secret|key\.pem|\.key$|token|oauthbearer\.config|jaas")
+
+
+class Backoff(BaseModel):
+    """When to try again after a refusal: exponential back-off with full jitter, as Step Functions counts it."""
+
+    interval_s: float = Field(gt=0, description="longest first wait")
+    backoff_rate: float = Field(2.0, ge=1, description="factor from one wait to the next")
+    max_attempts: int = Field(ge=1, description="calls in all before the job is dead-lettered")
+    max_delay_s: float = Field(60.0, gt=0, description="ceiling of a wait")
+
+
+class RetryTable(BaseModel):
+    """A `Backoff` for each class of refusal that proves that nothing was sent."""
+
+    throttled: Backoff = Backoff(interval_s=0.5, max_attempts=20, max_delay_s=30)
+    unreachable: Backoff = Backoff(interval_s=1, max_attempts=15, max_delay_s=60)
+
+
+class Settings(BaseSettings):
+    """mailonce's settings. Kafka's own options pass through as ``MAILONCE_KAFKA_`` plus the option's name."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; rediss:// for TLS"
+    )
+    from_address: str = Field("", description="sender address, verified in SES; needed by `process`")
+    reply_to_address: str = Field("", description="Reply-To address; empty: none")
+    topic_prefix: str = Field("email-", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="prefix of the five topics")
+    group_id: str = Field("mailonce", min_length=1, description="consumer group of the processors")
+    group_protocol: Literal["classic", "consumer"] = Field(
+        "classic", description="rebalance protocol: classic (cooperative-sticky) or consumer (KIP-848)"
+    )
+    session_timeout_s: float = Field(
+        10.0, ge=1, le=300, description="after this silence a processor's partitions move on (classic protocol), seconds"
+    )
+    partitions: int = Field(12, ge=1, le=1000, description="partitions of topics that `topics create` makes")
+    replication_factor: int = Field(
+        0, ge=0, le=10, description="copies of each partition; 0: three, or as many as there are brokers"
+    )
+    instance: str = Field("", description="this processor's name; empty: host, process id and a random part")
+    attempt_lifetime_s: float = Field(
+        330.0, gt=0, description="after this time a call can no longer reach SES and its key may be taken over, seconds"
+    )
+    signature_age_s: float = Field(
+        300.0, gt=0, description="age at which SES refuses a signature (5 minutes; less only for a stand-in), seconds"
+    )
+    configuration_set: str = Field("", description="SES configuration set (it publishes the events); empty: none")
+    events_queue_url: str = Field("", description="SQS queue that receives SES's events; empty: none")
+    unsubscribe_url: str = Field(
+        "", description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers"
+    )
+    on_uncertain: Literal["hold", "resend-after-evidence-window"] = Field(
+        "hold", description="what happens to a mail of which nobody knows whether SES took it"
+    )
+    calls_at_once: int = Field(32, ge=1, le=1000, description="calls to SES at once, a processor")
+    ses_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to SES, seconds")
+    ses_read_timeout_s: float = Field(
+        30.0, gt=0, description="waiting for SES's answer; a shorter wait only makes more doubt, seconds"
+    )
+    rate_headroom: float = Field(0.95, gt=0, le=1, description="share of the account's MaxSendRate that mailonce uses")
+    rate_max: float = Field(0.0, ge=0, description="own ceiling for mails a second, all processors; 0: none")
+    account_refresh_s: float = Field(60.0, gt=0, description="how often GetAccount is asked for rate and quota, seconds")
+    retention_months: int = Field(13, ge=2, le=60, description="the dedup set knows a month this long, months")
+    retry: RetryTable = Field(RetryTable(), description="back-off per class of refusal, as JSON")
+    breaker_consecutive: int = Field(
+        100, ge=0, description="halt after so many jobs in a row were dead-lettered or uncertain; 0: never"
+    )
+    breaker_share: float = Field(
+        0.25, ge=0, le=1, description="halt when this share of the last 1,000 was dead-lettered or uncertain; 0: never"
+    )
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+
+    kafka_options: dict[str, str] = Field(
+        default_factory=dict, exclude=True, description="other librdkafka options, from MAILONCE_KAFKA_*"
+    )
+
+    @field_validator("from_address", "reply_to_address")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        bare = value.rpartition("<")[2].rstrip("> ") if "<" in value else value
+        if bare and (problem := address_problem(bare)):
+            raise ValueError(f"not an address SES could use: {problem}")
+        if "\r" in value or "\n" in value:
+            raise ValueError("a line break cannot stand in an address")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis_url(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("unsubscribe_url")
+    @classmethod
+    def _https(cls, value: str) -> str:
+        if value and not value.startswith("https://"):
+            raise ValueError("must begin with https:// (RFC 8058 asks for it)")
+        return value
+
+    @model_validator(mode="after")
+    def _times_fit(self) -> Settings:
+        if self.attempt_lifetime_s < self.signature_age_s + 2:
+            raise ValueError(
+                f"attempt_lifetime_s ({self.attempt_lifetime_s:g}) must exceed signature_age_s "
+                f"({self.signature_age_s:g}) by 2 s or more: until then SES may still accept the call"
+            )
+        return self
+
+    @property
+    def topics(self) -> Topics:
+        return Topics(self.topic_prefix)
+
+    @property
+    def start_window_s(self) -> float:
+        """How long after its claim a call may still be signed: the lifetime, less a signature's age and a margin."""
+        spare = self.attempt_lifetime_s - self.signature_age_s
+        return spare - min(10.0, spare / 2)
+
+    def instance_name(self) -> str:
+        return self.instance or f"{socket.gethostname()}-{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """The settings of this process; raises `UsageError` that names each wrong variable.
+
+    Args:
+        overrides: values of command-line options; ``None`` means not given.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(kafka_options=_kafka_options(), **given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = [
+            f"{_PREFIX}{'_'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
+            for item in error.errors()
+        ]
+        raise UsageError("wrong settings:\n  " + "\n  ".join(lines)) from None
+
+
+def _kafka_options() -> dict[str, str]:
+    """librdkafka options by their own names: ``MAILONCE_KAFKA_SASL_MECHANISM`` is ``sasl.mechanism``."""
+    merged = {**dotenv_values(".env"), **os.environ}
+    return {
+        name.removeprefix(_KAFKA_PREFIX).lower().replace("_", "."): value
+        for name, value in merged.items()
+        if name.startswith(_KAFKA_PREFIX) and name != "MAILONCE_KAFKA_BOOTSTRAP_SERVERS" and value is not None
+    }
+
+
+def describe_settings(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
+    """Each setting as (variable, value now, default, meaning); secrets hidden."""
+    for name, field in Settings.model_fields.items():
+        if name != "kafka_options":
+            now, default = (_shown(value) for value in (getattr(settings, name), field.default))
+            yield f"{_PREFIX}{name.upper()}", now, default, field.description or ""
+    for option, value in sorted(settings.kafka_options.items()):
+        shown = "(hidden)" if _SECRET_OPTION.search(option) else value
+        yield f"{_KAFKA_PREFIX}{option.upper().replace('.', '_')}", shown, "", f"librdkafka's {option}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        parts = urlsplit(value.get_secret_value())
+        host = parts.netloc.rpartition("@")[2]
+        return f"{parts.scheme}://{'(hidden)@' if '@' in parts.netloc else ''}{host}{parts.path}"
+    return value.model_dump_json() if isinstance(value, BaseModel) else str(value)

@@ -1,0 +1,94 @@
+"""librdkafka's settings as plain dicts, each option that carries the guarantee written out even where it is the default.
+
+The user's own options (`MAILONCE_KAFKA_*`) come first; what the guarantee rests on cannot be overridden.
+"""
+
+from __future__ import annotations
+
+from schemas.settings import Settings
+
+__all__ = ["admin_config", "jobs_consumer_config", "producer_config", "reader_config", "transactional_config"]
+
+_CLIENT_ID = "mailonce"
+
+
+def _common(settings: Settings) -> dict[str, str | int | float | bool]:
+    return {
+        "client.id": _CLIENT_ID,
+        # Reconnecting quickly costs little with few clients and shortens every broker restart.
+        "reconnect.backoff.ms": 50,
+        "reconnect.backoff.max.ms": 2000,
+        **settings.kafka_options,
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+    }
+
+
+def admin_config(settings: Settings) -> dict[str, str | int | float | bool]:
+    return _common(settings)
+
+
+def producer_config(settings: Settings) -> dict[str, str | int | float | bool]:
+    """The job publisher: idempotent, and keyed as Java and Faust do it."""
+    return {
+        "linger.ms": 20,
+        "compression.type": "lz4",
+        "queue.buffering.max.messages": 200_000,
+        **_common(settings),
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+    }
+
+
+def transactional_config(settings: Settings, instance: str) -> dict[str, str | int | float | bool]:
+    """The processor's producer: one transaction a batch."""
+    return {
+        # The broker ends a dead processor's open transaction after this; until then nobody can read past it.
+        "transaction.timeout.ms": 15_000,
+        "linger.ms": 0,
+        # A back-to-back transaction finds the last one's markers still being written and is told to retry:
+        # librdkafka's default of 100 ms would be the price of each commit.
+        "retry.backoff.ms": 5,
+        **_common(settings),
+        "transactional.id": f"{settings.topic_prefix}{settings.group_id}-{instance}",
+        "enable.idempotence": True,
+        "acks": "all",
+    }
+
+
+def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bool]:
+    """The processor's consumer: offsets only by transaction, aborted records invisible."""
+    classic: dict[str, str | int | float | bool] = {
+        "partition.assignment.strategy": "cooperative-sticky",
+        "session.timeout.ms": int(settings.session_timeout_s * 1000),
+        "heartbeat.interval.ms": int(settings.session_timeout_s * 1000 / 5),
+    }
+    return {
+        # Read-ahead: librdkafka fetches while a batch is being sent.
+        "queued.min.messages": 5_000,
+        "queued.max.messages.kbytes": 16_384,
+        "max.poll.interval.ms": 300_000,
+        **(classic if settings.group_protocol == "classic" else {}),
+        **_common(settings),
+        "group.id": settings.group_id,
+        "group.protocol": settings.group_protocol,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        # Markers and compaction leave gaps: only this event tells that a partition's end was reached.
+        "enable.partition.eof": True,
+    }
+
+
+def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, str | int | float | bool]:
+    """A reader that joins no group and commits nothing: commands that look at topics."""
+    return {
+        **_common(settings),
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",
+        "enable.partition.eof": True,
+    }
