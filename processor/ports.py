@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from processor.core.answers import Answer
 from processor.core.pace import Account
 from processor.core.states import Claim
-from processor.core.work import Record
 from schemas.errors import MailonceError
 from schemas.identity import Key
+from schemas.reading import Record
 
 __all__ = [
     "Clock",

@@ -14,13 +14,14 @@ from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.offsets import Window
 from processor.core.pace import batch_size
-from processor.core.work import Record, Work, check_template, examine
+from processor.core.work import Work, check_template, examine
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
 from processor.ports import Clock, Dedup, Item, JobLog, Produced, Sender, Transaction
 from schemas.errors import Halted, MailonceError, RedisUnavailable, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
 from schemas.logs import Event, get_log
+from schemas.reading import Record
 from schemas.records import Outcome
 
 __all__ = ["Worker", "WorkerConfig"]

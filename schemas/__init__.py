@@ -1,4 +1,4 @@
-"""What producer and processor must agree on: records, keys, topics, settings and errors.
+"""What producer and processor must agree on: records, keys, topics, settings, errors, and how a topic is read.
 
-Nothing here connects to anything, and nothing here may import the other packages.
+Nothing here connects to anything at import, and nothing here may import the other packages.
 """

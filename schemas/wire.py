@@ -15,6 +15,8 @@ _CLIENT_ID = "mailonce"
 def _common(settings: Settings) -> dict[str, str | int | float | bool]:
     return {
         "client.id": _CLIENT_ID,
+        # Lost connections heal or come back as errors of a call; librdkafka would print each on standard error.
+        "log_level": 2,
         # Reconnecting quickly costs little with few clients and shortens every broker restart.
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,
@@ -68,6 +70,7 @@ def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bo
         "queued.min.messages": 5_000,
         "queued.max.messages.kbytes": 16_384,
         "max.poll.interval.ms": 300_000,
+        "fetch.wait.max.ms": 100,
         **(classic if settings.group_protocol == "classic" else {}),
         **_common(settings),
         "group.id": settings.group_id,
@@ -84,6 +87,8 @@ def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bo
 def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, str | int | float | bool]:
     """A reader that joins no group and commits nothing: commands that look at topics."""
     return {
+        # An empty partition's end is told by the first answer: half a second each would add up.
+        "fetch.wait.max.ms": 10,
         **_common(settings),
         "group.id": group,
         "enable.auto.commit": False,

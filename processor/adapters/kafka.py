@@ -17,17 +17,16 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
-    Message,
     Producer,
     TopicPartition,
 )
 
-from processor.core.work import Record
 from processor.ports import Listener, Poll, Transaction
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
+from schemas.reading import error_text, record_of, take
 
-__all__ = ["KafkaJobLog", "record_of"]
+__all__ = ["KafkaJobLog"]
 
 log = get_log()
 T = TypeVar("T")
@@ -110,7 +109,7 @@ class KafkaJobLog:
         try:
             self._producer.init_transactions(INIT_TIMEOUT_S)
         except KafkaException as error:
-            raise BrokerUnavailable(f"Kafka gave no transactional producer: {_text(error)}") from error
+            raise BrokerUnavailable(f"Kafka gave no transactional producer: {error_text(error)}") from error
 
     def _on_error(self, error: KafkaError) -> None:
         # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
@@ -118,7 +117,7 @@ class KafkaJobLog:
 
     def _poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         self._pause(paused)
-        messages = self._consumer.consume(records_max, timeout_s)
+        messages = take(self._consumer, records_max, timeout_s)
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
@@ -128,7 +127,7 @@ class KafkaJobLog:
             if error is None:
                 records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:
-                ends[_of(message.partition())] = _of(message.offset())
+                ends[message.partition() or 0] = message.offset() or 0
             elif error.fatal():
                 raise Fenced(f"Kafka ended this consumer: {error.str()}")
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
@@ -189,10 +188,10 @@ class KafkaJobLog:
                 if second.args[0].fatal():
                     return self._ended_badly(second)
                 self._unknown = True
-                raise TransactionUnknown(f"neither committed nor aborted: {_text(second)}") from second
-            raise TransactionAborted(_text(error)) from error
+                raise TransactionUnknown(f"neither committed nor aborted: {error_text(second)}") from second
+            raise TransactionAborted(error_text(error)) from error
         self._unknown = True
-        raise TransactionUnknown(_text(error)) from error
+        raise TransactionUnknown(error_text(error)) from error
 
     def _renew(self) -> dict[int, tuple[int, str]]:
         self._new_producer()
@@ -222,7 +221,7 @@ class KafkaJobLog:
                 return question()
             except KafkaException as error:
                 if not left:
-                    raise BrokerUnavailable(f"Kafka does not answer: {_text(error)}") from error
+                    raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error
         raise AssertionError("unreachable")
 
     def _ends(self) -> dict[int, int]:
@@ -287,30 +286,3 @@ class KafkaJobLog:
 
 async def _as_coroutine(told: Awaitable[T]) -> T:
     return await told
-
-
-def record_of(message: Message) -> Record:
-    return Record(
-        partition=_of(message.partition()),
-        offset=_of(message.offset()),
-        key=_bytes(message.key()),
-        value=_bytes(message.value()),
-        headers=[(name, _bytes(value)) for name, value in message.headers() or ()],
-        timestamp_ms=message.timestamp()[1],
-    )
-
-
-def _of(number: int | None) -> int:
-    assert number is not None, "a consumed message has a place"
-    return number
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
-
-
-def _text(error: BaseException) -> str:
-    cause = error.args[0] if error.args else error
-    return cause.str() if isinstance(cause, KafkaError) else str(error)
-
-

@@ -7,6 +7,7 @@ second client with ordinary retries serves the reads, which may be repeated.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -107,7 +108,8 @@ class BotoSender:
         )
         patient = Config(retries={"total_max_attempts": 4, "mode": "standard"}, connect_timeout=5, read_timeout=10)
         try:
-            session = boto3.Session()
+            # boto3 itself reads only AWS_DEFAULT_REGION; Lambda, ECS and the other SDKs set AWS_REGION.
+            session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
             self._client = session.client("sesv2", config=once)
             self._reader = session.client("sesv2", config=patient)
         except BotoCoreError as error:

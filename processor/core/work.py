@@ -10,22 +10,11 @@ from processor.core.offsets import Window
 from schemas.codec import decode_job, fingerprint
 from schemas.errors import BadRecord
 from schemas.identity import Key
+from schemas.reading import Record
 from schemas.records import Job, Outcome
 from schemas.template import missing_variables
 
-__all__ = ["Record", "Work", "check_template", "examine", "months_between"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A record as Kafka gave it."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes | None]]
-    timestamp_ms: int
+__all__ = ["Work", "check_template", "examine", "months_between"]
 
 
 @dataclass(slots=True, eq=False)

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from processor.adapters.redis import RedisDedup
-from processor.adapters.topics import partition_numbers, read_topic
 from processor.core.states import Claim, State
-from processor.core.work import Record
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.logs import Event, get_log
+from schemas.reading import Record, partition_numbers, read_topic
 from schemas.records import Attempt, Delivery, Outcome
 from schemas.settings import Settings
 

@@ -1,0 +1,52 @@
+# `make help` lists the verbs. Everything happens in .venv and .mailonce, nothing outside but downloads in ~/.cache.
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check fix lock docs ci clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "mailonce needs Python 3.11 or newer"; exit 1; }
+	@echo "setting up .venv (once; a minute or two)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## a virtual environment and Kafka's jars; leaves .venv/bin/mailonce
+	@$(BIN)/mailonce stack fetch
+
+demo: setup ## the crash at e-mail 55, end to end, in under a minute
+	@$(BIN)/python -m infra.demo
+
+test: setup ## every test, the slow ones included
+	@$(BIN)/python -m tests.support.run_all
+
+test-fast: setup ## tests without servers
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: $(STAMP) ## format, lint, types, layers
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(STAMP) ## what ruff can mend by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(STAMP) ## the generated parts of the documentation
+	@$(BIN)/python -m docs.generate
+
+lock: ## requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+
+ci: check test ## what continuous integration runs
+
+clean: ## away with what was built; downloads stay
+	rm -rf .venv .mailonce build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

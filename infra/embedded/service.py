@@ -1,0 +1,129 @@
+"""One server process of the stack: started in the background, known by pid and start time, stopped by pid."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from schemas.errors import SetupError
+
+__all__ = ["Running", "free_port", "is_alive", "spawn", "stop", "wait_until"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started server. `created` tells it from a later process with the same pid."""
+
+    name: str
+    pid: int
+    created: float
+    port: int
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def check_port(name: str, port: int) -> None:
+    """Raises `SetupError` when something else listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SetupError(
+                f"{name}: port {port} is taken by another program; stop it, or start the stack in another --dir"
+            ) from None
+
+
+def spawn(
+    name: str, command: Sequence[str], port: int, folder: Path, *, tied: bool, env: dict[str, str] | None = None
+) -> Running:
+    """Starts `command` with its output in ``folder/name.log``.
+
+    Args:
+        name: of the service.
+        command: program and arguments.
+        port: it will listen on.
+        folder: for its log.
+        tied: whether it must end when this process ends, however that happens (Linux).
+        env: added to the environment.
+    """
+    check_port(name, port)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        log = (folder / f"{name}.log").open("ab")
+    except OSError as error:
+        raise SetupError(f"{name}: cannot write in {folder}: {error.strerror}") from error
+    with log:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+            preexec_fn=_die_with_parent if tied and sys.platform == "linux" else None,  # noqa: PLW1509
+        )
+    return Running(name, process.pid, psutil.Process(process.pid).create_time(), port)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def is_alive(running: Running) -> bool:
+    try:
+        process = psutil.Process(running.pid)
+        return process.create_time() == running.created and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeout_s: float = 30.0) -> None:
+    """Waits until the service answers; raises `SetupError` with the end of its log when it does not."""
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if not is_alive(running) or time.monotonic() > deadline:
+            log = folder / f"{running.name}.log"
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
+            why = f"was not ready after {timeout_s:g} s" if is_alive(running) else "ended at once"
+            raise SetupError(f"{running.name} {why}; the end of {log}:\n{tail}")
+        time.sleep(0.05)
+
+
+def stop(running: Running, timeout_s: float = 10.0) -> None:
+    """Ends the process: SIGTERM, then SIGKILL."""
+    if not is_alive(running):
+        _reap(running.pid)
+        return
+    process = psutil.Process(running.pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.terminate()
+        try:
+            process.wait(timeout_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(timeout_s)
+    _reap(running.pid)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)

@@ -1,0 +1,127 @@
+"""The embedded stack as a whole: up, down, status, and the settings that point mailonce at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from infra.embedded.kafka import start_kafka
+from infra.embedded.others import QUEUE_NAME, Started, start_sandbox, start_sqs, start_valkey
+from infra.embedded.service import Running, is_alive, stop
+from schemas.errors import SetupError, UsageError
+
+__all__ = ["SERVICES", "Stack"]
+
+SERVICES = ("kafka", "valkey", "ses", "sqs")
+
+
+class Stack:
+    """Services whose data, logs and pids live in one folder.
+
+    Args:
+        folder: for everything; a later `up` there finds its data and ports again.
+        tied: whether the services must end with this process (for tests and the demo).
+        sandbox_options: command-line options of the SES sandbox.
+    """
+
+    def __init__(self, folder: Path, *, tied: bool = False, sandbox_options: tuple[str, ...] = ()) -> None:
+        self.folder = folder.absolute()
+        self._tied = tied
+        self._sandbox_options = sandbox_options
+
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "stack.json"
+
+    def known(self) -> dict[str, Running]:
+        """Services that were started here, running or not."""
+        with suppress(FileNotFoundError, json.JSONDecodeError):
+            return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
+        return {}
+
+    def status(self) -> dict[str, tuple[Running | None, bool]]:
+        """Each service, as last started, and whether it runs."""
+        known = self.known()
+        return {name: (known.get(name), name in known and is_alive(known[name])) for name in SERVICES}
+
+    def up(self, only: Iterable[str] = SERVICES, say: Callable[[str], None] = lambda _: None) -> None:
+        """Starts what does not run yet and waits until all of it answers; raises `SetupError` and stops what it began."""
+        wanted = set(only)
+        if unknown := wanted - set(SERVICES):
+            raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        known = self.known()
+        waits: list[tuple[str, Callable[[], None]]] = []
+        begun: list[Running] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Kafka takes longest: it comes up while the others do.
+            for name in (service for service in SERVICES if service in wanted):
+                if name in known and is_alive(known[name]):
+                    continue
+                say(f"starting {name}")
+                running, wait = self._start(name, known[name].port if name in known else None, say)
+                known[name] = running
+                begun.append(running)
+                waits.append((name, wait))
+                self._save(known)
+            for name, wait in waits:
+                wait()
+                say(f"{name} answers on 127.0.0.1:{known[name].port}")
+        except BaseException as error:
+            for running in begun:
+                stop(running)
+            if isinstance(error, OSError):
+                raise SetupError(f"the stack could not be started in {self.folder}: {error}") from error
+            raise
+
+    def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
+        folder = self.folder / name
+        match name:
+            case "kafka":
+                return start_kafka(folder, port, tied=self._tied, say=say)
+            case "valkey":
+                return start_valkey(folder, port, tied=self._tied)
+            case "ses":
+                return start_sandbox(folder, port, tied=self._tied, options=self._sandbox_options)
+            case _:
+                return start_sqs(folder, port, tied=self._tied)
+
+    def _save(self, known: dict[str, Running]) -> None:
+        partial = self._state_file.with_suffix(".part")
+        partial.write_text(json.dumps([asdict(running) for running in known.values()]))
+        partial.replace(self._state_file)
+
+    def down(self, only: Iterable[str] = SERVICES) -> list[str]:
+        """Stops services; their data and ports stay. Returns those that ran."""
+        known = self.known()
+        chosen = [known[name] for name in reversed(SERVICES) if name in set(only) and name in known]
+        ran = [running.name for running in chosen if is_alive(running)]
+        for running in chosen:
+            stop(running)
+        return ran
+
+    def env(self) -> dict[str, str]:
+        """Environment variables that point mailonce and boto3 at this stack."""
+        ports = {name: running.port for name, running in self.known().items()}
+        if not ports:
+            raise UsageError(f"no stack was started in {self.folder}: run `mailonce stack up` first")
+        env = {
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "sandbox",
+            "AWS_SECRET_ACCESS_KEY": "sandbox",
+            "MAILONCE_FROM_ADDRESS": "usage@example.com",
+        }
+        if "kafka" in ports:
+            env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{ports['kafka']}"
+        if "valkey" in ports:
+            env["MAILONCE_REDIS_URL"] = f"redis://127.0.0.1:{ports['valkey']}/0"
+        if "ses" in ports:
+            env["AWS_ENDPOINT_URL_SESV2"] = f"http://127.0.0.1:{ports['ses']}"
+        if "sqs" in ports:
+            endpoint = f"http://127.0.0.1:{ports['sqs']}"
+            env["AWS_ENDPOINT_URL_SQS"] = endpoint
+            env["MAILONCE_EVENTS_QUEUE_URL"] = f"{endpoint}/123456789012/{QUEUE_NAME}"
+        return env

@@ -1,0 +1,273 @@
+"""The REST calls of SES v2 besides SendEmail, as far as mailonce and its operators use them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+
+from infra.ses_sandbox.limits import Limits
+from infra.ses_sandbox.model import SesError
+from infra.ses_sandbox.store import Store
+
+__all__ = ["Api"]
+
+Answer = dict[str, Any]
+Call = Callable[["Api", dict[str, Any], dict[str, str], list[str]], Answer]
+_routes: list[tuple[str, re.Pattern[str], Call]] = []
+
+_TEMPLATES_MAX = 20_000
+
+
+def _route(method: str, path: str) -> Callable[[Call], Call]:
+    """Registers a call under its method and path; ``*`` is a path part given to it."""
+
+    def register(call: Call) -> Call:
+        _routes.append((method, re.compile("/v2/email" + path.replace("*", "([^/]+)") + "/?"), call))
+        return call
+
+    return register
+
+
+class Api:
+    """One account's calls."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self.store = store
+        self.limits = limits
+
+    def call(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:
+        """The answer's JSON; raises `SesError`."""
+        for wanted, pattern, call in _routes:
+            if wanted == method and (match := pattern.fullmatch(path)):
+                try:
+                    parsed = msgspec.json.decode(body, type=dict[str, Any]) if body else {}
+                except msgspec.DecodeError:
+                    raise SesError(400, "BadRequestException", "The request body is not JSON.") from None
+                return call(self, parsed, query, [unquote(part) for part in match.groups()])
+        raise SesError(404, "UnknownOperationException", f"The sandbox does not emulate {method} {path}.")
+
+
+def _conflict(what: str) -> SesError:
+    return SesError(400, "AlreadyExistsException", f"{what} already exists.")
+
+
+def _page(entries: list[Any], query: dict[str, str], size: int = 1000) -> tuple[list[Any], dict[str, str]]:
+    first, count = int(query.get("NextToken", "0")), int(query.get("PageSize", size))
+    more = {"NextToken": str(first + count)} if first + count < len(entries) else {}
+    return entries[first : first + count], more
+
+
+# ---- account ----
+
+
+@_route("GET", "/account")
+def _get_account(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    settings = api.store.settings
+    return {
+        "DedicatedIpAutoWarmupEnabled": False,
+        "EnforcementStatus": "SHUTDOWN" if settings.suspended else "HEALTHY",
+        "ProductionAccessEnabled": settings.production_access,
+        "SendingEnabled": settings.sending_enabled and not settings.suspended,
+        "SendQuota": {
+            "Max24HourSend": settings.max_24_hour_send,
+            "MaxSendRate": settings.max_send_rate,
+            "SentLast24Hours": float(api.limits.sent_in_window(time.time())),
+        },
+        "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
+    }
+
+
+# ---- templates ----
+
+
+@_route("POST", "/templates")
+def _create_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    name = str(body.get("TemplateName") or "")
+    if not name:
+        raise SesError(400, "BadRequestException", "TemplateName is required.")
+    if name in api.store.kept.templates:
+        raise _conflict(f"Template {name}")
+    if len(api.store.kept.templates) >= _TEMPLATES_MAX:
+        raise SesError(400, "LimitExceededException", f"There are {_TEMPLATES_MAX} templates already.")
+    _keep_template(api, name, body)
+    return {}
+
+
+def _keep_template(api: Api, name: str, body: dict[str, Any]) -> None:
+    content = body.get("TemplateContent") or {}
+    if not any(content.get(part) for part in ("Subject", "Html", "Text")):
+        raise SesError(400, "BadRequestException", "TemplateContent needs a Subject, Html or Text.")
+    kept = {part: content[part] for part in ("Subject", "Html", "Text") if content.get(part)}
+    api.store.kept.templates[name] = kept | {"_created": datetime.now(UTC).isoformat()}
+    api.store.save()
+
+
+@_route("GET", "/templates")
+def _list_templates(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    entries = [
+        {"TemplateName": name, "CreatedTimestamp": datetime.fromisoformat(content["_created"]).timestamp()}
+        for name, content in sorted(api.store.kept.templates.items())
+    ]
+    page, more = _page(entries, query, 10)
+    return {"TemplatesMetadata": page, **more}
+
+
+@_route("GET", "/templates/*")
+def _get_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    content = api.store.template(names[0])
+    return {"TemplateName": names[0], "TemplateContent": {k: v for k, v in content.items() if k != "_created"}}
+
+
+@_route("PUT", "/templates/*")
+def _update_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    api.store.template(names[0])
+    _keep_template(api, names[0], body)
+    return {}
+
+
+@_route("DELETE", "/templates/*")
+def _delete_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    api.store.kept.templates.pop(names[0], None)
+    api.store.save()
+    return {}
+
+
+@_route("POST", "/templates/*/render")
+def _test_render(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    try:
+        data = msgspec.json.decode(str(body.get("TemplateData") or "{}"), type=dict[str, Any])
+        subject, html, text = api.store.render(names[0], data)
+    except KeyError as error:
+        raise SesError(400, "BadRequestException", f"Attribute {error} is not present in the rendering data.") from None
+    except msgspec.DecodeError as error:
+        raise SesError(400, "BadRequestException", f"TemplateData is not JSON: {error}") from None
+    return {"RenderedTemplate": f"Subject: {subject}\r\n\r\n{text}\r\n\r\n{html}"}
+
+
+# ---- suppression list ----
+
+
+@_route("PUT", "/suppression/addresses")
+def _suppress(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    reason = str(body.get("Reason") or "")
+    if reason not in {"BOUNCE", "COMPLAINT"} or not body.get("EmailAddress"):
+        raise SesError(400, "BadRequestException", "EmailAddress and Reason (BOUNCE or COMPLAINT) are required.")
+    api.store.kept.suppressed[str(body["EmailAddress"]).lower()] = reason
+    api.store.save()
+    return {}
+
+
+@_route("GET", "/suppression/addresses")
+def _list_suppressed(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    if api.store.settings.missing_reads:
+        raise SesError(404, "UnknownOperationException", "This emulator has no suppression list.")
+    entries = [
+        {"EmailAddress": address, "Reason": reason, "LastUpdateTime": 0.0}
+        for address, reason in sorted(api.store.kept.suppressed.items())
+    ]
+    page, more = _page(entries, query)
+    return {"SuppressedDestinationSummaries": page, **more}
+
+
+@_route("GET", "/suppression/addresses/*")
+def _get_suppressed(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    address = names[0].lower()
+    if address not in api.store.kept.suppressed:
+        raise SesError(404, "NotFoundException", f"{address} is not on the suppression list.")
+    reason = api.store.kept.suppressed[address]
+    return {"SuppressedDestination": {"EmailAddress": address, "Reason": reason, "LastUpdateTime": 0.0}}
+
+
+@_route("DELETE", "/suppression/addresses/*")
+def _unsuppress(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    if api.store.kept.suppressed.pop(names[0].lower(), None) is None:
+        raise SesError(404, "NotFoundException", f"{names[0]} is not on the suppression list.")
+    api.store.save()
+    return {}
+
+
+# ---- configuration sets and event destinations ----
+
+
+@_route("POST", "/configuration-sets")
+def _create_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    name = str(body.get("ConfigurationSetName") or "")
+    if not name:
+        raise SesError(400, "BadRequestException", "ConfigurationSetName is required.")
+    if name in api.store.kept.configuration_sets:
+        raise _conflict(f"Configuration set <{name}>")
+    api.store.kept.configuration_sets[name] = []
+    api.store.save()
+    return {}
+
+
+@_route("GET", "/configuration-sets")
+def _list_sets(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    page, more = _page(sorted(api.store.kept.configuration_sets), query)
+    return {"ConfigurationSets": page, **more}
+
+
+def _destinations(api: Api, name: str) -> list[dict[str, Any]]:
+    if name not in api.store.kept.configuration_sets:
+        raise SesError(404, "NotFoundException", f"Configuration set <{name}> does not exist.")
+    return api.store.kept.configuration_sets[name]
+
+
+@_route("GET", "/configuration-sets/*")
+def _get_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    if api.store.settings.missing_reads:
+        raise SesError(404, "UnknownOperationException", "This emulator has no configuration sets to read.")
+    _destinations(api, names[0])
+    return {"ConfigurationSetName": names[0], "SendingOptions": {"SendingEnabled": True}}
+
+
+@_route("DELETE", "/configuration-sets/*")
+def _delete_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    _destinations(api, names[0])
+    del api.store.kept.configuration_sets[names[0]]
+    api.store.save()
+    return {}
+
+
+@_route("POST", "/configuration-sets/*/event-destinations")
+def _add_destination(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    destinations = _destinations(api, names[0])
+    if any(entry["Name"] == body.get("EventDestinationName") for entry in destinations):
+        raise _conflict("Event destination")
+    wanted = dict(body.get("EventDestination") or {})
+    destinations.append({"Enabled": False, **wanted, "Name": str(body.get("EventDestinationName"))})
+    api.store.save()
+    return {}
+
+
+@_route("GET", "/configuration-sets/*/event-destinations")
+def _list_destinations(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    return {"EventDestinations": _destinations(api, names[0])}
+
+
+# ---- identities ----
+
+
+@_route("POST", "/identities")
+def _create_identity(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    name = str(body.get("EmailIdentity") or "").lower()
+    if name in api.store.settings.verified:
+        raise _conflict(f"Email identity {name}")
+    api.store.settings.verified.append(name)
+    api.store.save()
+    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}
+
+
+@_route("GET", "/identities/*")
+def _get_identity(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+    name = names[0].lower()
+    if api.store.settings.missing_reads or name not in api.store.settings.verified:
+        code = "UnknownOperationException" if api.store.settings.missing_reads else "NotFoundException"
+        raise SesError(404, code, f"Email identity {name} does not exist.")
+    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}

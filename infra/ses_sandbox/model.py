@@ -1,0 +1,81 @@
+"""The sandbox's values: accepted messages, its settings, and errors with SES's real codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = ["AcceptedMail", "SandboxSettings", "SesError", "user_key"]
+
+
+class SesError(Exception):
+    """An error answer: status, code (`x-amzn-ErrorType`) and SES's text."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class AcceptedMail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message that SES accepted, as the durable record holds it."""
+
+    n: int
+    at_ms: int
+    message_id: str
+    sender: str
+    to: list[str]
+    tags: dict[str, str]
+    subject: str
+    html: str = ""
+    text: str = ""
+    headers: dict[str, str] = {}
+    template: str = ""
+    configuration_set: str = ""
+    fault: str = ""
+    """The fault that spoiled the answer, if one did."""
+    not_delivered: str = ""
+    """Why an accepted message goes nowhere: suppressed address or rendering failure."""
+
+
+class SandboxSettings(msgspec.Struct, kw_only=True):
+    """What an admin may change while it runs. Numbers of -1 mean no limit."""
+
+    max_send_rate: float = -1
+    max_24_hour_send: float = -1
+    quota_window_s: float = 86_400
+    signature_age_s: float = 300
+    latency_ms: float = 0
+    sending_enabled: bool = True
+    suspended: bool = False
+    production_access: bool = True
+    verified: list[str] = msgspec.field(default_factory=lambda: ["example.com"])
+    keep_bodies: bool = True
+    """Whether the record holds rendered bodies; without them millions of messages fit."""
+    missing_reads: bool = False
+    """Whether to lack the read calls that other emulators lack."""
+    events_queue_url: str = ""
+    events_endpoint: str = ""
+    events_format: str = "sns"
+    """sns (envelope), raw or eventbridge"""
+    events_delay_s: float = 0
+    events_duplicate_share: float = 0
+    events_lost_share: float = 0
+    events_shuffle: bool = False
+    events_seed: int = 0
+    events_held: bool = False
+    """Whether events wait until an admin flushes them."""
+
+
+def user_key(tags: dict[str, str]) -> tuple[str, str, str] | None:
+    """What mailonce sends at most once: user, encoding and month of a message's tags."""
+    if "mailonce_user" not in tags:
+        return None
+    return tags["mailonce_user"], tags.get("mailonce_encoding", ""), tags.get("mailonce_month", "")
+
+
+def as_dict(value: msgspec.Struct) -> dict[str, Any]:
+    result: dict[str, Any] = msgspec.to_builtins(value)
+    return result

@@ -1,0 +1,150 @@
+"""What the processor's commands print. The command line itself is in ``mailonce.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from processor.adapters.redis import RedisDedup, connect
+from processor.adapters.templates import push_templates
+from processor.adapters.topics import create_topics
+from processor.ops.cancel import cancel
+from processor.ops.dead_letters import get_entry, list_entries
+from processor.ops.status import Story, month_status, tell_story
+from schemas.addresses import mask
+from schemas.errors import UsageError
+from schemas.identity import Key
+from schemas.settings import Settings
+
+__all__ = [
+    "cancel_mail",
+    "create_all_topics",
+    "list_dead_letters",
+    "push_all_templates",
+    "show_dead_letter",
+    "show_mail",
+    "show_status",
+]
+
+
+def _json(answer: Any) -> None:
+    print(json.dumps(answer, ensure_ascii=False))  # noqa: T201 - the answer
+
+
+def _key(user: str, month: str) -> Key:
+    try:
+        return Key(user, month)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def create_all_topics(settings: Settings, *, as_json: bool) -> None:
+    states = create_topics(settings)
+    if as_json:
+        return _json([{"topic": s.name, "created": s.created, "partitions": s.partitions} for s in states])
+    for state in states:
+        what = "created" if state.created else "exists, policy is right"
+        Console().print(f"{state.name}: {what}, {state.partitions} partitions", highlight=False)
+    return None
+
+
+def push_all_templates(folder: Path, *, dry_run: bool) -> None:
+    for pushed in push_templates(folder, dry_run=dry_run):
+        needs = ", ".join(sorted(pushed.needs)) or "nothing"
+        what = f"would be {pushed.what}" if dry_run and pushed.what != "unchanged" else pushed.what
+        Console().print(f"{pushed.name}: {what}; needs {needs}", highlight=False)
+
+
+def show_status(settings: Settings, month: str, *, as_json: bool) -> None:
+    status = month_status(settings, month)
+    if as_json:
+        return _json(status.to_dict())
+    table = Table("outcome", "jobs", title=f"month {month}")
+    table.columns[1].justify = "right"
+    for name in ("sent", "dead", "uncertain", "suppressed", "cancelled", "pending"):
+        table.add_row(name, f"{getattr(status, name):,}")
+    table.add_section()
+    table.add_row("[bold]jobs", f"[bold]{status.jobs:,}")
+    Console().print(table)
+    return None
+
+
+def show_mail(settings: Settings, user: str, month: str, *, as_json: bool, unmasked: bool) -> int:
+    """Prints a mail's story; returns 0, or 1 when there is no such mail."""
+    story = asyncio.run(_story(settings, _key(user, month)))
+    if not unmasked:
+        for job in story.jobs:
+            if "email" in job:
+                job["email"] = mask(job["email"])
+    if as_json:
+        _json(story.to_dict())
+    else:
+        _print_story(story)
+    return 1 if story.outcome == "unknown" else 0
+
+
+async def _story(settings: Settings, key: Key) -> Story:
+    client = connect(settings)
+    try:
+        dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        return await tell_story(settings, dedup, key)
+    finally:
+        await client.aclose()
+
+
+def _print_story(story: Story) -> None:
+    console = Console()
+    console.print(f"[bold]{story.key}[/]: {story.outcome}", highlight=False)
+    sections = (
+        ("job", story.jobs),
+        ("intent", story.intents),
+        ("outcome", story.outcomes),
+        ("dead letter", story.dead_letters),
+        ("dedup set", [story.claim] if story.claim else []),
+    )
+    for name, entries in sections:
+        for entry in entries:
+            console.print(f"[dim]{name}[/]", json.dumps(entry, ensure_ascii=False), highlight=False, soft_wrap=True)
+
+
+def list_dead_letters(
+    settings: Settings, *, month: str | None, reason: str | None, as_json: bool, count: int
+) -> None:
+    entries = list(list_entries(settings, month=month, reason=reason))
+    if as_json:
+        return _json([entry.to_dict() for entry in entries[:count]])
+    console = Console()
+    table = Table("place", "key", "reason", "detail")
+    for entry in entries[:count]:
+        shown = entry.to_dict()
+        table.add_row(shown["place"], str(shown["key"]), shown["reason"], shown["detail"])
+    console.print(table)
+    for why, many in Counter(entry.letter.reason for entry in entries).most_common():
+        console.print(f"{many:>7,}  {why}", highlight=False)
+    if len(entries) > count:
+        console.print(f"{len(entries):,} in all; --count shows more")
+    return None
+
+
+def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
+    about = get_entry(settings, place).to_dict(whole=True)
+    if as_json:
+        return _json(about)
+    for name, value in about.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        Console().print(f"[bold]{name}[/]:", shown, highlight=False, soft_wrap=True)
+    return None
+
+
+def cancel_mail(settings: Settings, user: str, month: str) -> None:
+    key = _key(user, month)
+    cancel(settings, key)
+    Console().print(
+        f"cancellation of {key} published; `mailonce show` tells whether it came before the mail", highlight=False
+    )

@@ -1,0 +1,1 @@
+"""Who should get mail: source rows become jobs, published once per user and month."""

@@ -1,0 +1,128 @@
+"""``mailonce produce``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from producer.plan import OnDuplicate, Reject, find_users, plan
+from producer.publish import Publisher, jobs_of_month
+from producer.sources import open_source
+from schemas.settings import Settings
+
+__all__ = ["EXIT_REJECTED", "produce"]
+
+EXIT_REJECTED = 3
+
+
+def produce(
+    settings: Settings,
+    *,
+    month: str,
+    source_uri: str,
+    template: str,
+    on_duplicate: OnDuplicate,
+    rejects_file: Path | None,
+    include_cancelled: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Publishes a month's jobs; returns the exit code: 0, or 3 when rows were rejected."""
+    source = open_source(source_uri)
+    console = Console(stderr=True)
+    rejects: list[Reject] = []
+    with ExitStack() as stack:
+        bars = stack.enter_context(_progress(console))
+        look = bars.add_task("reading what is published", total=None)
+        known = jobs_of_month(settings, month, lambda count: bars.update(look, completed=count))
+        bars.update(look, total=max(len(known), 1), completed=max(len(known), 1))
+        users = find_users(source.rows())
+        publisher = Publisher(settings, known, include_cancelled, dry_run)
+        task = bars.add_task("planning" if dry_run else "publishing", total=users.rows)
+        planned = plan(
+            source.rows(),
+            users,
+            month=month,
+            template=template,
+            on_duplicate=on_duplicate,
+            source=source.name,
+            snapshot=source.snapshot,
+        )
+        for count, entry in enumerate(planned, 1):
+            if isinstance(entry, Reject):
+                rejects.append(entry)
+            else:
+                publisher.publish(entry)
+            if count % 500 == 0:
+                bars.update(task, completed=count)
+        bars.update(task, completed=users.rows)
+        publisher.finish()
+    written = None
+    if rejects and not dry_run:
+        written = rejects_file or Path(f"{Path(source.name).stem}-{month}.rejects.csv")
+        _write_rejects(written, rejects)
+    facts: dict[str, Any] = {
+        "month": month,
+        "source": source.name,
+        "snapshot": source.snapshot,
+        "rows": users.rows,
+        "published": publisher.published,
+        "changed": publisher.changed,
+        "unchanged": publisher.unchanged,
+        "cancelled": publisher.cancelled,
+        "rejected": len(rejects),
+        "rejected_by_reason": dict(Counter(reject.reason for reject in rejects)),
+        "rejects_file": str(written) if written else None,
+        "dry_run": dry_run,
+    }
+    _report(console, facts, rejects, source.name, as_json=as_json)
+    return EXIT_REJECTED if rejects else 0
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def _write_rejects(path: Path, rejects: list[Reject]) -> None:
+    """Reason first, then the row as it was."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out)
+        writer.writerow(["line", "reason", "detail", "row…"])
+        writer.writerows([reject.line, reject.reason, reject.detail, *reject.raw] for reject in rejects)
+
+
+def _report(console: Console, facts: dict[str, Any], rejects: list[Reject], name: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts))  # noqa: T201 - the answer
+        return
+    verb = "would be published" if facts["dry_run"] else "published"
+    console.print(f"[bold]{facts['published']:,}[/] jobs {verb} for {facts['month']}", highlight=False)
+    if facts["changed"]:
+        console.print(f"  {facts['changed']:,} of them with changed content", highlight=False)
+    if facts["unchanged"]:
+        console.print(f"  {facts['unchanged']:,} unchanged, left as they are", highlight=False)
+    if facts["cancelled"]:
+        console.print(f"  {facts['cancelled']:,} were cancelled and stay so (--include-cancelled)", highlight=False)
+    if not rejects:
+        return
+    console.print(f"[yellow]{len(rejects):,} rows rejected[/]", highlight=False)
+    for reject in rejects[:20]:
+        console.print(f"  {name}:{reject.line}: {reject.reason}: {reject.detail}", highlight=False, markup=False)
+    if len(rejects) > 20:
+        console.print(f"  … and {len(rejects) - 20:,} more", highlight=False)
+    if facts["rejects_file"]:
+        console.print(f"  all of them, with their rows: {facts['rejects_file']}", highlight=False, markup=False)

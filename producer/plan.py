@@ -1,0 +1,116 @@
+"""Rows to jobs and rejects. Pure: no files, no topics, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from producer.sources import Row
+from schemas.addresses import address_problem
+from schemas.codec import template_data
+from schemas.identity import Key
+from schemas.limits import TEMPLATE_DATA_BYTES_MAX
+from schemas.records import JOB_VERSION, Job, Provenance
+
+__all__ = ["OnDuplicate", "Reject", "Users", "find_users", "plan"]
+
+_NOT_DATA = {"user_id", "email"}
+
+
+class OnDuplicate(StrEnum):
+    """What a user who stands in the source more than once means."""
+
+    ERROR = "error"
+    """All of the user's rows are rejected: nobody knows which one is right."""
+    LAST = "last"
+    """The last row counts; the earlier ones are reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that becomes no job."""
+
+    line: int
+    reason: str
+    detail: str
+    raw: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """What the first pass over the source found."""
+
+    rows: int
+    last_line: dict[str, int]
+    """Only for users who stand there more than once."""
+
+
+def find_users(rows: Iterable[Row]) -> Users:
+    """Counts rows and finds users who stand in the source more than once."""
+    seen: set[str] = set()
+    last_line: dict[str, int] = {}
+    count = 0
+    for row in rows:
+        count += 1
+        user_id = row.values.get("user_id", "")
+        if row.problem or not user_id:
+            continue
+        if user_id in seen:
+            last_line[user_id] = row.line
+        seen.add(user_id)
+    return Users(count, last_line)
+
+
+def plan(
+    rows: Iterable[Row],
+    users: Users,
+    *,
+    month: str,
+    template: str,
+    on_duplicate: OnDuplicate,
+    source: str,
+    snapshot: str,
+) -> Iterator[Job | Reject]:
+    """Each row as a job or a reject, in order."""
+    for row in rows:
+        problem = _row_problem(row, users, on_duplicate, month)
+        if problem is not None:
+            yield Reject(row.line, *problem, row.raw)
+            continue
+        job = Job(
+            v=JOB_VERSION,
+            user_id=row.values["user_id"],
+            month=month,
+            email=row.values["email"].strip(),
+            template=template,
+            data={name: value for name, value in row.values.items() if name not in _NOT_DATA},
+            provenance=Provenance(source, snapshot, row.line),
+        )
+        if len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX:
+            yield Reject(row.line, "data-too-large", f"more than {TEMPLATE_DATA_BYTES_MAX} bytes of data", row.raw)
+        else:
+            yield job
+
+
+def _row_problem(row: Row, users: Users, on_duplicate: OnDuplicate, month: str) -> tuple[str, str] | None:
+    """(reason, detail) of a row that becomes no job."""
+    if row.problem:
+        return "unreadable-row", row.problem
+    user_id, email = row.values["user_id"], row.values["email"].strip()
+    if not user_id.strip():
+        return "missing-user-id", "user_id is empty"
+    try:
+        Key(user_id, month)
+    except ValueError as error:
+        return "bad-user-id", str(error)
+    if not email:
+        return "missing-email", "email is empty"
+    if why := address_problem(email):
+        return "bad-address", f"email: {why}"
+    if (last := users.last_line.get(user_id)) is not None:
+        if on_duplicate is OnDuplicate.ERROR:
+            return "duplicate-user", f"the user stands in the source more than once (last in line {last})"
+        if row.line != last:
+            return "duplicate-user", f"line {last} counts, by --on-duplicate last"
+    return None

@@ -1,0 +1,107 @@
+"""Jobs into the jobs topic: only what is new or changed, idempotently, so that a re-run is always safe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import msgspec
+from confluent_kafka import KafkaError, Message, Producer
+
+from schemas.codec import decode_job, encode, fingerprint
+from schemas.errors import BadRecord, BrokerUnavailable
+from schemas.identity import Key
+from schemas.reading import read_topic
+from schemas.records import Job
+from schemas.settings import Settings
+from schemas.wire import producer_config
+
+__all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
+
+CANCELLED = "cancelled"
+FLUSH_S = 60.0
+
+
+def jobs_of_month(settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None) -> dict[bytes, str]:
+    """What the jobs topic holds of a month by key: the latest job's fingerprint, or `CANCELLED`.
+
+    Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
+    """
+    suffix = f":{month}".encode()
+    found: dict[bytes, str] = {}
+    for count, record in enumerate(read_topic(settings, settings.topics.jobs), 1):
+        if count % 1000 == 0:
+            seen(len(found))
+        if record.key is None or not record.key.endswith(suffix):
+            continue
+        try:
+            job = record.value and decode_job(record.key, record.value)
+            found[record.key] = fingerprint(job) if job else CANCELLED
+        except BadRecord:
+            # Not a job at all: publishing a right one over it is an improvement.
+            found.pop(record.key, None)
+    return found
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Publishes jobs that the topic does not hold yet."""
+
+    settings: Settings
+    known: dict[bytes, str]
+    include_cancelled: bool = False
+    dry_run: bool = False
+    published: int = 0
+    unchanged: int = 0
+    changed: int = 0
+    cancelled: int = 0
+    _failed: list[str] = field(default_factory=list)
+    _producer: Producer | None = None
+
+    def publish(self, job: Job) -> None:
+        """Publishes `job` unless the topic holds the same already, or its cancellation."""
+        key = Key(job.user_id, job.month).to_bytes()
+        held = self.known.get(key)
+        if held == CANCELLED and not self.include_cancelled:
+            self.cancelled += 1
+            return
+        if held == fingerprint(job):
+            self.unchanged += 1
+            return
+        self.changed += held is not None
+        self.published += 1
+        if not self.dry_run:
+            self._produce(key, encode(msgspec.structs.replace(job, published_at_ms=time.time_ns() // 1_000_000)))
+
+    def _produce(self, key: bytes, value: bytes) -> None:
+        if self._producer is None:
+            self._producer = Producer(producer_config(self.settings))
+        while True:
+            try:
+                self._producer.produce(self.settings.topics.jobs, value, key, on_delivery=self._delivered)
+                break
+            except BufferError:
+                self._producer.poll(0.5)
+        self._producer.poll(0)
+        if self._failed:
+            raise self._failure()
+
+    def _delivered(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._failed.append(error.str())
+
+    def _failure(self) -> BrokerUnavailable:
+        return BrokerUnavailable(
+            f"Kafka did not take {len(self._failed)} jobs ({self._failed[0]}); run the same command again: it goes on "
+            f"where this one ended"
+        )
+
+    def finish(self) -> None:
+        """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
+        if self._producer is not None:
+            left = self._producer.flush(FLUSH_S)
+            if left:
+                self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")
+        if self._failed:
+            raise self._failure()

@@ -1,0 +1,131 @@
+"""Kafka records as values, and topics read whole: what producer, processor and operators' tools all do alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.errors import BrokerUnavailable
+from schemas.settings import Settings
+from schemas.wire import reader_config
+
+__all__ = ["Record", "error_text", "partition_numbers", "read_record", "read_topic", "record_of", "take"]
+
+TIMEOUT_S = 15.0
+_PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as Kafka gave it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    timestamp_ms: int
+
+
+def record_of(message: Message) -> Record:
+    partition, offset = message.partition(), message.offset()
+    assert partition is not None, "a consumed message has a place"
+    assert offset is not None
+    return Record(
+        partition=partition,
+        offset=offset,
+        key=_bytes(message.key()),
+        value=_bytes(message.value()),
+        headers=[(name, _bytes(value)) for name, value in message.headers() or ()],
+        timestamp_ms=message.timestamp()[1],
+    )
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def take(consumer: Consumer, count: int, timeout_s: float) -> list[Message]:
+    """Up to `count` messages as soon as there is one (`consume` alone would wait for all of them)."""
+    first = consumer.poll(timeout_s)
+    if first is None:
+        return []
+    return [first, *consumer.consume(count - 1, 0)] if count > 1 else [first]
+
+
+def read_topic(settings: Settings, topic: str, partitions: list[int] | None = None) -> Iterator[Record]:
+    """Every committed record of a topic, or of some partitions, from the beginning to the end as of now.
+
+    Records of one partition come in order. Raises `BrokerUnavailable` when Kafka does not answer or there is no topic.
+    """
+    consumer = Consumer(reader_config(settings))
+    try:
+        numbers = partitions if partitions is not None else _partitions(consumer, topic, settings)
+        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+        left = set(numbers)
+        patience = time.monotonic() + TIMEOUT_S
+        while left:
+            messages = take(consumer, 2000, 0.5)
+            if messages:
+                patience = time.monotonic() + TIMEOUT_S
+            elif time.monotonic() > patience:
+                raise BrokerUnavailable(f"Kafka sent nothing of {topic} for {TIMEOUT_S:g} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield record_of(message)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition() or 0)
+                elif error.code() not in _PASSING:
+                    raise BrokerUnavailable(f"reading {topic}: {error.str()}")
+    except KafkaException as error:
+        raise BrokerUnavailable(f"reading {topic}: {error_text(error)}") from error
+    finally:
+        consumer.close()
+
+
+def read_record(settings: Settings, topic: str, partition: int, offset: int) -> Record | None:
+    """The record at a place, or ``None``."""
+    consumer = Consumer(reader_config(settings))
+    try:
+        if partition not in _partitions(consumer, topic, settings):
+            return None
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        message = consumer.poll(TIMEOUT_S)
+        if message is None or message.error() is not None:
+            return None
+        record = record_of(message)
+        return record if record.offset == offset else None
+    finally:
+        consumer.close()
+
+
+def partition_numbers(settings: Settings, topic: str) -> list[int]:
+    """The topic's partitions; raises `BrokerUnavailable`."""
+    consumer = Consumer(reader_config(settings))
+    try:
+        return _partitions(consumer, topic, settings)
+    finally:
+        consumer.close()
+
+
+def _partitions(consumer: Consumer, topic: str, settings: Settings) -> list[int]:
+    try:
+        found = consumer.list_topics(topic, TIMEOUT_S).topics[topic]
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "
+            f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right? ({error_text(error)})"
+        ) from error
+    if found.error is not None:
+        raise BrokerUnavailable(f"there is no topic {topic}: run `mailonce topics create`")
+    return sorted(found.partitions)
+
+
+def error_text(error: BaseException) -> str:
+    """librdkafka's sentence of an exception."""
+    cause = error.args[0] if error.args else error
+    return cause.str() if isinstance(cause, KafkaError) else str(error)
