@@ -81,6 +81,8 @@ def spawn(
             start_new_session=True,
             preexec_fn=_die_with_parent if tied and sys.platform == "linux" else None,  # noqa: PLW1509
         )
+    # The server is meant to outlive this handle; Popen would warn of that. From here on the pid is what counts.
+    process.returncode = 0
     return Running(name, process.pid, psutil.Process(process.pid).create_time(), port)
 
 

@@ -1,0 +1,59 @@
+"""The shared stack (one a session) and each test's own world on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.embedded import Stack
+from tests.support.sandbox import SandboxAdmin
+from tests.support.world import World, make_world
+
+SLOW = {"integration", "contracts", "chaos", "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW & set(Path(item.fspath).parts):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """No setting of the developer's shell reaches a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("MAILONCE_", "AWS_")) and name != "AWS_CA_BUNDLE":
+                patch.delenv(name)
+        patch.setenv("AWS_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "sandbox")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "sandbox")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("stack"), tied=True)
+    try:
+        stack.up(("kafka", "valkey", "ses"))
+        yield stack
+    finally:
+        stack.down()
+
+
+@pytest.fixture(scope="session")
+def sandbox(stack: Stack) -> SandboxAdmin:
+    return SandboxAdmin(stack.env()["AWS_ENDPOINT_URL_SESV2"], stack.folder / "ses")
+
+
+@pytest.fixture
+def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
+    world = make_world(stack.env(), sandbox, tmp_path)
+    try:
+        yield world
+    finally:
+        world.close()

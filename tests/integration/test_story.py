@@ -1,0 +1,87 @@
+"""The crash at e-mail 55: whoever dies, wherever, nobody gets the mail twice and nobody is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.records import Outcome
+from tests.support.killer import STEPS
+from tests.support.world import World, job, wait_for
+
+CALLS_AT_ONCE = 8
+
+# The step at which the processor dies, the how manieth time, and whether a call can be in doubt then.
+DEATHS = {
+    "before_intent_commit": (1, False),
+    "after_intent_commit": (1, False),
+    "after_claim": (7, True),
+    "inside_call": (55, True),
+    "after_answer": (55, True),
+    "after_mark": (55, True),
+    "before_settling_commit": (1, True),
+    "after_settling_commit": (1, True),
+}
+
+
+def test_every_step_is_tried() -> None:
+    """The table above names every step at which a processor can be made to die."""
+    assert set(DEATHS) == set(STEPS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_processor_killed_at_each_step(world: World, step: str) -> None:
+    """G1, G2, G4: a processor killed at any step of the protocol leaves no duplicate, no loss, little doubt."""
+    nth, doubt = DEATHS[step]
+    world.sandbox.set(latency_ms=200 if step == "inside_call" else 20)
+    world.publish(job(f"u{n}") for n in range(100))
+    victim = world.processor("p1", at=step, nth=nth)
+    assert victim.wait() == -9, f"it did not die: {victim.log.read_text()[-2000:]}"
+    accepted_before = world.sandbox.accepted_count()
+    world.sandbox.set(latency_ms=0)
+    world.drain("p1")
+
+    audit = world.audit()
+    audit.check(uncertain_max=CALLS_AT_ONCE if doubt else 0)
+    assert audit.count(Outcome.SENT) + audit.count(Outcome.UNCERTAIN) == 100
+    if step == "inside_call":
+        assert accepted_before >= 55
+        # What was in the air is held, not repeated: SES did take it.
+        assert audit.count(Outcome.UNCERTAIN) >= 1
+        assert all(audit.accepted[key] == 1 for key, d in audit.outcomes.items() if d.outcome is Outcome.UNCERTAIN)
+    if step.endswith("intent_commit"):
+        assert accepted_before == 0
+        assert audit.count(Outcome.SENT) == 100
+
+
+def test_killed_again_and_again(world: World) -> None:
+    """G1, G2: five processors in a row, each killed while it is sending."""
+    world.sandbox.set(latency_ms=30)
+    world.publish(job(f"u{n}") for n in range(200))
+    for life in range(5):
+        before = world.sandbox.accepted_count()
+        process = world.processor(f"p{life}")
+        wait_for(lambda before=before: world.sandbox.accepted_count() > before + 15, "sending")
+        process.kill()
+    world.sandbox.set(latency_ms=0)
+    world.drain("last")
+    audit = world.audit()
+    audit.check(uncertain_max=5 * CALLS_AT_ONCE)
+    assert audit.count(Outcome.SENT) >= 200 - 5 * CALLS_AT_ONCE
+
+
+def test_stopped_gracefully_leaves_no_doubt(world: World) -> None:
+    """G4: SIGTERM lets calls end, settles them and withdraws unused intents."""
+    world.sandbox.set(latency_ms=50)
+    world.publish(job(f"u{n}") for n in range(200))
+    process = world.processor("p1")
+    wait_for(lambda: world.sandbox.accepted_count() > 40, "sending")
+    assert process.terminate() == 0
+    accepted = world.sandbox.accepted_count()
+    assert accepted < 200
+    middle = world.audit()
+    assert middle.count(Outcome.SENT) == accepted, "a graceful stop records what it sent"
+    world.sandbox.set(latency_ms=0)
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 200

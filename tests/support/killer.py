@@ -1,0 +1,121 @@
+"""A processor that kills itself (SIGKILL) at a named step of the protocol.
+
+``python -m tests.support.killer --at STEP --nth N [--drain] [--instance NAME]``. The product's code is untouched: its
+ports are wrapped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from processor.core.answers import Answer
+from processor.core.states import Claim
+from processor.ports import Item, Transaction
+from processor.wiring import Ports, process
+from schemas.logs import configure_logs
+from schemas.settings import load_settings
+
+STEPS = (
+    "before_intent_commit",
+    "after_intent_commit",
+    "after_claim",
+    "inside_call",
+    "after_answer",
+    "after_mark",
+    "before_settling_commit",
+    "after_settling_commit",
+)
+
+
+class Killer:
+    def __init__(self, at: str, nth: int) -> None:
+        assert at in STEPS, f"{at} is no step: {STEPS}"
+        self._at = at
+        self._left = nth
+
+    def due(self, step: str) -> bool:
+        if step != self._at:
+            return False
+        self._left -= 1
+        return self._left <= 0
+
+    def at(self, step: str) -> None:
+        if self.due(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Wrapped:
+    """Passes everything on but what a subclass changes."""
+
+    def __init__(self, inner: Any, killer: Killer) -> None:
+        self._inner = inner
+        self._killer = killer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class KillingLog(Wrapped):
+    async def commit(self, transaction: Transaction) -> None:
+        topics = {record.topic.rpartition("-")[2] for record in transaction.records}
+        for kind, topic in (("intent", "attempts"), ("settling", "deliveries")):
+            if topic in topics:
+                self._killer.at(f"before_{kind}_commit")
+        await self._inner.commit(transaction)
+        for kind, topic in (("intent", "attempts"), ("settling", "deliveries")):
+            if topic in topics:
+                self._killer.at(f"after_{kind}_commit")
+
+
+class KillingDedup(Wrapped):
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        claims: list[Claim] = await self._inner.claim(items)
+        self._killer.at("after_claim")
+        return claims
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
+        first: list[bool] = await self._inner.mark_sent(items)
+        self._killer.at("after_mark")
+        return first
+
+
+class KillingSender(Wrapped):
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        if self._killer.due("inside_call"):
+            # The sandbox has accepted and takes its time to answer: the call is in the air.
+            asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGKILL)
+        answer: Answer = await self._inner.send(request, start_by_s)
+        self._killer.at("after_answer")
+        return answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--at", required=True, choices=STEPS)
+    parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--drain", action="store_true")
+    parser.add_argument("--instance", default=None)
+    options = parser.parse_args()
+    settings = load_settings(instance=options.instance)
+    configure_logs(settings.log_format, settings.log_level)
+    killer = Killer(options.at, options.nth)
+
+    def wrap(ports: Ports) -> Ports:
+        return replace(
+            ports,
+            job_log=KillingLog(ports.job_log, killer),
+            dedup=KillingDedup(ports.dedup, killer),
+            sender=KillingSender(ports.sender, killer),
+        )
+
+    process(settings, drain=options.drain, wrap=wrap)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""One test's own world on the shared stack: topics, group, processors as real processes, and the audit.
+
+The audit trusts only the sandbox's record and the topics.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+from confluent_kafka import Producer
+
+from processor.adapters.topics import create_topics
+from schemas.codec import decode_dead_letter, decode_delivery, encode
+from schemas.identity import Key
+from schemas.reading import Record, read_topic
+from schemas.records import DeadLetter, Delivery, Job, Outcome
+from schemas.settings import Settings
+from tests.support.sandbox import SandboxAdmin
+
+MONTH = "2026-11"
+TEMPLATE = {
+    "Subject": "Hello {{name}}",
+    "Text": "Hello {{name}}, {{usage}} kWh",
+    "Html": "<p>Hello {{name}}, {{usage}} kWh</p>",
+}
+ROOT = Path(__file__).parents[2]
+
+
+def job(user: str, *, email: str | None = None, month: str = MONTH, **data: Any) -> Job:
+    return Job(
+        v=1,
+        user_id=user,
+        month=month,
+        email=email or f"{user}@mail.example.net",
+        template="monthly-usage",
+        data={"name": f"User {user}", "usage": "42"} | data,
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """Waits until `condition` is true and returns its value."""
+    deadline = time.monotonic() + timeout_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {timeout_s:g} s"
+        time.sleep(0.02)
+    return value
+
+
+class Process:
+    """A processor, or another command, as a process of its own."""
+
+    def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as out:
+            self._popen = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+
+    def signal(self, number: int) -> None:
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        self._popen.wait(10)
+
+    def terminate(self) -> int:
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self, timeout_s: float = 90.0) -> int:
+        return self._popen.wait(timeout_s)
+
+    @property
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Its log, parsed."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def says(self, event: str) -> bool:
+        return any(entry.get("event") == event for entry in self.events())
+
+
+@dataclass
+class Audit:
+    """What really happened, by the sandbox's record and the ledger."""
+
+    jobs: set[Key]
+    outcomes: dict[Key, Delivery]
+    accepted: Counter[Key]
+    message_ids: dict[Key, set[str]]
+    dead_letters: list[tuple[Record, DeadLetter]]
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(delivery.outcome is outcome for delivery in self.outcomes.values())
+
+    def check(self, *, uncertain_max: int = 0) -> None:
+        """G1 no duplicate, G2 nothing lost, and outcomes that agree with SES's record."""
+        twice = {str(key): count for key, count in self.accepted.items() if count > 1}
+        assert not twice, f"accepted more than once: {twice}"
+        lost = self.jobs - set(self.outcomes)
+        assert not lost, f"{len(lost)} jobs without an outcome, for example {sorted(lost)[:3]}"
+        for key, delivery in self.outcomes.items():
+            match delivery.outcome:
+                case Outcome.SENT:
+                    assert delivery.message_id in self.message_ids.get(key, set()), f"{key}: sent, but SES never took it"
+                case Outcome.UNCERTAIN:
+                    pass
+                case _:
+                    assert not self.accepted[key], f"{key}: {delivery.outcome}, but SES took it"
+        wrong = [str(key) for key in self.accepted if key not in self.outcomes]
+        assert not wrong, f"SES took mails that nobody asked for: {wrong[:3]}"
+        uncertain = self.count(Outcome.UNCERTAIN)
+        assert uncertain <= uncertain_max, f"{uncertain} uncertain, {uncertain_max} calls can have been in flight"
+
+
+@dataclass
+class World:
+    settings: Settings
+    env: dict[str, str]
+    sandbox: SandboxAdmin
+    folder: Path
+    processes: list[Process] = field(default_factory=list)
+    published: set[Key] = field(default_factory=set)
+
+    # ---- before ----
+
+    def prepare(self) -> None:
+        self.sandbox.reset()
+        create_topics(self.settings)
+        self.push_template("monthly-usage", TEMPLATE)
+
+    def ses(self) -> Any:
+        """A plain boto3 client on the sandbox."""
+        return boto3.client(
+            "sesv2",
+            endpoint_url=self.sandbox.url,
+            region_name="us-east-1",
+            aws_access_key_id="sandbox",
+            aws_secret_access_key="sandbox",
+        )
+
+    def push_template(self, name: str, content: dict[str, str]) -> None:
+        client = self.ses()
+        client.delete_email_template(TemplateName=name)
+        client.create_email_template(TemplateName=name, TemplateContent=content)
+
+    def publish(self, jobs: Iterable[Job]) -> None:
+        records = []
+        for entry in jobs:
+            key = Key(entry.user_id, entry.month)
+            self.published.add(key)
+            records.append((key.to_bytes(), encode(entry), []))
+        self.publish_raw(records)
+
+    def publish_raw(self, records: Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]) -> None:
+        """Records as they are, poison included."""
+        producer = Producer(
+            {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": "murmur2_random", "linger.ms": 5}
+        )
+        for key, value, headers in records:
+            producer.produce(self.settings.topics.jobs, value, key, headers=headers)
+        assert producer.flush(30) == 0
+
+    # ---- processes ----
+
+    def start(self, *args: str, module: str = "mailonce", **env: str) -> Process:
+        name = f"{len(self.processes)}-{'-'.join(args[:2]).strip('-')}.log".replace("/", "_")
+        process = Process([sys.executable, "-m", module, *args], self.env | env, self.folder / name)
+        self.processes.append(process)
+        return process
+
+    def processor(self, instance: str, *, drain: bool = False, at: str = "", nth: int = 1, **env: str) -> Process:
+        """A processor; with `at` it kills itself at that step of the protocol, the `nth` time it comes there."""
+        args = ["--instance", instance, *(["--drain"] if drain else [])]
+        if at:
+            return self.start("--at", at, "--nth", str(nth), *args, module="tests.support.killer", **env)
+        return self.start("process", *args, **env)
+
+    def drain(self, instance: str = "drainer", **env: str) -> Process:
+        process = self.processor(instance, drain=True, **env)
+        assert process.wait() == 0, f"the drain failed: {process.log.read_text()[-3000:]}"
+        return process
+
+    def run(self, *args: str, ok: tuple[int, ...] = (0,), **env: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mailonce", *args],
+            env=self.env | env,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode in ok, f"exit {done.returncode}: {done.stderr[-2000:]}"
+        return done
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.running:
+                process.signal(signal.SIGCONT)
+                process.kill()
+
+    # ---- after ----
+
+    def deliveries(self) -> dict[Key, list[Delivery]]:
+        found: dict[Key, list[Delivery]] = {}
+        for record in read_topic(self.settings, self.settings.topics.deliveries):
+            assert record.value is not None
+            found.setdefault(Key.from_bytes(record.key), []).append(decode_delivery(record.value))
+        return found
+
+    def dead_letters(self) -> list[tuple[Record, DeadLetter]]:
+        topic = self.settings.topics.dead_letters
+        return [(record, decode_dead_letter(record.headers)) for record in read_topic(self.settings, topic)]
+
+    def audit(self) -> Audit:
+        by_key = self.sandbox.by_key()
+        return Audit(
+            jobs=set(self.published),
+            outcomes={key: entries[-1] for key, entries in self.deliveries().items()},
+            accepted=Counter({key: len(mails) for key, mails in by_key.items()}),
+            message_ids={key: {mail.message_id for mail in mails} for key, mails in by_key.items()},
+            dead_letters=self.dead_letters(),
+        )
+
+
+def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -> World:
+    """A world of its own: prefix, group, short time-outs."""
+    name = f"t{uuid4().hex[:8]}"
+    own = {
+        "MAILONCE_TOPIC_PREFIX": f"{name}-",
+        "MAILONCE_GROUP_ID": name,
+        "MAILONCE_PARTITIONS": "4",
+        "MAILONCE_SESSION_TIMEOUT_S": "2",
+        # The sandbox's signature age is set to the same: the proportions are those of production.
+        "MAILONCE_SIGNATURE_AGE_S": "2",
+        "MAILONCE_ATTEMPT_LIFETIME_S": "5",
+        "MAILONCE_LOG_FORMAT": "json",
+        "MAILONCE_CALLS_AT_ONCE": "8",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAILONCE_", "AWS_"))}
+    env = inherited | stack_env | own
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        kafka_bootstrap_servers=env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"],
+        redis_url=env["MAILONCE_REDIS_URL"],  # type: ignore[arg-type]
+        from_address=env["MAILONCE_FROM_ADDRESS"],
+        topic_prefix=own["MAILONCE_TOPIC_PREFIX"],
+        group_id=name,
+        partitions=4,
+        signature_age_s=2,
+        attempt_lifetime_s=5,
+        session_timeout_s=2,
+    )
+    world = World(settings, env, sandbox, folder)
+    world.prepare()
+    sandbox.set(signature_age_s=2)
+    return world
