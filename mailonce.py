@@ -178,7 +178,9 @@ def topics_create(as_json: Json = False) -> None:
 
 @templates_app.command("push", epilog="Example: `mailonce templates push templates/`")
 def templates_push(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="One sub-folder a template: subject.txt, body.html, body.txt.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="One sub-folder a template: subject.txt, body.html, body.txt.")
+    ],
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, push nothing.")] = False,
 ) -> None:
     """Put templates into SES; only what differs is written."""
@@ -263,7 +265,11 @@ def stack_status(folder: Dir = STACK_DIR, as_json: Json = False) -> None:
 
     states = _stack(folder).status()
     shown = {
-        name: {"running": alive, "port": running.port if running else None, "pid": running.pid if alive and running else None}
+        name: {
+            "running": alive,
+            "port": running.port if running else None,
+            "pid": running.pid if alive and running else None,
+        }
         for name, (running, alive) in states.items()
     }
     if as_json:

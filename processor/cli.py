@@ -113,9 +113,7 @@ def _print_story(story: Story) -> None:
             console.print(f"[dim]{name}[/]", json.dumps(entry, ensure_ascii=False), highlight=False, soft_wrap=True)
 
 
-def list_dead_letters(
-    settings: Settings, *, month: str | None, reason: str | None, as_json: bool, count: int
-) -> None:
+def list_dead_letters(settings: Settings, *, month: str | None, reason: str | None, as_json: bool, count: int) -> None:
     entries = list(list_entries(settings, month=month, reason=reason))
     if as_json:
         return _json([entry.to_dict() for entry in entries[:count]])

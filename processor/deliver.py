@@ -8,6 +8,7 @@ records the outcome. Nothing here knows of Kafka.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -161,10 +162,8 @@ class Deliverer:
         while not self.halted and not self._side and not self._may_start():
             self._changed.clear()
             timeout = max(0.0, self._later[0][0] - self._clock.boot_s()) if self._later else 5.0
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(timeout, 5.0))
-            except TimeoutError:
-                pass
             self._promote_due()
             await self._refresh_account_if_old()
 

@@ -87,7 +87,7 @@ class Dedup(Protocol):
         ...
 
     async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
-        """SES accepted: writes the fact over anything that knows less; false where another message id stands already."""
+        """SES accepted: writes the fact over anything that knows less; false where another message stands already."""
         ...
 
     async def release(self, items: Sequence[Item]) -> None:

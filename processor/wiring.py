@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-
 import redis.asyncio
 
 from processor.adapters.clock import SystemClock
@@ -142,7 +141,7 @@ async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, 
         )
 
     return Worker(
-        WorkerConfig(settings.calls_at_once, settings.retention_months, run.drain),
+        WorkerConfig(settings.retention_months, run.drain),
         ports.job_log,
         ports.dedup,
         ports.sender,

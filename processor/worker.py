@@ -39,7 +39,6 @@ POLL_IDLE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
-    calls_at_once: int
     retention_months: int
     drain: bool = False
 
@@ -144,7 +143,7 @@ class Worker:
 
     @property
     def _batch(self) -> int:
-        return batch_size(self._deliverer.rate, self._config.calls_at_once)
+        return batch_size(self._deliverer.rate)
 
     def _room(self) -> int:
         """How many more records may be read now."""
@@ -358,7 +357,7 @@ class Worker:
 
     async def _leave(self) -> None:
         """Ends calls, settles, and withdraws the intents that were never used."""
-        dropped = await self._deliverer.quiesce(lambda work: True)
+        dropped = await self._deliverer.quiesce(lambda _work: True)
         for _ in range(3):
             try:
                 await self._commit(withdrawn=dropped)

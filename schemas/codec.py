@@ -94,7 +94,9 @@ def _version_of(raw: bytes) -> Any:
 
 
 def _unknown_version(version: object) -> BadRecord:
-    return BadRecord("unknown-version", f"v: this processor reads version {JOB_VERSION}, the record says {version!r:.40}")
+    return BadRecord(
+        "unknown-version", f"v: this processor reads version {JOB_VERSION}, the record says {version!r:.40}"
+    )
 
 
 def decode_attempt(raw: bytes) -> Attempt:

@@ -39,7 +39,7 @@ def record_of(message: Message) -> Record:
         offset=offset,
         key=_bytes(message.key()),
         value=_bytes(message.value()),
-        headers=[(name, _bytes(value)) for name, value in message.headers() or ()],
+        headers=[(header[0], _bytes(header[1])) for header in message.headers() or ()],
         timestamp_ms=message.timestamp()[1],
     )
 

@@ -87,7 +87,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a record died (``email-dead-letters``).
 
-    Key, value and headers of the Kafka record are the original bytes; this stands in the header ``mailonce-dead-letter``.
+    Key, value and headers of the Kafka record are the original bytes; this stands in the header
+    ``mailonce-dead-letter``.
     """
 
     v: int = 1

@@ -36,8 +36,8 @@ class Backoff(BaseModel):
 class RetryTable(BaseModel):
     """A `Backoff` for each class of refusal that proves that nothing was sent."""
 
-    throttled: Backoff = Backoff(interval_s=0.5, max_attempts=20, max_delay_s=30)
-    unreachable: Backoff = Backoff(interval_s=1, max_attempts=15, max_delay_s=60)
+    throttled: Backoff = Backoff(interval_s=0.5, backoff_rate=2, max_attempts=20, max_delay_s=30)
+    unreachable: Backoff = Backoff(interval_s=1, backoff_rate=2, max_attempts=15, max_delay_s=60)
 
 
 class Settings(BaseSettings):
@@ -57,7 +57,10 @@ class Settings(BaseSettings):
         "classic", description="rebalance protocol: classic (cooperative-sticky) or consumer (KIP-848)"
     )
     session_timeout_s: float = Field(
-        10.0, ge=1, le=300, description="after this silence a processor's partitions move on (classic protocol), seconds"
+        10.0,
+        ge=1,
+        le=300,
+        description="after this silence a processor's partitions move on (classic protocol), seconds",
     )
     partitions: int = Field(12, ge=1, le=1000, description="partitions of topics that `topics create` makes")
     replication_factor: int = Field(
@@ -85,7 +88,9 @@ class Settings(BaseSettings):
     )
     rate_headroom: float = Field(0.95, gt=0, le=1, description="share of the account's MaxSendRate that mailonce uses")
     rate_max: float = Field(0.0, ge=0, description="own ceiling for mails a second, all processors; 0: none")
-    account_refresh_s: float = Field(60.0, gt=0, description="how often GetAccount is asked for rate and quota, seconds")
+    account_refresh_s: float = Field(
+        60.0, gt=0, description="how often GetAccount is asked for rate and quota, seconds"
+    )
     retention_months: int = Field(13, ge=2, le=60, description="the dedup set knows a month this long, months")
     retry: RetryTable = Field(RetryTable(), description="back-off per class of refusal, as JSON")
     breaker_consecutive: int = Field(

@@ -1,7 +1,7 @@
 """Which variables a stored SES template needs, and plain rendering of it.
 
 SES accepts a mail whose template lacks a variable and drops it later (a Rendering Failure event), so the variables
-are checked before the call. Blocks (``{{#if}}``, ``{{#each}}``) are SES's Handlebars: only what they depend on is read here.
+are checked before the call. Of Handlebars blocks (``{{#if}}``, ``{{#each}}``) only what they depend on is read here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""librdkafka's settings as plain dicts, each option that carries the guarantee written out even where it is the default.
+"""librdkafka's settings as plain dicts; options that carry the guarantee are written out even where they are defaults.
 
 The user's own options (`MAILONCE_KAFKA_*`) come first; what the guarantee rests on cannot be overridden.
 """

@@ -9,16 +9,95 @@ import csv
 import random
 import sys
 
-GIVEN = (
-    "Aisha Anna Ben Björn Carla Chen Daria David Elif Emma Farid Fatima George Greta Hana Hugo Ines Ivan Jana Jonas "
-    "Kaito Karin Lena Liam Maja Mateo Mei Nadia Noah Olga Omar Paula Pedro Quinn Rosa Samir Sofia Tariq Uma Victor "
-    "Wanda Xin Yara Yusuf Zoë"
-).split()
-FAMILY = (
-    "Abe Almeida Andersson Bauer Becker Costa Dubois Eriksen Ferrari Fischer García Haddad Hansen Ivanova Jansen Khan "
-    "Kim Kovács Larsen Lopez Martin Meyer Nakamura Novak O'Brien Okafor Patel Petrov Rossi Sato Schmidt Silva Singh "
-    "Smith Tanaka Varga Wagner Weber Yilmaz Zhang"
-).split()
+GIVEN = [
+    "Aisha",
+    "Anna",
+    "Ben",
+    "Björn",
+    "Carla",
+    "Chen",
+    "Daria",
+    "David",
+    "Elif",
+    "Emma",
+    "Farid",
+    "Fatima",
+    "George",
+    "Greta",
+    "Hana",
+    "Hugo",
+    "Ines",
+    "Ivan",
+    "Jana",
+    "Jonas",
+    "Kaito",
+    "Karin",
+    "Lena",
+    "Liam",
+    "Maja",
+    "Mateo",
+    "Mei",
+    "Nadia",
+    "Noah",
+    "Olga",
+    "Omar",
+    "Paula",
+    "Pedro",
+    "Quinn",
+    "Rosa",
+    "Samir",
+    "Sofia",
+    "Tariq",
+    "Uma",
+    "Victor",
+    "Wanda",
+    "Xin",
+    "Yara",
+    "Yusuf",
+    "Zoë",
+]
+FAMILY = [
+    "Abe",
+    "Almeida",
+    "Andersson",
+    "Bauer",
+    "Becker",
+    "Costa",
+    "Dubois",
+    "Eriksen",
+    "Ferrari",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Hansen",
+    "Ivanova",
+    "Jansen",
+    "Khan",
+    "Kim",
+    "Kovács",
+    "Larsen",
+    "Lopez",
+    "Martin",
+    "Meyer",
+    "Nakamura",
+    "Novak",
+    "O'Brien",
+    "Okafor",
+    "Patel",
+    "Petrov",
+    "Rossi",
+    "Sato",
+    "Schmidt",
+    "Silva",
+    "Singh",
+    "Smith",
+    "Tanaka",
+    "Varga",
+    "Wagner",
+    "Weber",
+    "Yilmaz",
+    "Zhang",
+]
 DEVICES = ["Heat pump", "Wall box", "Solar inverter", "Home battery", "Smart meter", "Air conditioner", "Boiler"]
 PLANS = ["Basic", "Family", "Plus", "Business"]
 ASCII = str.maketrans("áäåćčéëíñöøóúüğışşß", "aaacceeinooouugisss")

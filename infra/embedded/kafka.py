@@ -20,9 +20,7 @@ from schemas.errors import SetupError
 __all__ = ["KAFKA_VERSION", "fetch_kafka", "start_kafka"]
 
 KAFKA_VERSION = "4.3.1"
-_COORDINATES = (
-    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}"
-)
+_COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}"
 _DISK_FREE_MIN = 300 * 1024 * 1024
 
 _LOG4J = """\
@@ -104,14 +102,17 @@ def _resolve(work: Path) -> list[Path]:
         from jgo.env import EnvironmentBuilder, LinkStrategy
         from jgo.maven import MavenContext, PythonResolver
     except ImportError as error:
-        raise SetupError(f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})") from None
+        raise SetupError(
+            f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
+        ) from None
     context = MavenContext(repo_cache=work / "repository", resolver=PythonResolver(), timeout=60)
     builder = EnvironmentBuilder(context=context, cache_dir=work / "environment", link_strategy=LinkStrategy.COPY)
     try:
         builder.from_endpoint(_COORDINATES)
-    except Exception as error:  # noqa: BLE001 - jgo raises what urllib, its parsers and the disk raise
+    except Exception as error:
         raise SetupError(
-            f"Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}. Check the network and try again."
+            f"Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}. "
+            "Check the network, then try again"
         ) from error
     jars = sorted((work / "environment").rglob("*.jar"))
     if not any(jar.name.startswith("kafka_2.13") for jar in jars):
@@ -129,7 +130,9 @@ def _check_disk(folder: Path) -> None:
         raise SetupError(f"only {free >> 20} MB are free at {folder.parent}; the stack needs 300 MB")
 
 
-def start_kafka(folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]) -> tuple[Running, Callable[[], None]]:
+def start_kafka(
+    folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]
+) -> tuple[Running, Callable[[], None]]:
     """Starts a KRaft node; returns it and what waits until it answers."""
     jars = fetch_kafka(say)
     _check_disk(folder)

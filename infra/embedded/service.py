@@ -79,7 +79,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
             start_new_session=True,
-            preexec_fn=_die_with_parent if tied and sys.platform == "linux" else None,  # noqa: PLW1509
+            preexec_fn=_die_with_parent if tied and sys.platform == "linux" else None,
         )
     # The server is meant to outlive this handle; Popen would warn of that. From here on the pid is what counts.
     process.returncode = 0

@@ -48,7 +48,7 @@ class Stack:
         return {name: (known.get(name), name in known and is_alive(known[name])) for name in SERVICES}
 
     def up(self, only: Iterable[str] = SERVICES, say: Callable[[str], None] = lambda _: None) -> None:
-        """Starts what does not run yet and waits until all of it answers; raises `SetupError` and stops what it began."""
+        """Starts what does not run and waits until all of it answers; raises `SetupError` and stops what it began."""
         wanted = set(only)
         if unknown := wanted - set(SERVICES):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")

@@ -18,7 +18,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox", description=about)
     parser.add_argument("--port", type=int, default=8579, help="port on 127.0.0.1 (8579)")
     parser.add_argument("--dir", type=Path, required=True, help="folder of the record and the account")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=JSON", help="a setting, e.g. max_send_rate=14")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=JSON", help="a setting, e.g. max_send_rate=14"
+    )
     options = parser.parse_args()
     overrides = {name: _value(text) for name, _, text in (entry.partition("=") for entry in options.set)}
     run = _run(Sandbox(options.dir, overrides), options.port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -18,7 +19,18 @@ from infra.ses_sandbox.store import Store
 __all__ = ["Api"]
 
 Answer = dict[str, Any]
-Call = Callable[["Api", dict[str, Any], dict[str, str], list[str]], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A call's JSON body, its query, and the names in its path."""
+
+    body: dict[str, Any]
+    query: dict[str, str]
+    names: list[str]
+
+
+Call = Callable[["Api", Request], Answer]
 _routes: list[tuple[str, re.Pattern[str], Call]] = []
 
 _TEMPLATES_MAX = 20_000
@@ -49,7 +61,7 @@ class Api:
                     parsed = msgspec.json.decode(body, type=dict[str, Any]) if body else {}
                 except msgspec.DecodeError:
                     raise SesError(400, "BadRequestException", "The request body is not JSON.") from None
-                return call(self, parsed, query, [unquote(part) for part in match.groups()])
+                return call(self, Request(parsed, query, [unquote(part) for part in match.groups()]))
         raise SesError(404, "UnknownOperationException", f"The sandbox does not emulate {method} {path}.")
 
 
@@ -67,7 +79,7 @@ def _page(entries: list[Any], query: dict[str, str], size: int = 1000) -> tuple[
 
 
 @_route("GET", "/account")
-def _get_account(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+def _get_account(api: Api, _request: Request) -> Answer:
     settings = api.store.settings
     return {
         "DedicatedIpAutoWarmupEnabled": False,
@@ -87,15 +99,15 @@ def _get_account(api: Api, body: dict[str, Any], query: dict[str, str], names: l
 
 
 @_route("POST", "/templates")
-def _create_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    name = str(body.get("TemplateName") or "")
+def _create_template(api: Api, request: Request) -> Answer:
+    name = str(request.body.get("TemplateName") or "")
     if not name:
         raise SesError(400, "BadRequestException", "TemplateName is required.")
     if name in api.store.kept.templates:
         raise _conflict(f"Template {name}")
     if len(api.store.kept.templates) >= _TEMPLATES_MAX:
         raise SesError(400, "LimitExceededException", f"There are {_TEMPLATES_MAX} templates already.")
-    _keep_template(api, name, body)
+    _keep_template(api, name, request.body)
     return {}
 
 
@@ -109,40 +121,40 @@ def _keep_template(api: Api, name: str, body: dict[str, Any]) -> None:
 
 
 @_route("GET", "/templates")
-def _list_templates(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+def _list_templates(api: Api, request: Request) -> Answer:
     entries = [
         {"TemplateName": name, "CreatedTimestamp": datetime.fromisoformat(content["_created"]).timestamp()}
         for name, content in sorted(api.store.kept.templates.items())
     ]
-    page, more = _page(entries, query, 10)
+    page, more = _page(entries, request.query, 10)
     return {"TemplatesMetadata": page, **more}
 
 
 @_route("GET", "/templates/*")
-def _get_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    content = api.store.template(names[0])
-    return {"TemplateName": names[0], "TemplateContent": {k: v for k, v in content.items() if k != "_created"}}
+def _get_template(api: Api, request: Request) -> Answer:
+    content = api.store.template(request.names[0])
+    return {"TemplateName": request.names[0], "TemplateContent": {k: v for k, v in content.items() if k != "_created"}}
 
 
 @_route("PUT", "/templates/*")
-def _update_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    api.store.template(names[0])
-    _keep_template(api, names[0], body)
+def _update_template(api: Api, request: Request) -> Answer:
+    api.store.template(request.names[0])
+    _keep_template(api, request.names[0], request.body)
     return {}
 
 
 @_route("DELETE", "/templates/*")
-def _delete_template(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    api.store.kept.templates.pop(names[0], None)
+def _delete_template(api: Api, request: Request) -> Answer:
+    api.store.kept.templates.pop(request.names[0], None)
     api.store.save()
     return {}
 
 
 @_route("POST", "/templates/*/render")
-def _test_render(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+def _test_render(api: Api, request: Request) -> Answer:
     try:
-        data = msgspec.json.decode(str(body.get("TemplateData") or "{}"), type=dict[str, Any])
-        subject, html, text = api.store.render(names[0], data)
+        data = msgspec.json.decode(str(request.body.get("TemplateData") or "{}"), type=dict[str, Any])
+        subject, html, text = api.store.render(request.names[0], data)
     except KeyError as error:
         raise SesError(400, "BadRequestException", f"Attribute {error} is not present in the rendering data.") from None
     except msgspec.DecodeError as error:
@@ -154,30 +166,30 @@ def _test_render(api: Api, body: dict[str, Any], query: dict[str, str], names: l
 
 
 @_route("PUT", "/suppression/addresses")
-def _suppress(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    reason = str(body.get("Reason") or "")
-    if reason not in {"BOUNCE", "COMPLAINT"} or not body.get("EmailAddress"):
+def _suppress(api: Api, request: Request) -> Answer:
+    reason = str(request.body.get("Reason") or "")
+    if reason not in {"BOUNCE", "COMPLAINT"} or not request.body.get("EmailAddress"):
         raise SesError(400, "BadRequestException", "EmailAddress and Reason (BOUNCE or COMPLAINT) are required.")
-    api.store.kept.suppressed[str(body["EmailAddress"]).lower()] = reason
+    api.store.kept.suppressed[str(request.body["EmailAddress"]).lower()] = reason
     api.store.save()
     return {}
 
 
 @_route("GET", "/suppression/addresses")
-def _list_suppressed(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+def _list_suppressed(api: Api, request: Request) -> Answer:
     if api.store.settings.missing_reads:
         raise SesError(404, "UnknownOperationException", "This emulator has no suppression list.")
     entries = [
         {"EmailAddress": address, "Reason": reason, "LastUpdateTime": 0.0}
         for address, reason in sorted(api.store.kept.suppressed.items())
     ]
-    page, more = _page(entries, query)
+    page, more = _page(entries, request.query)
     return {"SuppressedDestinationSummaries": page, **more}
 
 
 @_route("GET", "/suppression/addresses/*")
-def _get_suppressed(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    address = names[0].lower()
+def _get_suppressed(api: Api, request: Request) -> Answer:
+    address = request.names[0].lower()
     if address not in api.store.kept.suppressed:
         raise SesError(404, "NotFoundException", f"{address} is not on the suppression list.")
     reason = api.store.kept.suppressed[address]
@@ -185,9 +197,9 @@ def _get_suppressed(api: Api, body: dict[str, Any], query: dict[str, str], names
 
 
 @_route("DELETE", "/suppression/addresses/*")
-def _unsuppress(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    if api.store.kept.suppressed.pop(names[0].lower(), None) is None:
-        raise SesError(404, "NotFoundException", f"{names[0]} is not on the suppression list.")
+def _unsuppress(api: Api, request: Request) -> Answer:
+    if api.store.kept.suppressed.pop(request.names[0].lower(), None) is None:
+        raise SesError(404, "NotFoundException", f"{request.names[0]} is not on the suppression list.")
     api.store.save()
     return {}
 
@@ -196,8 +208,8 @@ def _unsuppress(api: Api, body: dict[str, Any], query: dict[str, str], names: li
 
 
 @_route("POST", "/configuration-sets")
-def _create_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    name = str(body.get("ConfigurationSetName") or "")
+def _create_set(api: Api, request: Request) -> Answer:
+    name = str(request.body.get("ConfigurationSetName") or "")
     if not name:
         raise SesError(400, "BadRequestException", "ConfigurationSetName is required.")
     if name in api.store.kept.configuration_sets:
@@ -208,8 +220,8 @@ def _create_set(api: Api, body: dict[str, Any], query: dict[str, str], names: li
 
 
 @_route("GET", "/configuration-sets")
-def _list_sets(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    page, more = _page(sorted(api.store.kept.configuration_sets), query)
+def _list_sets(api: Api, request: Request) -> Answer:
+    page, more = _page(sorted(api.store.kept.configuration_sets), request.query)
     return {"ConfigurationSets": page, **more}
 
 
@@ -220,43 +232,43 @@ def _destinations(api: Api, name: str) -> list[dict[str, Any]]:
 
 
 @_route("GET", "/configuration-sets/*")
-def _get_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
+def _get_set(api: Api, request: Request) -> Answer:
     if api.store.settings.missing_reads:
         raise SesError(404, "UnknownOperationException", "This emulator has no configuration sets to read.")
-    _destinations(api, names[0])
-    return {"ConfigurationSetName": names[0], "SendingOptions": {"SendingEnabled": True}}
+    _destinations(api, request.names[0])
+    return {"ConfigurationSetName": request.names[0], "SendingOptions": {"SendingEnabled": True}}
 
 
 @_route("DELETE", "/configuration-sets/*")
-def _delete_set(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    _destinations(api, names[0])
-    del api.store.kept.configuration_sets[names[0]]
+def _delete_set(api: Api, request: Request) -> Answer:
+    _destinations(api, request.names[0])
+    del api.store.kept.configuration_sets[request.names[0]]
     api.store.save()
     return {}
 
 
 @_route("POST", "/configuration-sets/*/event-destinations")
-def _add_destination(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    destinations = _destinations(api, names[0])
-    if any(entry["Name"] == body.get("EventDestinationName") for entry in destinations):
+def _add_destination(api: Api, request: Request) -> Answer:
+    destinations = _destinations(api, request.names[0])
+    if any(entry["Name"] == request.body.get("EventDestinationName") for entry in destinations):
         raise _conflict("Event destination")
-    wanted = dict(body.get("EventDestination") or {})
-    destinations.append({"Enabled": False, **wanted, "Name": str(body.get("EventDestinationName"))})
+    wanted = dict(request.body.get("EventDestination") or {})
+    destinations.append({"Enabled": False, **wanted, "Name": str(request.body.get("EventDestinationName"))})
     api.store.save()
     return {}
 
 
 @_route("GET", "/configuration-sets/*/event-destinations")
-def _list_destinations(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    return {"EventDestinations": _destinations(api, names[0])}
+def _list_destinations(api: Api, request: Request) -> Answer:
+    return {"EventDestinations": _destinations(api, request.names[0])}
 
 
 # ---- identities ----
 
 
 @_route("POST", "/identities")
-def _create_identity(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    name = str(body.get("EmailIdentity") or "").lower()
+def _create_identity(api: Api, request: Request) -> Answer:
+    name = str(request.body.get("EmailIdentity") or "").lower()
     if name in api.store.settings.verified:
         raise _conflict(f"Email identity {name}")
     api.store.settings.verified.append(name)
@@ -265,8 +277,8 @@ def _create_identity(api: Api, body: dict[str, Any], query: dict[str, str], name
 
 
 @_route("GET", "/identities/*")
-def _get_identity(api: Api, body: dict[str, Any], query: dict[str, str], names: list[str]) -> Answer:
-    name = names[0].lower()
+def _get_identity(api: Api, request: Request) -> Answer:
+    name = request.names[0].lower()
     if api.store.settings.missing_reads or name not in api.store.settings.verified:
         code = "UnknownOperationException" if api.store.settings.missing_reads else "NotFoundException"
         raise SesError(404, code, f"Email identity {name} does not exist.")

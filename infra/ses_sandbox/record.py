@@ -66,7 +66,9 @@ class Record:
             "accepted": len(self._places),
             "keys": len(self._per_key),
             "duplicates": sum(twice.values()) - len(twice),
-            "duplicate_keys": [{"user": k[0], "encoding": k[1], "month": k[2], "accepted": c} for k, c in twice.items()],
+            "duplicate_keys": [
+                {"user": k[0], "encoding": k[1], "month": k[2], "accepted": c} for k, c in twice.items()
+            ],
         }
 
     def clear(self) -> None:

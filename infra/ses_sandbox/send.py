@@ -103,7 +103,9 @@ def _content(body: dict[str, Any], store: Store) -> tuple[dict[str, str], dict[s
     content = body.get("Content") or {}
     part = content.get("Template") or content.get("Simple")
     if part is None:
-        raise SesError(400, "BadRequestException", "Content must be Simple or Template (raw messages are not emulated).")
+        raise SesError(
+            400, "BadRequestException", "Content must be Simple or Template (raw messages are not emulated)."
+        )
     headers = {str(h.get("Name")): str(h.get("Value")) for h in part.get("Headers") or []}
     if len(part.get("Headers") or []) != len(headers) or (problem := header_problem(headers)):
         raise SesError(400, "BadRequestException", f"Invalid header: {problem if headers else 'repeated'}")

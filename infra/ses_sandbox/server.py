@@ -25,7 +25,9 @@ __all__ = ["Sandbox"]
 
 _SEND = "/v2/email/outbound-emails"
 _JSON = {"Content-Type": "application/json"}
-_CSP = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'"}
+_CSP = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'"
+}
 
 
 class Sandbox:
@@ -63,7 +65,9 @@ class Sandbox:
                 return await self._send(request)
             if path.startswith("/v2/"):
                 self._check_signature(request)
-                answer = self.api.call(request.method, request.raw_path.partition("?")[0], dict(request.query), await request.read())
+                answer = self.api.call(
+                    request.method, request.raw_path.partition("?")[0], dict(request.query), await request.read()
+                )
                 return _json(answer)
             if path.startswith("/_sandbox/"):
                 return await self._admin(request, path.removeprefix("/_sandbox/"))
@@ -119,39 +123,43 @@ class Sandbox:
     # ---- admin ----
 
     async def _admin(self, request: web.BaseRequest, what: str) -> web.StreamResponse:
+        if request.method == "GET":
+            return self._look(what, request.query.get("since", "0"))
         body = await request.read()
         match request.method, what:
-            case "GET", "health":
-                return _json({"ok": True})
-            case "GET", "about":
-                return web.Response(text=about)
-            case "GET", "summary":
-                return _json(self.record.summary() | {"events_pending": self.events.pending, "events": self.events.published})
-            case "GET", "accepted":
-                first = int(request.query.get("since", "0"))
-                mails = [as_dict(mail) for n in range(first, len(self.record)) if (mail := self.record.get(n))]
-                return _json(mails)
-            case "GET", "settings":
-                return _json(as_dict(self.store.settings))
             case "PATCH", "settings":
                 self._change_settings(self._decode(body))
-                return _json(as_dict(self.store.settings))
-            case "GET", "faults":
-                return _json([as_dict(fault) for fault in self.faults.all()])
             case "POST", "faults":
                 self.faults.add(msgspec.json.decode(body, type=Fault))
-                return _json({})
             case "DELETE", "faults":
                 self.faults.clear()
-                return _json({})
+            case "DELETE", "accepted":
+                self.record.clear()
             case "POST", "events":
                 return await self._emit(self._decode(body))
             case "POST", "events/flush":
                 return _json({"published": await self.events.flush(everything=True)})
-            case "DELETE", "accepted":
-                self.record.clear()
-                return _json({})
-        return _error(SesError(404, "NotFoundException", f"no admin call {request.method} {what}"))
+            case _:
+                return _error(SesError(404, "NotFoundException", f"no admin call {request.method} {what}"))
+        return _json(as_dict(self.store.settings))
+
+    def _look(self, what: str, since: str) -> web.StreamResponse:
+        match what:
+            case "health":
+                return _json({"ok": True})
+            case "about":
+                return web.Response(text=about)
+            case "summary":
+                events = {"events_pending": self.events.pending, "events": self.events.published}
+                return _json(self.record.summary() | events)
+            case "accepted":
+                mails = (self.record.get(n) for n in range(int(since), len(self.record)))
+                return _json([as_dict(mail) for mail in mails if mail])
+            case "settings":
+                return _json(as_dict(self.store.settings))
+            case "faults":
+                return _json([as_dict(fault) for fault in self.faults.all()])
+        return _error(SesError(404, "NotFoundException", f"no admin call GET {what}"))
 
     def _change_settings(self, changes: dict[str, Any]) -> None:
         settings = self.store.settings

@@ -210,7 +210,7 @@ class KafkaJobLog:
         for place in self._asking(lambda: self._consumer.committed(partitions, READ_TIMEOUT_S)):
             offset = place.offset
             if offset < 0:
-                offset = self._asking(lambda p=place: self._consumer.get_watermark_offsets(p, READ_TIMEOUT_S))[0]  # type: ignore[misc]
+                offset = self._watermarks(place.partition)[0]
             found[place.partition] = (offset, place.metadata or "")
         return found
 

@@ -35,7 +35,7 @@ _POLICIES = {"noeviction"}
 
 
 def connect(settings: Settings) -> redis.asyncio.Redis:
-    """A client that does not retry by itself: a script whose answer was lost is repeated by the protocol's own rules."""
+    """A client that does not retry by itself: a script whose answer was lost is repeated by the protocol's rules."""
     return redis.asyncio.Redis.from_url(
         settings.redis_url.get_secret_value(),
         decode_responses=True,
@@ -94,9 +94,7 @@ class _Scripts:
 class RedisDedup:
     """See `processor.ports.Dedup` for the laws."""
 
-    def __init__(
-        self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float, retention_months: int
-    ) -> None:
+    def __init__(self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float, retention_months: int) -> None:
         self._run = _Scripts(client).run
         self._client = client
         self._base = f"{{mailonce:{prefix}}}"
@@ -142,9 +140,7 @@ class RedisDedup:
         return await self._read("look", items, lambda i: (i.key.user_id,))
 
     async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
-        written = await self._write(
-            "mark_sent", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key))
-        )
+        written = await self._write("mark_sent", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key)))
         return [bool(first) for first in written]
 
     async def release(self, items: Sequence[Item]) -> None:
@@ -168,7 +164,9 @@ class RedisDedup:
         """Puts claims back; never lowers one that is there."""
         if claims:
             keys = [self._bucket(key) for key, _ in claims]
-            args = [x for key, claim in claims for x in (key.user_id, claim.to_text(), self._expiry(key))]
+            args: list[str | int | float] = []
+            for key, claim in claims:
+                args += [key.user_id, claim.to_text(), self._expiry(key)]
             await self._run("restore", keys, args)
 
     async def peek(self, key: Key) -> Claim | None:
@@ -176,12 +174,12 @@ class RedisDedup:
         try:
             if not await self._client.exists(self.marker):
                 return None
-            return parse_claim(await self._client.hget(self._bucket(key), key.user_id) or "")  # type: ignore[misc]
+            return parse_claim(str(await self._client.hget(self._bucket(key), key.user_id) or ""))
         except (RedisError, OSError) as error:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
 
     async def is_whole(self) -> bool:
-        return await self._asking(self._client.exists(self.marker)) == 1
+        return bool(await self._asking(self._client.exists(self.marker)))
 
     async def set_whole(self, token: str) -> None:
         """Sets the marker; expiry would be a wipe, so it has none."""

@@ -59,7 +59,7 @@ _CREDENTIALS = (
 )
 
 
-class DeadlinePassed(Exception):  # noqa: N818 - says what happened, not what is broken
+class DeadlinePassed(Exception):
     """The claim is too old for a call to begin: nothing was written."""
 
 
@@ -114,9 +114,10 @@ class BotoSender:
             self._reader = session.client("sesv2", config=patient)
         except BotoCoreError as error:
             raise UsageError(f"boto3 cannot make an SES client: {error}; set AWS_REGION and credentials") from None
-        assert self._client.meta.config.retries["total_max_attempts"] == 1, "a second attempt could be a second mail"
+        attempts = self._client.meta.config.retries["total_max_attempts"]  # type: ignore[attr-defined]
+        assert attempts == 1, "a second attempt could be a second mail"
         self._deadline = threading.local()
-        # After signing: a signature made in time grows too old if the process is stopped from here on, and SES refuses it.
+        # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
         self._client.meta.events.register("before-send.sesv2.SendEmail", self._check_deadline)
         self._templates: dict[str, tuple[float, frozenset[str]]] = {}
         self._warned: set[str] = set()
@@ -175,7 +176,7 @@ class BotoSender:
     async def suppressed(self) -> frozenset[str]:
         """The account's suppression list, lower case; empty when the endpoint has none."""
         addresses: set[str] = set()
-        token: dict[str, str] = {}
+        token: dict[str, Any] = {}
         while True:
             page = await self._ask("list_suppressed_destinations", PageSize=1000, **token)
             if page is None:

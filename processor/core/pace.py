@@ -40,8 +40,8 @@ def quota_left(account: Account, sent_since: int) -> float:
     return max(0.0, account.max_24_hour_send - account.sent_last_24_hours - sent_since)
 
 
-def batch_size(rate: float, calls_at_once: int) -> int:
-    """How many intents may be open: half a second of sending, at least what the slots need to stay busy."""
+def batch_size(rate: float) -> int:
+    """How many intents may be open: half a second of sending."""
     if rate <= 0:
         return BATCH_MAX
     return min(BATCH_MAX, max(2, int(rate / 2)))

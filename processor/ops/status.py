@@ -43,7 +43,11 @@ def month_status(settings: Settings, month: str) -> MonthStatus:
     for partition in partition_numbers(settings, settings.topics.jobs):
         latest: dict[bytes, int] = {}
         for record in read_topic(settings, settings.topics.jobs, [partition]):
-            if record.key is not None and record.key.endswith(suffix) and (record.value is not None or record.key in latest):
+            if (
+                record.key is not None
+                and record.key.endswith(suffix)
+                and (record.value is not None or record.key in latest)
+            ):
                 latest[record.key] = record.offset
         outcomes: dict[bytes, tuple[Outcome, int]] = {}
         for record in read_topic(settings, settings.topics.deliveries, [partition]):

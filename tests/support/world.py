@@ -115,7 +115,9 @@ class Audit:
         for key, delivery in self.outcomes.items():
             match delivery.outcome:
                 case Outcome.SENT:
-                    assert delivery.message_id in self.message_ids.get(key, set()), f"{key}: sent, but SES never took it"
+                    assert delivery.message_id in self.message_ids.get(key, set()), (
+                        f"{key}: sent, but SES never took it"
+                    )
                 case Outcome.UNCERTAIN:
                     pass
                 case _:
@@ -168,7 +170,11 @@ class World:
     def publish_raw(self, records: Iterable[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]) -> None:
         """Records as they are, poison included."""
         producer = Producer(
-            {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "partitioner": "murmur2_random", "linger.ms": 5}
+            {
+                "bootstrap.servers": self.settings.kafka_bootstrap_servers,
+                "partitioner": "murmur2_random",
+                "linger.ms": 5,
+            }
         )
         for key, value, headers in records:
             producer.produce(self.settings.topics.jobs, value, key, headers=headers)
