@@ -75,6 +75,7 @@ def produce(
     ] = "error",
     rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go (SOURCE-MONTH.rejects.csv).")] = None,
     include_cancelled: Annotated[bool, typer.Option(help="Publish cancelled mails again.")] = False,
+    max_rate: Annotated[float, typer.Option(help="Jobs a second at the most, to spare a shared cluster; 0: all.")] = 0,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, publish nothing.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -94,6 +95,7 @@ def produce(
         on_duplicate=duplicate,
         rejects_file=rejects,
         include_cancelled=include_cancelled,
+        max_rate=max_rate,
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,6 +32,7 @@ def produce(
     on_duplicate: OnDuplicate,
     rejects_file: Path | None,
     include_cancelled: bool,
+    max_rate: float,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -55,12 +57,15 @@ def produce(
             source=source.name,
             snapshot=source.snapshot,
         )
+        began = time.monotonic()
         for count, entry in enumerate(planned, 1):
             if isinstance(entry, Reject):
                 rejects.append(entry)
             else:
                 publisher.publish(entry)
-            if count % 500 == 0:
+            if max_rate > 0 and (ahead_s := publisher.published / max_rate - (time.monotonic() - began)) > 0:
+                time.sleep(ahead_s)
+            if count % 500 == 0 or max_rate > 0:
                 bars.update(task, completed=count)
         bars.update(task, completed=users.rows)
         publisher.finish()

@@ -1,0 +1,1 @@
+"""The main job on real input, with the crash at e-mail 55: ``make demo``."""
