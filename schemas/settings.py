@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
     kafka_options: dict[str, str] = Field(
-        default_factory=dict, exclude=True, description="other librdkafka options, from MAILONCE_KAFKA_*"
+        default_factory=dict, exclude=True, repr=False, description="other librdkafka options, from MAILONCE_KAFKA_*"
     )
 
     @field_validator("from_address", "reply_to_address")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def job(user: str, *, email: str | None = None, month: str = MONTH, **data: Any)
         v=1,
         user_id=user,
         month=month,
-        email=email or f"{user}@mail.example.net",
+        email=email or f"{re.sub('[^a-z0-9]', '-', user)}@mail.example.net",
         template="monthly-usage",
         data={"name": f"User {user}", "usage": "42"} | data,
     )

@@ -1,0 +1,166 @@
+"""The protocol's decisions, exhausted: every claim, every verdict."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from processor.core import decide
+from processor.core.answers import (
+    Accepted,
+    Halt,
+    NoQuota,
+    RefusedForNow,
+    RefusedMessage,
+    RetryClass,
+    Unknown,
+)
+from processor.core.states import ABSENT, Claim, State
+from schemas.records import Outcome
+
+MINE = "mine"
+PLACE = {"partition": 1, "offset": 10}
+TRIES_MAX = {RetryClass.THROTTLED: 3, RetryClass.UNREACHABLE: 2}
+REFUSAL = decide.Settle(Outcome.DEAD, reason="not-json", report=True)
+
+
+def after_claim(claim: Claim, fingerprint: str = "f") -> decide.AfterClaim:
+    return decide.after_claim(claim, mine=MINE, fingerprint=fingerprint, **PLACE)
+
+
+def test_only_my_own_claim_lets_me_call() -> None:
+    """G1: of all claims there can be, only SENDING under this attempt is followed by a call."""
+    states = [
+        Claim(State.SENDING, attempt="other", since_ms=1),
+        Claim(State.SENT, message_id="m"),
+        Claim(State.SENT_RECORDED, fingerprint="f"),
+        Claim(State.UNCERTAIN, attempt=MINE),
+        Claim(State.UNCERTAIN_RECORDED, attempt=MINE),
+        Claim(State.CLOSED, partition=1, offset=10),
+        Claim(State.CLOSED, partition=1, offset=11),
+    ]
+    assert not any(isinstance(after_claim(claim), decide.Call) for claim in states)
+    assert after_claim(Claim(State.SENDING, attempt=MINE, since_ms=1)) == decide.Call()
+
+
+def test_a_foreign_claim_is_waited_for() -> None:
+    """G1: another attempt may be calling."""
+    assert after_claim(Claim(State.SENDING, attempt="other")) == decide.WaitForOther("other")
+
+
+def test_accepted_but_not_recorded_is_recorded() -> None:
+    """G2: a crash between mark and commit loses no outcome."""
+    follows = after_claim(Claim(State.SENT, message_id="m"))
+    assert follows == decide.Settle(Outcome.SENT, message_id="m")
+
+
+def test_already_sent_is_skipped_and_changes_are_reported() -> None:
+    """A re-published job whose content changed is reported, never sent again."""
+    sent = Claim(State.SENT_RECORDED, fingerprint="f")
+    assert after_claim(sent, "f") == decide.Skip("already sent", report=False)
+    assert after_claim(sent, "g") == decide.Skip("already sent", report=True)
+
+
+def test_doubt_is_recorded_once_and_then_held() -> None:
+    """G2: an attempt whose lifetime passed is visible as uncertain."""
+    follows = after_claim(Claim(State.UNCERTAIN, attempt="a"))
+    assert isinstance(follows, decide.Settle)
+    assert (follows.outcome, follows.attempt) == (Outcome.UNCERTAIN, "a")
+    assert after_claim(Claim(State.UNCERTAIN_RECORDED, attempt="a")) == decide.Skip("held as uncertain")
+
+
+def test_a_dead_letter_settles_its_record_only() -> None:
+    """A replay of a dead record skips it."""
+    assert isinstance(after_claim(Claim(State.CLOSED, partition=1, offset=10)), decide.Skip)
+
+
+@pytest.mark.parametrize(
+    "claim", [ABSENT, Claim(State.CLOSED, partition=1, offset=9), Claim(State.CLOSED, partition=2)]
+)
+def test_a_claim_that_the_script_should_have_granted_is_an_error(claim: Claim) -> None:
+    """A missing grant is a defect, not something to send on."""
+    with pytest.raises(AssertionError):
+        after_claim(claim)
+
+
+def test_a_tombstone_cancels_only_what_was_not_attempted() -> None:
+    """Cancelling never hides a mail that went out."""
+    cancelled = decide.after_cancel(Claim(State.CLOSED, partition=1, offset=10), **PLACE)
+    assert isinstance(cancelled, decide.Settle)
+    assert cancelled.outcome is Outcome.CANCELLED
+    others = {
+        Claim(State.SENDING, attempt="a"): decide.WaitForOther("a"),
+        Claim(State.SENT, message_id="m"): decide.Settle(Outcome.SENT, message_id="m"),
+        Claim(State.UNCERTAIN, attempt="a"): decide.Settle(Outcome.UNCERTAIN, reason="answer-lost", attempt="a"),
+        Claim(State.UNCERTAIN_RECORDED, attempt="a"): decide.Skip("too late to cancel"),
+        Claim(State.SENT_RECORDED, fingerprint="f"): decide.Skip("too late to cancel"),
+        Claim(State.CLOSED, partition=1, offset=4): decide.Skip("too late to cancel"),
+    }
+    for claim, follows in others.items():
+        assert decide.after_cancel(claim, **PLACE) == follows
+
+
+def test_poison_never_overwrites_a_better_outcome() -> None:
+    """G2: a spoiled record for a key that was mailed gets its dead letter; the key stays sent."""
+    look = {
+        ABSENT: REFUSAL,
+        Claim(State.CLOSED, partition=1, offset=4): REFUSAL,
+        Claim(State.CLOSED, partition=2, offset=99): REFUSAL,
+        Claim(State.SENDING, attempt="a"): decide.WaitForOther("a"),
+        Claim(State.CLOSED, partition=1, offset=10): decide.Skip("this record already has its outcome"),
+    }
+    for claim, follows in look.items():
+        assert decide.after_look(claim, REFUSAL, **PLACE) == follows
+    for claim in (
+        Claim(State.SENT),
+        Claim(State.SENT_RECORDED),
+        Claim(State.UNCERTAIN),
+        Claim(State.UNCERTAIN_RECORDED),
+    ):
+        follows = decide.after_look(claim, REFUSAL, **PLACE)
+        assert isinstance(follows, decide.Skip)
+        assert follows.report
+
+
+def test_a_key_is_released_only_when_nothing_was_sent() -> None:
+    """G1: of all verdicts only refusals free the key; doubt and acceptance never do."""
+    free, kept = set(), set()
+    verdicts = [
+        Accepted("m"),
+        RefusedMessage("r", "d"),
+        RefusedForNow(RetryClass.THROTTLED, "d"),
+        RefusedForNow(RetryClass.UNREACHABLE, "d"),
+        NoQuota("d"),
+        Halt("r", "d"),
+        Unknown("r", "d"),
+    ]
+    for verdict, tries in itertools.product(verdicts, range(1, 5)):
+        follows = decide.after_answer(verdict, attempt=MINE, tries=tries, tries_max=TRIES_MAX)
+        match follows:
+            case decide.Finish(decide.MarkReleased(), settle):
+                assert settle.outcome is Outcome.DEAD
+                assert settle.report
+                free.add(type(verdict))
+            case decide.RetryLater() | decide.Pause() | decide.GiveUp():
+                free.add(type(verdict))
+            case decide.Finish(_, settle):
+                assert settle.attempt == MINE
+                kept.add(type(verdict))
+    assert free == {RefusedMessage, RefusedForNow, NoQuota, Halt}
+    assert kept == {Accepted, Unknown}
+
+
+def test_retries_end_in_a_dead_letter() -> None:
+    """Back-off has a limit per class."""
+    throttled = RefusedForNow(RetryClass.THROTTLED, "d")
+    two, three = (decide.after_answer(throttled, attempt=MINE, tries=tries, tries_max=TRIES_MAX) for tries in (2, 3))
+    assert two == decide.RetryLater(RetryClass.THROTTLED, "d")
+    assert isinstance(three, decide.Finish)
+    assert three.settle.reason == "retries-exhausted-throttled"
+
+
+def test_no_quota_and_halts_dead_letter_nothing() -> None:
+    """A used-up quota or a paused account costs no job."""
+    assert decide.after_answer(NoQuota("d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.Pause("d")
+    assert decide.after_answer(Halt("r", "d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.GiveUp("r", "d")
