@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 __all__ = [
     "Accepted",
@@ -174,6 +175,8 @@ def classify(answer: Answer) -> Verdict:
             return _not_written(kind, detail)
         case ServiceError(status, code, message):
             return _service_error(status, code, message)
+        case _ as never:
+            assert_never(never)
 
 
 def _not_written(kind: str, detail: str) -> Verdict:

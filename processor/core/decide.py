@@ -6,6 +6,7 @@ Every function returns a frozen value; the shell applies it. Read together with 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from processor.core.answers import (
     Accepted,
@@ -114,6 +115,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             return Skip("this record already has its outcome")
         case State.CLOSED | State.ABSENT:
             raise AssertionError(f"the claim script left {claim} to a record that it should have let in")
+        case _ as never:
+            assert_never(never)
 
 
 def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
@@ -230,6 +233,8 @@ def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[
             return GiveUp(reason, detail)
         case Unknown(reason, detail):
             return Finish(MarkDoubt(), Settle(Outcome.UNCERTAIN, reason=reason, detail=detail, attempt=attempt))
+        case _ as never:
+            assert_never(never)
 
 
 def _dead(reason: str, detail: str, attempt: str) -> Settle:

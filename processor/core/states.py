@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import assert_never
 
 __all__ = ["ABSENT", "TRANSITIONS", "Change", "Claim", "State", "diagram", "parse_claim"]
 
@@ -59,6 +60,8 @@ class Claim:
                 return f"{self.state.value}{self.attempt}"
             case State.CLOSED:
                 return f"D{self.partition}:{self.offset}"
+            case _ as never:
+                assert_never(never)
 
 
 ABSENT = Claim(State.ABSENT)

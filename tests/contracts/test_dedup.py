@@ -1,0 +1,223 @@
+"""The scripts on a real server make exactly the changes that the table names: every state against every script."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+import redis.asyncio
+
+from processor.adapters.redis import RedisDedup, RedisPace, check_server
+from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
+from processor.ports import Item, NotWhole
+from schemas.errors import RedisUnavailable
+from schemas.identity import Key
+
+KEY = Key("team:x/ü", "2026-11")
+MINE = Item(KEY, attempt="mine", partition=1, offset=10, message_id="m1", fingerprint="f")
+OLD = 1  # milliseconds since 1970: any lifetime has passed
+FUTURE = 99_999_999_999_999
+
+START = {
+    State.ABSENT: ABSENT,
+    State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=FUTURE),
+    State.SENT: Claim(State.SENT, message_id="m1"),
+    State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
+    State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
+    State.UNCERTAIN_RECORDED: Claim(State.UNCERTAIN_RECORDED, attempt="mine"),
+    State.CLOSED: Claim(State.CLOSED, partition=1, offset=9),
+}
+
+
+async def put(dedup: RedisDedup, claim: Claim) -> None:
+    bucket = dedup._bucket(KEY)
+    await dedup._client.hdel(bucket, KEY.user_id)
+    if claim is not ABSENT:
+        await dedup._client.hset(bucket, KEY.user_id, claim.to_text())
+
+
+async def state(dedup: RedisDedup) -> State:
+    claim = await dedup.peek(KEY)
+    assert claim is not None
+    return claim.state
+
+
+SCRIPTS = {
+    Change.RELEASE: lambda dedup: dedup.release([MINE]),
+    Change.DOUBT: lambda dedup: dedup.mark_doubt([MINE]),
+    Change.SENT: lambda dedup: dedup.mark_sent([MINE]),
+    Change.CLOSE: lambda dedup: dedup.close([MINE]),
+}
+
+
+@pytest.mark.parametrize(("before", "change"), list(itertools.product(State, SCRIPTS)), ids=str)
+async def test_scripts_agree_with_the_table(dedup: RedisDedup, before: State, change: Change) -> None:
+    """G1: a script makes the change the table has, and none where the table has none."""
+    await put(dedup, START[before])
+    await SCRIPTS[change](dedup)
+    assert await state(dedup) is TRANSITIONS.get((before, change), before)
+
+
+@pytest.mark.parametrize("before", list(State))
+async def test_claims_agree_with_the_table(dedup: RedisDedup, before: State) -> None:
+    """G1: only absent keys, my own attempt and older closed records are granted."""
+    await put(dedup, START[before])
+    claim = (await dedup.claim([MINE]))[0]
+    granted = claim.state is State.SENDING and claim.attempt == "mine"
+    assert granted == any((before, c) in TRANSITIONS for c in (Change.CLAIM, Change.RECLAIM, Change.CLAIM_NEWER))
+    assert await dedup.peek(KEY) == claim
+
+
+@pytest.mark.parametrize("before", [State.SENT, State.UNCERTAIN])
+async def test_recording(dedup: RedisDedup, before: State) -> None:
+    """Once the ledger holds the outcome, the entry shrinks and says so."""
+    await put(dedup, START[before])
+    await dedup.record_sent([MINE])
+    await dedup.record_doubt([MINE])
+    assert await state(dedup) is TRANSITIONS[(before, Change.RECORD)]
+
+
+async def test_recording_changes_nothing_else(dedup: RedisDedup) -> None:
+    """Recording what is not there is nothing."""
+    for before in set(State) - {State.SENT, State.UNCERTAIN}:
+        await put(dedup, START[before])
+        await dedup.record_sent([MINE])
+        await dedup.record_doubt([MINE])
+        assert await state(dedup) is before
+
+
+async def test_foreign_attempts_are_not_mine_to_end(dedup: RedisDedup) -> None:
+    """G1: a zombie neither frees nor spoils its successor's claim."""
+    foreign = Claim(State.SENDING, attempt="other", since_ms=FUTURE)
+    await put(dedup, foreign)
+    await dedup.release([MINE])
+    await dedup.mark_doubt([MINE])
+    await dedup.close([MINE])
+    assert await dedup.claim([MINE]) == [foreign]
+    assert await dedup.look([MINE]) == [foreign]
+    assert await dedup.cancel([MINE]) == [foreign]
+
+
+async def test_an_expired_claim_becomes_uncertain(dedup: RedisDedup) -> None:
+    """G1: after its lifetime an attempt is doubt, never free; by any script that looks."""
+    for look in (dedup.claim, dedup.look, dedup.cancel):
+        await put(dedup, Claim(State.SENDING, attempt="other", since_ms=OLD))
+        assert await look([MINE]) == [Claim(State.UNCERTAIN, attempt="other")]
+
+
+async def test_a_claim_lives_its_lifetime(dedup: RedisDedup) -> None:
+    """G1: the server's own clock measures it."""
+    await dedup.claim([replace(MINE, attempt="other")])
+    assert (await dedup.claim([MINE]))[0].state is State.SENDING
+    await asyncio.sleep(0.35)
+    assert await dedup.claim([MINE]) == [Claim(State.UNCERTAIN, attempt="other")]
+
+
+async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
+    """G1: if SES ever accepts twice, somebody is told, and the first message id stays."""
+    assert await dedup.mark_sent([MINE]) == [True]
+    assert await dedup.mark_sent([MINE]) == [True], "an answer that got lost may be asked for again"
+    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [False]
+    assert await dedup.peek(KEY) == Claim(State.SENT, message_id="m1")
+    await dedup.record_sent([MINE])
+    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [False]
+
+
+async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
+    """G1: two groups, a replay and a live run, a zombie and its successor exclude each other."""
+    keys = [Key(f"u{n}", "2026-11") for n in range(50)]
+    rounds = [dedup.claim([Item(key, f"a{n}", 0, 0) for key in keys]) for n in range(20)]
+    granted = [(claim.attempt == f"a{n}") for n, claims in enumerate(await asyncio.gather(*rounds)) for claim in claims]
+    assert sum(granted) == 50
+
+
+async def test_a_dead_record_and_a_newer_one(dedup: RedisDedup) -> None:
+    """A dead letter settles its record, not its key: a newer record is attempted, a replayed one is not."""
+    await dedup.close([MINE])
+    assert (await dedup.claim([replace(MINE, offset=9)]))[0].state is State.CLOSED
+    assert (await dedup.claim([MINE]))[0].state is State.CLOSED
+    assert (await dedup.claim([replace(MINE, offset=11)]))[0].state is State.SENDING
+    await dedup.release([MINE])
+    await dedup.close([MINE])
+    await dedup.close([replace(MINE, offset=5)])
+    assert await dedup.peek(KEY) == Claim(State.CLOSED, partition=1, offset=10)
+    assert (await dedup.claim([replace(MINE, partition=2, offset=0)]))[0].state is State.SENDING
+
+
+async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
+    """G1: a set that may have lost entries grants nothing; facts are written all the same."""
+    await dedup._client.delete(dedup.marker)
+    for look in (dedup.claim, dedup.cancel, dedup.look):
+        with pytest.raises(NotWhole):
+            await look([MINE])
+    assert await dedup.peek(KEY) is None
+    assert await dedup.mark_sent([MINE]) == [True]
+    await dedup.set_whole("again")
+    assert await state(dedup) is State.SENT
+
+
+async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
+    """G1: a fact written while the set is rebuilt stands."""
+    await dedup.mark_sent([MINE])
+    await dedup.restore(
+        [(KEY, Claim(State.SENDING, attempt="x", since_ms=1)), (KEY, Claim(State.UNCERTAIN, attempt="x"))]
+    )
+    assert await state(dedup) is State.SENT
+    await dedup.restore([(KEY, Claim(State.SENT_RECORDED, fingerprint="f"))])
+    assert await state(dedup) is State.SENT_RECORDED
+
+
+async def test_entries_expire_after_the_retention(dedup: RedisDedup) -> None:
+    """A month is forgotten as a whole, only after its jobs are too old to be sent; the marker never is."""
+    await dedup.claim([MINE])
+    assert await dedup._client.expiretime(dedup._bucket(KEY)) == 1_830_297_600
+    assert await dedup._client.ttl(dedup.marker) == -1
+
+
+async def test_one_rebuild_at_a_time(dedup: RedisDedup) -> None:
+    """The lock belongs to one process, and only that one frees or keeps it."""
+    assert await dedup.lock_rebuild("one", 30)
+    assert not await dedup.lock_rebuild("two", 30)
+    assert not await dedup.extend_lock("two", 30)
+    await dedup.unlock_rebuild("two")
+    assert await dedup.extend_lock("one", 30)
+    await dedup.unlock_rebuild("one")
+    assert await dedup.lock_rebuild("two", 30)
+
+
+async def test_a_server_that_evicts_is_refused(client: redis.asyncio.Redis) -> None:
+    """G1: a forgotten key would be a second mail."""
+    await check_server(client)
+    await client.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(RedisUnavailable, match="noeviction"):
+            await check_server(client)
+    finally:
+        await client.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_that_is_away_is_named() -> None:
+    """Redis's errors arrive as ours."""
+    away = redis.asyncio.Redis(host="127.0.0.1", port=1)
+    with pytest.raises(RedisUnavailable):
+        await RedisDedup(away, "x-", 1, 13).claim([MINE])
+    with pytest.raises(RedisUnavailable):
+        await check_server(away)
+    await away.aclose()
+
+
+async def test_the_pace_is_one_for_the_group(client: redis.asyncio.Redis) -> None:
+    """Two processors share one budget: never more than rate and burst together."""
+    prefix = f"c{uuid4().hex[:8]}-"
+    paces = [RedisPace(client, prefix), RedisPace(client, prefix)]
+    loop = asyncio.get_running_loop()
+    began, granted = loop.time(), 0
+    while loop.time() - began < 1.0:
+        for pace in paces:
+            count, wait_s = await pace.lease(5, 100)
+            granted += count
+        await asyncio.sleep(min(wait_s, 0.01))
+    assert 85 <= granted <= 100 * (loop.time() - began) + 10 + 1

@@ -1,0 +1,214 @@
+"""boto3 against a misbehaving SES: what each fault looks like to the client, and that no call is ever repeated.
+
+A plain socket server stands for what the sandbox cannot do: it counts the requests that really arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from processor.adapters.clock import boot_s
+from processor.adapters.ses import BotoSender
+from processor.core.answers import Accepted, NotWritten, ServiceError, Unanswered, Unknown, classify
+from schemas.settings import Settings, load_settings
+
+REQUEST = {
+    "FromEmailAddress": "usage@example.com",
+    "Destination": {"ToAddresses": ["a@mail.example.net"]},
+    "Content": {"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}},
+}
+
+
+class Server:
+    """Answers each request with fixed bytes, or misbehaves; counts whole requests."""
+
+    def __init__(self, answer: bytes | None, after: Callable[[socket.socket], None] | None = None) -> None:
+        self._answer, self._after = answer, after
+        self.requests = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self._open.append(connection)
+            threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            while self._read_request(connection):
+                self.requests += 1
+                if self._answer is not None:
+                    connection.sendall(self._answer)
+                if self._after is not None:
+                    self._after(connection)
+        except OSError:
+            pass
+
+    def _read_request(self, connection: socket.socket) -> bool:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            piece = connection.recv(65536)
+            if not piece:
+                return False
+            data += piece
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+        )
+        while len(body) < length:
+            body += connection.recv(65536)
+        return True
+
+    def close(self) -> None:
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+
+@contextmanager
+def serving(answer: bytes | None, after: Callable[[socket.socket], None] | None = None) -> Iterator[Server]:
+    server = Server(answer, after)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def http(status: str, body: bytes = b"", *, code: str = "", length: int | None = None) -> bytes:
+    kind = f"x-amzn-ErrorType: {code}\r\n" if code else ""
+    size = len(body) if length is None else length
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{kind}Content-Length: {size}\r\n\r\n".encode() + body
+    )
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # Whatever the machine is configured to retry must not reach the sending client.
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+    monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
+    return load_settings(calls_at_once=2, ses_read_timeout_s=0.5, ses_connect_timeout_s=0.5)
+
+
+async def send(settings: Settings, port: int, monkeypatch: pytest.MonkeyPatch, *, scheme: str = "http", start_by_s: float | None = None) -> object:  # fmt: skip
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"{scheme}://127.0.0.1:{port}")
+    sender = BotoSender(settings)
+    try:
+        return await sender.send(REQUEST, boot_s() + 10 if start_by_s is None else start_by_s)
+    finally:
+        sender.close()
+
+
+DOUBT = {
+    "connection closed after the request": (None, socket.socket.close),
+    "no answer": (None, None),
+    "headers, then silence": (http("200 OK", b"", length=50), None),
+    "a body cut short": (http("200 OK", b'{"Mess', length=50), socket.socket.close),
+    "200 with garbage": (http("200 OK", b'{"MessageId": "0'), None),
+    "200 with nothing": (http("200 OK", b""), None),
+    "200 without a MessageId": (http("200 OK", b"{}"), None),
+    "200 with an empty MessageId": (http("200 OK", b'{"MessageId": ""}'), None),
+    "500": (http("500 Oops", b'{"message": "x"}', code="InternalServiceErrorException"), None),
+    "502 from a proxy": (http("502 Bad Gateway", b"<html>bad gateway</html>"), None),
+    "503": (http("503 Slow", b"{}", code="ServiceUnavailable"), None),
+    "504": (http("504 Timeout", b""), None),
+    "408": (http("408 Timeout", b"{}", code="RequestTimeoutException"), None),
+    "404 from a proxy": (http("404 Not Found", b"<html>"), None),
+    "a code nobody listed": (http("400 Bad", b'{"message": "x"}', code="BrandNewException"), None),
+}
+
+
+@pytest.mark.parametrize("fault", DOUBT)
+async def test_lost_answers_are_doubt_and_never_repeated(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """G1: the server saw one request; nobody knows what became of it; nobody sends it again."""
+    with serving(*DOUBT[fault]) as server:
+        answer = await send(settings, server.port, monkeypatch)
+        assert isinstance(classify(answer), Unknown), answer  # type: ignore[arg-type]
+        assert server.requests == 1
+
+
+async def test_refusals_are_read_and_never_repeated(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G1: boto3 would re-send a throttled call by itself; here the protocol decides."""
+    answer_bytes = http("429 Slow", b'{"message": "Maximum sending rate exceeded."}', code="TooManyRequestsException")
+    with serving(answer_bytes) as server:
+        answer = await send(settings, server.port, monkeypatch)
+        assert answer == ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
+        assert server.requests == 1
+
+
+async def test_an_acceptance_is_read(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A MessageId is acceptance."""
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        assert await send(settings, server.port, monkeypatch) == Accepted("0100-x")
+
+
+async def test_nothing_was_written(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection proves that nothing was sent."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        answer = await send(settings, unused.getsockname()[1], monkeypatch)
+    assert isinstance(answer, NotWritten)
+    assert answer.kind == "unreachable"
+
+
+async def test_a_broken_handshake_is_doubt(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SSLError subclasses ConnectionError and can also come after the request: it proves nothing."""
+    with serving(b"this is no TLS at all\r\n\r\n") as server:
+        answer = await send(settings, server.port, monkeypatch, scheme="https")
+        assert isinstance(answer, Unanswered)
+
+
+async def test_a_late_call_does_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G1: past its deadline a request is stopped after signing and before the first byte."""
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        answer = await send(settings, server.port, monkeypatch, start_by_s=boot_s() - 0.001)
+        assert isinstance(answer, NotWritten)
+        assert answer.kind == "deadline"
+        assert server.requests == 0
+
+
+async def test_bad_parameters_do_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore's own validation comes before the network."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1")
+    sender = BotoSender(settings)
+    answer = await sender.send({"Nonsense": 1}, boot_s() + 5)
+    sender.close()
+    assert isinstance(answer, NotWritten)
+    assert answer.kind == "parameters"
+
+
+async def test_without_credentials_nothing_leaves(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials: every message would be refused, so it halts."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    answer = await send(settings, 1, monkeypatch)
+    assert isinstance(answer, NotWritten)
+    assert answer.kind == "credentials"
+
+
+async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter's threads: two calls of 0.3 s take 0.3 s."""
+    import time
+
+    with serving(None, lambda s: (time.sleep(0.3), s.sendall(http("200 OK", b'{"MessageId": "x"}')))[0]) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = BotoSender(settings)
+        began = time.monotonic()
+        answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 5) for _ in range(2)))
+        sender.close()
+        assert answers == [Accepted("x"), Accepted("x")]
+        assert time.monotonic() - began < 0.55
