@@ -29,6 +29,7 @@ from rich.table import Table
 
 from infra.demo.sandbox import SandboxView
 from infra.embedded import Stack
+from infra.embedded.service import die_with_parent
 from processor.ops.dead_letters import list_entries
 from processor.ops.status import MonthStatus, month_status
 from schemas.errors import MailonceError
@@ -80,7 +81,13 @@ class Demo:
     def mailonce(self, *args: str) -> subprocess.Popen[bytes]:
         out: IO[bytes] = (self.work / f"{args[0]}.log").open("ab")
         with out:
-            process = subprocess.Popen([sys.executable, "-m", "mailonce", *args], cwd=self.work, stdout=out, stderr=out)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "mailonce", *args],
+                cwd=self.work,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,
+            )
         self.processes.append((args[0], process))
         return process
 

@@ -18,7 +18,7 @@ import psutil
 
 from schemas.errors import SetupError
 
-__all__ = ["Running", "free_port", "is_alive", "spawn", "stop", "wait_until"]
+__all__ = ["Running", "die_with_parent", "free_port", "is_alive", "spawn", "stop", "wait_until"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -79,15 +79,17 @@ def spawn(
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
             start_new_session=True,
-            preexec_fn=_die_with_parent if tied and sys.platform == "linux" else None,
+            preexec_fn=die_with_parent if tied else None,
         )
     # The server is meant to outlive this handle; Popen would warn of that. From here on the pid is what counts.
     process.returncode = 0
     return Running(name, process.pid, psutil.Process(process.pid).create_time(), port)
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent() -> None:
+    """In a new child: ask Linux to end it when its parent ends, however that happens."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def is_alive(running: Running) -> bool:

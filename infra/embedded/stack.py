@@ -38,7 +38,7 @@ class Stack:
 
     def known(self) -> dict[str, Running]:
         """Services that were started here, running or not."""
-        with suppress(FileNotFoundError, json.JSONDecodeError):
+        with suppress(OSError, json.JSONDecodeError):
             return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
         return {}
 

@@ -238,7 +238,11 @@ class KafkaJobLog:
         others = [TopicPartition(self._topic, p) for p in targets if p not in mine]
         if not others:
             return False
-        committed = {place.partition: place.offset for place in self._consumer.committed(others, READ_TIMEOUT_S)}
+        try:
+            committed = {place.partition: place.offset for place in self._consumer.committed(others, 1.0)}
+        except KafkaException:
+            # Not stable while somebody's transaction is open: certainly not known to be settled.
+            return True
         for partition, offset in committed.items():
             first, _ = self._watermarks(partition) if offset < 0 else (offset, 0)
             if max(offset, first) < targets[partition]:

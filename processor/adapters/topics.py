@@ -41,15 +41,8 @@ def create_topics(settings: Settings) -> list[TopicState]:
     _refuse_wrong_policies(admin, [spec for spec in specs if spec.name in cluster.topics])
     replication = settings.replication_factor or min(3, len(cluster.brokers))
     missing = [spec for spec in specs if spec.name not in cluster.topics]
-    futures = admin.create_topics(
-        [NewTopic(spec.name, settings.partitions, replication, config=_with_isr(spec, replication)) for spec in missing]
-    )
-    for name, future in futures.items():
-        try:
-            future.result(TIMEOUT_S)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise BrokerUnavailable(f"topic {name} could not be created: {error_text(error)}") from error
+    if missing:
+        _create(admin, missing, settings.partitions, replication)
     return [
         TopicState(
             spec.name,
@@ -58,6 +51,18 @@ def create_topics(settings: Settings) -> list[TopicState]:
         )
         for spec in specs
     ]
+
+
+def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, replication: int) -> None:
+    futures = admin.create_topics(
+        [NewTopic(spec.name, partitions, replication, config=_with_isr(spec, replication)) for spec in missing]
+    )
+    for name, future in futures.items():
+        try:
+            future.result(TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise BrokerUnavailable(f"topic {name} could not be created: {error_text(error)}") from error
 
 
 def _with_isr(spec: TopicSpec, replication: int) -> dict[str, str]:

@@ -58,12 +58,14 @@ class CsvFile:
                     yield Row(line, {}, f"not readable as CSV: {error}")
                     continue
                 if cells:
-                    yield self._row(line, cells)
+                    yield self._row(line, reader.line_num, cells)
 
-    def _row(self, line: int, cells: list[str]) -> Row:
+    def _row(self, line: int, last_line: int, cells: list[str]) -> Row:
         problem = None
         if len(cells) != len(self._header):
             problem = f"{len(cells)} fields, the header has {len(self._header)}"
+            if last_line > line:
+                problem += f" (the row goes on to line {last_line}: is a quote left open?)"
         elif any("\udc80" <= char <= "\udcff" for cell in cells if not cell.isascii() for char in cell):
             problem = "not UTF-8"
         elif any("\0" in cell for cell in cells):

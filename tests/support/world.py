@@ -177,9 +177,17 @@ class World:
                 "linger.ms": 5,
             }
         )
+        failed: list[str] = []
         for key, value, headers in records:
-            producer.produce(self.settings.topics.jobs, value, key, headers=headers)
+            producer.produce(
+                self.settings.topics.jobs,
+                value,
+                key,
+                headers=headers,
+                on_delivery=lambda error, _: failed.append(str(error)) if error else None,
+            )
         assert producer.flush(30) == 0
+        assert not failed, failed
 
     # ---- processes ----
 

@@ -1,0 +1,148 @@
+"""The commands as an operator runs them: what they print, their JSON, their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from schemas.errors import BrokerUnavailable
+from schemas.reading import partition_numbers, read_record, read_topic
+from tests.support.world import MONTH, World, job
+
+
+def test_status_reads_the_truth(world: World) -> None:
+    """Jobs and outcomes from the topics: each job in exactly one of them, or pending."""
+    world.sandbox.fault("reject", address="bad*")
+    world.sandbox.fault("accept_drop", address="doubt*")
+    world.publish([*(job(f"u{n}") for n in range(5)), job("bad"), job("doubt"), job("u0", month="2026-10")])
+    world.publish_raw([(f"poison:{MONTH}".encode(), b"junk", [])])
+    before = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
+    assert before == {
+        "month": MONTH, "jobs": 8, "sent": 0, "dead": 0, "uncertain": 0, "suppressed": 0, "cancelled": 0, "pending": 8
+    }  # fmt: skip
+    world.run("cancel", "u4", MONTH)
+    world.drain()
+    after = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
+    assert after == {
+        "month": MONTH, "jobs": 8, "sent": 4, "dead": 2, "uncertain": 1, "suppressed": 0, "cancelled": 1, "pending": 0
+    }  # fmt: skip
+    assert "cancelled" in world.run("status", "--month", MONTH).stdout
+    assert json.loads(world.run("status", "--month", "2026-09", "--json").stdout)["jobs"] == 0
+    # A corrected job is another chance: the dead one is pending again.
+    world.publish([job("bad", usage="2")])
+    again = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
+    assert (again["dead"], again["pending"]) == (1, 1)
+
+
+def test_show_tells_one_mails_story(world: World) -> None:
+    """Job, intent, outcome and claim; the address masked unless asked."""
+    world.publish([job("a:b", email="anna.smith@mail.example.net")])
+    world.drain()
+    story = json.loads(world.run("show", "a:b", MONTH, "--json").stdout)
+    assert (story["user_id"], story["outcome"]) == ("a:b", "sent")
+    assert story["jobs"][0]["email"] == "an***@mail.example.net"
+    assert story["intents"][0]["attempt"] == story["outcomes"][0]["attempt"]
+    assert story["outcomes"][0]["message_id"] == world.sandbox.accepted()[0].message_id
+    assert story["claim"]["state"] == "sent_recorded"
+    assert "anna.smith@" in world.run("show", "a:b", MONTH, "--unmasked").stdout
+    assert json.loads(world.run("show", "nobody", MONTH, "--json", ok=(1,)).stdout)["outcome"] == "unknown"
+    world.run("cancel", "late", MONTH)
+    world.publish_raw([(f"junk:{MONTH}".encode(), b"x", [])])
+    assert json.loads(world.run("show", "junk", MONTH, "--json").stdout)["outcome"] == "pending"
+    assert json.loads(world.run("show", "late", MONTH, "--json").stdout)["jobs"][0]["tombstone"] is True
+
+
+def test_dead_letters_are_listed_and_shown(world: World) -> None:
+    """Reasons, places, filters; the original bytes, hex where they are no text."""
+    world.publish_raw([(f"p1:{MONTH}".encode(), b"\xff\xfe", [("h", b"v")]), (b"p2:2026-10", b"{", [])])
+    world.drain()
+    listed = json.loads(world.run("dead-letters", "list", "--json").stdout)
+    assert {entry["key"] for entry in listed} == {f"p1:{MONTH}", "p2:2026-10"}
+    (one,) = json.loads(world.run("dead-letters", "list", "--month", MONTH, "--json").stdout)
+    assert one["reason"] == "not-json"
+    assert json.loads(world.run("dead-letters", "list", "--reason", "other", "--json").stdout) == []
+    shown = json.loads(world.run("dead-letters", "show", one["place"], "--json").stdout)
+    assert shown["value"] == "0xfffe"
+    assert shown["headers"] == [{"name": "h", "value": "v"}]
+    assert "not-json" in world.run("dead-letters", "list").stdout
+    assert "0xfffe" in world.run("dead-letters", "show", one["place"]).stdout
+    assert "no dead letter at 0:99" in world.run("dead-letters", "show", "0:99", ok=(2,)).stderr
+    assert "not a place" in world.run("dead-letters", "show", "x", ok=(2,)).stderr
+
+
+def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) -> None:
+    """A topic that would lose records is refused by name."""
+    states = json.loads(world.run("topics", "create", "--json").stdout)
+    assert [state["created"] for state in states] == [False] * 5
+    states = json.loads(
+        world.run("topics", "create", "--json", MAILONCE_TOPIC_PREFIX=f"{world.settings.topic_prefix}x-").stdout
+    )
+    assert [state["created"] for state in states] == [True] * 5
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
+    prefix = f"{world.settings.topic_prefix}y-"
+    admin.create_topics([NewTopic(f"{prefix}jobs", 1, 1, config={"cleanup.policy": "delete"})])[f"{prefix}jobs"].result(
+        10
+    )
+    done = world.run("topics", "create", ok=(2,), MAILONCE_TOPIC_PREFIX=prefix)
+    assert f"topic {prefix}jobs exists with cleanup.policy=delete; mailonce needs compact" in done.stderr
+
+
+def test_templates_are_pushed_once(world: World) -> None:
+    """Created, unchanged, updated; a dry run writes nothing; a wrong folder is named."""
+    folder = world.folder / "templates" / "t1"
+    folder.mkdir(parents=True)
+    (folder / "subject.txt").write_text("Hi {{name}}\n")
+    (folder / "body.txt").write_text("{{usage}}\n")
+    push = ("templates", "push", str(folder.parent))
+    world.ses().delete_email_template(TemplateName="t1")
+    assert "would be created" in world.run(*push, "--dry-run").stdout
+    assert "t1: created; needs name, usage" in world.run(*push).stdout
+    assert "t1: unchanged" in world.run(*push).stdout
+    (folder / "body.html").write_text("<p>{{usage}}</p>")
+    assert "t1: updated" in world.run(*push).stdout
+    (folder / "subject.txt").unlink()
+    assert "needs subject.txt" in world.run(*push, ok=(2,)).stderr
+    assert "no such folder" in world.run("templates", "push", "nowhere", ok=(2,)).stderr
+
+
+def test_settings_and_help(world: World) -> None:
+    """Every setting with its meaning, secrets hidden; help with examples; clear usage errors."""
+    rows = json.loads(world.run("settings", "--json", MAILONCE_KAFKA_SASL_PASSWORD="hunter2").stdout)
+    assert all(row["meaning"] for row in rows)
+    assert "hunter2" not in str(rows)
+    assert "MAILONCE_GROUP_ID" in world.run("settings").stdout
+    assert "Example:" in world.run("produce", "--help").stdout
+    assert "YYYY-MM" in world.run("status", "--month", "11/2026", ok=(2,)).stderr
+    done = world.run("process", ok=(2,), MAILONCE_FROM_ADDRESS="")
+    assert "MAILONCE_FROM_ADDRESS is not set" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_servers_that_are_away_are_named(world: World) -> None:
+    """Exit code 7 and what to do, no traceback."""
+    for env, says in (
+        ({"MAILONCE_REDIS_URL": "redis://127.0.0.1:1/0"}, "MAILONCE_REDIS_URL"),
+        ({"MAILONCE_TOPIC_PREFIX": "none-"}, "mailonce topics create"),
+    ):
+        done = world.run("process", "--drain", ok=(7,), **env)
+        assert says in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_reading_topics(world: World) -> None:
+    """Topics read whole or by place; what is not there is said."""
+    world.publish([job("u1")])
+    topic = world.settings.topics.jobs
+    (record,) = read_topic(world.settings, topic)
+    assert read_record(world.settings, topic, record.partition, record.offset) == record
+    assert read_record(world.settings, topic, 99, 0) is None
+    assert read_record(world.settings, topic, record.partition, 5) is None
+    assert partition_numbers(world.settings, topic) == [0, 1, 2, 3]
+    assert list(read_topic(world.settings, topic, [])) == []
+    with pytest.raises(BrokerUnavailable, match="topics create"):
+        partition_numbers(world.settings, "none")
+    with pytest.raises(BrokerUnavailable, match="topics create"):
+        list(read_topic(world.settings, "none"))

@@ -1,0 +1,177 @@
+"""Many processors: scaled up and down while mail flows; cancelling; transactions as others see them."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.identity import Key
+from schemas.reading import read_topic
+from schemas.records import Outcome
+from schemas.wire import reader_config
+from tests.support.world import MONTH, World, job, wait_for
+
+
+def test_two_then_three_then_one_while_mail_flows(world: World) -> None:
+    """G1, G2: rebalances, joins and leaves lose nothing and repeat nothing; no doubt arises."""
+    world.sandbox.set(latency_ms=60)
+    world.publish(job(f"u{n}") for n in range(600))
+    one, two = world.processor("p1"), world.processor("p2")
+    wait_for(lambda: world.sandbox.accepted_count() > 60, "sending")
+    three = world.processor("p3")
+    wait_for(lambda: three.says("partitions assigned"), "p3's partitions")
+    wait_for(lambda: world.sandbox.accepted_count() > 200, "sending")
+    assert one.terminate() == 0
+    assert two.terminate() == 0
+    wait_for(lambda: world.sandbox.accepted_count() > 300, "sending")
+    world.sandbox.set(latency_ms=5)
+    last = world.processor("p4", drain=True)
+    assert last.wait() == 0
+    assert three.terminate() == 0
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 600
+
+
+def test_all_processors_share_the_work(world: World) -> None:
+    """Four partitions, four processors: each of them sends."""
+    world.sandbox.set(latency_ms=40)
+    processes = [world.processor(f"p{n}") for n in range(4)]
+    for process in processes:
+        wait_for(lambda process=process: process.says("partitions assigned"), "partitions")
+    time.sleep(1)  # the group settles: no condition shows that no further rebalance will come
+    world.publish(job(f"u{n}") for n in range(300))
+    wait_for(lambda: sum(map(len, world.deliveries().values())) >= 300, "all outcomes")
+    assert [process.terminate() for process in processes] == [0] * 4
+    audit = world.audit()
+    audit.check()
+    assert len({delivery.instance for delivery in audit.outcomes.values()}) == 4
+
+
+def test_a_stopped_processor_is_replaced_and_its_return_repeats_nothing(world: World) -> None:
+    """G1: a zombie (SIGSTOP past session time-out and lifetime, then SIGCONT) sends nothing twice."""
+    world.sandbox.set(latency_ms=100)
+    world.publish(job(f"u{n}") for n in range(200))
+    zombie = world.processor("zombie")
+    wait_for(lambda: world.sandbox.accepted_count() > 20, "sending")
+    zombie.signal(signal.SIGSTOP)
+    world.sandbox.set(latency_ms=5)
+    world.drain("heir")
+    zombie.signal(signal.SIGCONT)
+    wait_for(
+        lambda: not zombie.running or zombie.says("partitions lost") or zombie.says("partitions revoked"),
+        "the zombie's end",
+    )
+    if zombie.running:
+        zombie.terminate()
+    audit = world.audit()
+    audit.check(uncertain_max=8)
+
+
+def test_a_second_instance_of_the_same_name_fences_the_first(world: World) -> None:
+    """Two processors with one name: one leaves with a clear message, nothing is lost."""
+    world.sandbox.set(latency_ms=50)
+    world.publish(job(f"u{n}") for n in range(200))
+    first = world.processor("same")
+    wait_for(lambda: world.sandbox.accepted_count() > 20, "sending")
+    second = world.processor("same", drain=True)
+    assert first.wait() == 6
+    assert "another processor runs as instance 'same'" in first.log.read_text()
+    assert second.wait() == 0
+    world.audit().check(uncertain_max=8)
+
+
+def test_cancelled_before_sending_is_not_sent(world: World) -> None:
+    """A tombstone cancels what was not attempted, and only that."""
+    world.publish(job(f"u{n}") for n in range(10))
+    world.run("cancel", "u3", MONTH)
+    world.drain("p1")
+    world.run("cancel", "u4", MONTH)
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.outcomes[Key("u3", MONTH)].outcome is Outcome.CANCELLED
+    assert audit.outcomes[Key("u4", MONTH)].outcome is Outcome.SENT
+    assert audit.count(Outcome.SENT) == 9
+
+
+def test_a_cancelled_mail_can_be_published_again(world: World) -> None:
+    """A newer record for the key is another chance."""
+    world.publish_raw([(f"u1:{MONTH}".encode(), None, [])])
+    world.drain("p1")
+    world.publish([job("u1")])
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.outcomes[Key("u1", MONTH)].outcome is Outcome.SENT
+
+
+def test_offsets_outcomes_and_letters_commit_together(world: World) -> None:
+    """G3: what a crash left uncommitted is invisible: a read_committed reader sees outcomes only with their offsets."""
+    world.sandbox.set(latency_ms=20)
+    world.publish(job(f"u{n}") for n in range(100))
+    victim = world.processor("p1", at="before_settling_commit", nth=2)
+    assert victim.wait() == -9
+    settled = {d.source.partition: [] for entries in world.deliveries().values() for d in entries}
+    for entries in world.deliveries().values():
+        for delivery in entries:
+            settled[delivery.source.partition].append(delivery.source.offset)
+    consumer = Consumer(reader_config(world.settings, group=world.settings.group_id))
+    places = consumer.committed([TopicPartition(world.settings.topics.jobs, p) for p in range(4)], 10)
+    consumer.close()
+    from processor.core.offsets import decode_settled
+
+    for place in places:
+        told = set(range(max(0, place.offset))) | set(decode_settled(place.metadata, max(0, place.offset)))
+        assert told == set(settled.get(place.partition, [])), "offsets and outcomes tell different stories"
+    world.drain("p1")
+    world.audit().check(uncertain_max=8)
+
+
+def test_every_accepted_mail_had_a_committed_intent(world: World) -> None:
+    """Kafka is the permission: SES's record holds no attempt that the attempts topic does not."""
+    world.publish(job(f"u{n}") for n in range(50))
+    world.drain()
+    from schemas.codec import decode_attempt
+
+    intents = {
+        decode_attempt(record.value).attempt
+        for record in read_topic(world.settings, world.settings.topics.attempts)
+        if record.value
+    }
+    assert {mail.tags["mailonce_attempt"] for mail in world.sandbox.accepted()} <= intents
+
+
+def test_the_consumer_protocol_works_as_well(world: World) -> None:
+    """KIP-848 by a setting: same promise."""
+    world.sandbox.set(latency_ms=20)
+    world.publish(job(f"u{n}") for n in range(200))
+    env = {"MAILONCE_GROUP_PROTOCOL": "consumer"}
+    one = world.processor("p1", **env)
+    wait_for(lambda: world.sandbox.accepted_count() > 20, "sending")
+    two = world.processor("p2", drain=True, **env)
+    assert two.wait() == 0
+    assert one.terminate() == 0
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 200
+
+
+def test_a_wiped_redis_is_rebuilt_before_anybody_sends(world: World) -> None:
+    """G1: the marker is gone, the ledger and the intents are not."""
+    import redis
+
+    world.sandbox.set(latency_ms=40)
+    world.publish(job(f"u{n}") for n in range(200))
+    process = world.processor("p1")
+    wait_for(lambda: world.sandbox.accepted_count() > 60, "sending")
+    client = redis.Redis.from_url(world.env["MAILONCE_REDIS_URL"])
+    client.flushall()
+    client.close()
+    wait_for(lambda: process.says("dedup set rebuilt"), "the rebuild")
+    assert process.terminate() == 0
+    world.sandbox.set(latency_ms=0)
+    world.drain("p2")
+    world.audit().check(uncertain_max=8 + 8)

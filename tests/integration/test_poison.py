@@ -1,0 +1,121 @@
+"""Poison never reaches SES: dead-lettered with its exact bytes, and it stops nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+from schemas.codec import DEAD_LETTER_HEADER, encode
+from schemas.identity import Key
+from schemas.records import Outcome
+from tests.support.world import MONTH, World, job
+
+HEADERS = [("trace", b"\x00\xff"), ("trace", b"again"), ("empty", b"")]
+
+
+def changed(user: str, **changes: object) -> bytes:
+    return json.dumps(json.loads(encode(job(user))) | changes).encode()
+
+
+POISON: dict[str, tuple[bytes | None, bytes]] = {
+    "not-json": (f"p0:{MONTH}".encode(), b'{"v": 1, \xff\xfe'),
+    "bad-schema": (f"p1:{MONTH}".encode(), b'{"v": 1}'),
+    "unknown-version": (f"p2:{MONTH}".encode(), changed("p2", v=99)),
+    "key-mismatch": (f"p3:{MONTH}".encode(), changed("somebody-else")),
+    "bad-address": (f"p4:{MONTH}".encode(), changed("p4", email="x@y.de\r\nBcc: z@y.de")),
+    "missing-data": (f"p5:{MONTH}".encode(), changed("p5", data={"name": "N"})),
+    "too-old": (b"p6:2024-01", changed("p6", month="2024-01")),
+    "data-too-large": (f"p7:{MONTH}".encode(), changed("p7", data={"name": "x" * 262_144, "usage": "1"})),
+    "bad-key": (b"\xff\xfe no key", changed("p8")),
+}
+
+
+def test_each_kind_of_poison_keeps_its_bytes(world: World) -> None:
+    """G2: key, value and headers as they were, the place and the reason; the good jobs go out.
+
+    (A record without a key cannot be in the topic: Kafka refuses it where compaction is on.)
+    """
+    world.publish(job(f"u{n}") for n in range(10))
+    world.publish_raw((key, value, HEADERS) for key, value in POISON.values())
+    world.publish(job(f"v{n}") for n in range(10))
+    world.drain()
+    audit = world.audit()
+    assert Counter(letter.reason for _, letter in audit.dead_letters) == Counter(list(POISON))
+    for record, letter in audit.dead_letters:
+        key, value = POISON[letter.reason]
+        assert (record.key, record.value) == (key, value)
+        *original, (name, _) = record.headers
+        assert original == HEADERS
+        assert name == DEAD_LETTER_HEADER
+        assert letter.source.topic == world.settings.topics.jobs
+        assert letter.source.timestamp_ms > 0
+        assert letter.processor_version
+        assert letter.detail
+    assert audit.count(Outcome.SENT) == 20
+    for reason, (key, _) in POISON.items():
+        if reason != "bad-key":
+            assert audit.outcomes[Key.from_bytes(key)].outcome is Outcome.DEAD
+    accepted = {str(key) for key in audit.accepted}
+    assert accepted == {f"{prefix}{n}:{MONTH}" for prefix in "uv" for n in range(10)}
+
+
+def test_poison_is_dead_lettered_once_though_the_processor_dies(world: World) -> None:
+    """G3: outcome, dead letter and offset commit together; a restart repeats none of them."""
+    world.sandbox.set(latency_ms=100)
+    records = [(f"u{n}:{MONTH}".encode(), b"junk" if n % 2 else encode(job(f"u{n}")), []) for n in range(40)]
+    world.publish_raw(records)
+    victim = world.processor("p1", at="after_settling_commit", nth=1)
+    assert victim.wait() == -9
+    world.sandbox.set(latency_ms=0)
+    world.drain("p1")
+    audit = world.audit()
+    places = [(letter.source.partition, letter.source.offset) for _, letter in audit.dead_letters]
+    assert len(places) == len(set(places)) == 20
+    audit.check(uncertain_max=8)
+
+
+def test_poison_for_a_key_that_was_mailed_changes_no_outcome(world: World) -> None:
+    """G2: the mail was sent and stays sent; the spoiled record is in the dead-letter topic."""
+    world.publish([job("u1")])
+    world.drain("p1")
+    world.publish_raw([(f"u1:{MONTH}".encode(), b"junk", [])])
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.outcomes[Key("u1", MONTH)].outcome is Outcome.SENT
+    assert [letter.reason for _, letter in audit.dead_letters] == ["not-json"]
+
+
+def test_changed_content_after_sending_is_reported(world: World) -> None:
+    """A re-published job with other content is reported, never sent again, never silently dropped."""
+    world.publish([job("u1"), job("u2")])
+    world.drain("p1")
+    world.publish([job("u1", usage="43"), job("u2")])
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 2
+    ((record, letter),) = audit.dead_letters
+    assert letter.reason == "changed-after-sending"
+    assert b'"43"' in (record.value or b"")
+
+
+def test_a_corrected_record_is_attempted(world: World) -> None:
+    """A dead letter settles its record, not its key."""
+    world.publish_raw([(f"u1:{MONTH}".encode(), b"junk", [])])
+    world.drain("p1")
+    world.publish([job("u1")])
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert audit.outcomes[Key("u1", MONTH)].outcome is Outcome.SENT
+
+
+def test_the_latest_of_several_jobs_counts(world: World) -> None:
+    """Compaction would have removed the older ones: one mail, with the newest content."""
+    world.publish(job("u1", usage=str(n)) for n in range(5))
+    world.drain()
+    audit = world.audit()
+    audit.check()
+    (mail,) = world.sandbox.accepted()
+    assert mail.text == "Hello User u1, 4 kWh"
