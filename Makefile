@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check fix lock docs ci clean
+.PHONY: help setup demo test test-fast check fix bench docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,8 +24,8 @@ setup: $(STAMP) ## a virtual environment and Kafka's jars; leaves .venv/bin/mail
 demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
-test: setup ## every test, the slow ones included
-	@$(BIN)/python -m tests.support.run_all
+test: setup check ## every test, the slow ones included; format, lint, types and layers first
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-fast: setup ## tests without servers
 	@$(BIN)/python -m pytest -m "not slow"
@@ -40,13 +40,16 @@ fix: $(STAMP) ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+bench: setup ## one processor beside plain boto3, in one run
+	@$(BIN)/python -m benchmarks.quick
+
 docs: $(STAMP) ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
 lock: ## requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
 
-ci: check test ## what continuous integration runs
+ci: test ## what continuous integration runs
 
 clean: ## away with what was built; downloads stay
 	rm -rf .venv .mailonce build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

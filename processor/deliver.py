@@ -140,6 +140,7 @@ class Deliverer:
         await self._refresh_account()
         while True:
             await self._wait_for_work()
+            await self._refresh_account_if_old()
             if self.halted:
                 await asyncio.Event().wait()
             if self._side:
@@ -231,7 +232,9 @@ class Deliverer:
     def _apply(self, work: Work, follows: decide.AfterClaim) -> None:
         match follows:
             case decide.WaitForOther(attempt):
-                log.info(Event.WAITING_FOR_CLAIM, key=str(work.key), attempt=attempt)
+                if not work.waited:
+                    log.info(Event.WAITING_FOR_CLAIM, key=str(work.key), attempt=attempt)
+                    work.waited = True
                 self._put_off(work, LOOK_AGAIN_S)
             case decide.Settle() | decide.Skip() as result:
                 self._done(work, result)
@@ -279,6 +282,8 @@ class Deliverer:
             tries = work.tries.get(verdict.retry, 0) if isinstance(verdict, RefusedForNow) else 0
             follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._config.tries_max)
             await self._record(work, follows)
+        except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
+            self.halt(Halted("defect", f"{work.key}: {error!r}; its claim stays until its lifetime has passed"))
         finally:
             self._leave(work)
 

@@ -32,6 +32,8 @@ class Work:
     tries: dict[RetryClass, int] = field(default_factory=dict)
     superseded: bool = False
     """A newer record of the key came before this one was attempted."""
+    waited: bool = False
+    """Whether it was said that this one waits for another attempt."""
     result: Settle | Skip | None = None
     follower: Work | None = None
     """The next record of the same key: it starts when this one ends."""

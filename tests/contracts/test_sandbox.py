@@ -35,8 +35,11 @@ def admin(sandbox: SandboxAdmin) -> Iterator[SandboxAdmin]:
 @pytest.fixture
 def ses(admin: SandboxAdmin) -> Any:
     return boto3.client(
-        "sesv2", endpoint_url=admin.url, config=Config(retries={"total_max_attempts": 1}, read_timeout=1), region_name="us-east-1"
-    )  # fmt: skip
+        "sesv2",
+        endpoint_url=admin.url,
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=1),
+        region_name="us-east-1",
+    )
 
 
 @pytest.fixture
@@ -82,7 +85,12 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, int]] = [
     (mail(FromEmailAddress="x@stranger.example.org"), {}, "MessageRejected", 400),
     (mail("no-at-sign"), {}, "BadRequestException", 400),
     (mail(EmailTags=[{"Name": "a", "Value": "b c"}]), {}, "BadRequestException", 400),
-    (mail(**templated({"name": "x"}, Headers=[{"Name": f"X-{n}", "Value": "1"} for n in range(16)])), {}, "BadRequestException", 400),
+    (
+        mail(**templated({"name": "x"}, Headers=[{"Name": f"X-{n}", "Value": "1"} for n in range(16)])),
+        {},
+        "BadRequestException",
+        400,
+    ),
     (mail(**templated({}, name="none")), {}, "NotFoundException", 404),
     (mail(ConfigurationSetName="none"), {}, "NotFoundException", 404),
     (mail(**templated({"name": "x" * 262_145})), {}, "BadRequestException", 400),
@@ -91,7 +99,7 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, int]] = [
     (mail(), {"max_24_hour_send": 0}, "LimitExceededException", 400),
     (mail(), {"max_send_rate": 0}, "TooManyRequestsException", 429),
     (mail("stranger@else.example.org"), {"production_access": False}, "MessageRejected", 400),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(
@@ -352,8 +360,12 @@ def test_events_reach_sqs(stack: Stack, ses: Any, admin: SandboxAdmin) -> None:
     queue, endpoint = env["MAILONCE_EVENTS_QUEUE_URL"], env["AWS_ENDPOINT_URL_SQS"]
     sqs = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1")
     admin.set(
-        events_queue_url=queue, events_endpoint=endpoint, events_duplicate_share=1.0, events_shuffle=True, events_held=True
-    )  # fmt: skip
+        events_queue_url=queue,
+        events_endpoint=endpoint,
+        events_duplicate_share=1.0,
+        events_shuffle=True,
+        events_held=True,
+    )
     name = f"events-{time.time_ns()}"
     ses.create_configuration_set(ConfigurationSetName=name)
     ses.create_configuration_set_event_destination(

@@ -102,7 +102,14 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
     return load_settings(calls_at_once=2, ses_read_timeout_s=0.5, ses_connect_timeout_s=0.5)
 
 
-async def send(settings: Settings, port: int, monkeypatch: pytest.MonkeyPatch, *, scheme: str = "http", start_by_s: float | None = None) -> object:  # fmt: skip
+async def send(
+    settings: Settings,
+    port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    scheme: str = "http",
+    start_by_s: float | None = None,
+) -> object:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"{scheme}://127.0.0.1:{port}")
     sender = BotoSender(settings)
     try:

@@ -19,14 +19,28 @@ def test_status_reads_the_truth(world: World) -> None:
     world.publish_raw([(f"poison:{MONTH}".encode(), b"junk", [])])
     before = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
     assert before == {
-        "month": MONTH, "jobs": 8, "sent": 0, "dead": 0, "uncertain": 0, "suppressed": 0, "cancelled": 0, "pending": 8
-    }  # fmt: skip
+        "month": MONTH,
+        "jobs": 8,
+        "sent": 0,
+        "dead": 0,
+        "uncertain": 0,
+        "suppressed": 0,
+        "cancelled": 0,
+        "pending": 8,
+    }
     world.run("cancel", "u4", MONTH)
     world.drain()
     after = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
     assert after == {
-        "month": MONTH, "jobs": 8, "sent": 4, "dead": 2, "uncertain": 1, "suppressed": 0, "cancelled": 1, "pending": 0
-    }  # fmt: skip
+        "month": MONTH,
+        "jobs": 8,
+        "sent": 4,
+        "dead": 2,
+        "uncertain": 1,
+        "suppressed": 0,
+        "cancelled": 1,
+        "pending": 0,
+    }
     assert "cancelled" in world.run("status", "--month", MONTH).stdout
     assert json.loads(world.run("status", "--month", "2026-09", "--json").stdout)["jobs"] == 0
     # A corrected job is another chance: the dead one is pending again.

@@ -69,8 +69,10 @@ def test_a_run_killed_anywhere_and_run_again_ends_the_same(world: World) -> None
     assert len(disturbed) == 2000
     # The same source into fresh topics, undisturbed.
     other = Process(
-        [sys.executable, "-m", "mailonce", "topics", "create"], world.env | {"MAILONCE_TOPIC_PREFIX": f"{world.settings.topic_prefix}b-"}, world.folder / "b.log"
-    )  # fmt: skip
+        [sys.executable, "-m", "mailonce", "topics", "create"],
+        world.env | {"MAILONCE_TOPIC_PREFIX": f"{world.settings.topic_prefix}b-"},
+        world.folder / "b.log",
+    )
     assert other.wait() == 0
     prefix = f"{world.settings.topic_prefix}b-"
     world.run("produce", "--month", MONTH, "--source", str(path), MAILONCE_TOPIC_PREFIX=prefix)
@@ -138,8 +140,14 @@ def test_what_is_no_job_is_published_over(world: World) -> None:
 def test_without_kafka_it_says_so(world: World) -> None:
     """A clear error and exit code, no traceback."""
     done = world.run(
-        "produce", "--month", MONTH, "--source", str(write(world, 1)), ok=(7,), MAILONCE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"
-    )  # fmt: skip
+        "produce",
+        "--month",
+        MONTH,
+        "--source",
+        str(write(world, 1)),
+        ok=(7,),
+        MAILONCE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1",
+    )
     assert "does not answer" in done.stderr
     assert "Traceback" not in done.stderr
     done = world.run("produce", "--month", MONTH, "--source", "users.csv", ok=(7,), MAILONCE_TOPIC_PREFIX="none-")

@@ -39,7 +39,15 @@ def test_up_is_quick_and_a_restart_keeps_the_data(tmp_path: Path) -> None:
         first = mailonce("stack", "env", cwd=tmp_path).stdout
         show = 'eval "$("$0" -m mailonce stack env)"; "$0" -m mailonce topics create --json'
         env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-        done = subprocess.run(["sh", "-c", show, sys.executable], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
+        done = subprocess.run(
+            ["sh", "-c", show, sys.executable],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         assert [topic["created"] for topic in json.loads(done.stdout)] == [True] * 5
         known = Stack(tmp_path / ".mailonce/stack").known()
         client = redis.Redis(port=known["valkey"].port)
@@ -56,7 +64,15 @@ def test_up_is_quick_and_a_restart_keeps_the_data(tmp_path: Path) -> None:
         mailonce("stack", "status", cwd=tmp_path, ok=1)
         mailonce("stack", "up", "--only", "kafka,valkey", cwd=tmp_path)
         assert mailonce("stack", "env", cwd=tmp_path).stdout == first
-        done = subprocess.run(["sh", "-c", show, sys.executable], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
+        done = subprocess.run(
+            ["sh", "-c", show, sys.executable],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
         assert [topic["created"] for topic in json.loads(done.stdout)] == [False] * 5
         client = redis.Redis(port=known["valkey"].port)
         assert client.get("kept") == b"yes"
@@ -145,7 +161,9 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
 def test_the_demo_runs(tmp_path: Path) -> None:
     """The main job, with the crash at e-mail 55: no duplicate, every job with an outcome, within a minute."""
     began = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "infra.demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.demo"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - began < 60
     for says in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.records import Outcome
-from tests.support.killer import STEPS
+from tests.support.killer import DOUBTS, STEPS
 from tests.support.world import World, job, wait_for
 
 CALLS_AT_ONCE = 8
@@ -51,6 +51,20 @@ def test_processor_killed_at_each_step(world: World, step: str) -> None:
     if step.endswith("intent_commit"):
         assert accepted_before == 0
         assert audit.count(Outcome.SENT) == 100
+
+
+@pytest.mark.parametrize("doubt", DOUBTS)
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_transaction_whose_end_is_unknown(world: World, doubt: str, nth: int) -> None:
+    """G1, G2: a new producer, and everything read again from what is committed; no call is repeated."""
+    world.sandbox.set(latency_ms=30)
+    world.publish(job(f"u{n}") for n in range(150))
+    process = world.processor("p1", drain=True, at=doubt, nth=nth)
+    assert process.wait() == 0, process.log.read_text()[-2000:]
+    assert process.says("transaction's end unknown")
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 150
 
 
 def test_killed_again_and_again(world: World) -> None:

@@ -1,4 +1,4 @@
-"""A processor that kills itself (SIGKILL) at a named step of the protocol.
+"""A processor that kills itself (SIGKILL), or loses a transaction's answer, at a named step of the protocol.
 
 ``python -m tests.support.killer --at STEP --nth N [--drain] [--instance NAME]``. The product's code is untouched: its
 ports are wrapped.
@@ -18,6 +18,7 @@ from processor.core.answers import Answer
 from processor.core.states import Claim
 from processor.ports import Item, Transaction
 from processor.wiring import Ports, process
+from schemas.errors import TransactionUnknown
 from schemas.logs import configure_logs
 from schemas.settings import load_settings
 
@@ -31,11 +32,12 @@ STEPS = (
     "before_settling_commit",
     "after_settling_commit",
 )
+DOUBTS = ("commit_lost", "commit_unanswered")
+"""A transaction whose end the processor does not learn: it did not, or did, commit."""
 
 
 class Killer:
     def __init__(self, at: str, nth: int) -> None:
-        assert at in STEPS, f"{at} is no step: {STEPS}"
         self._at = at
         self._left = nth
 
@@ -43,7 +45,7 @@ class Killer:
         if step != self._at:
             return False
         self._left -= 1
-        return self._left <= 0
+        return self._left == 0
 
     def at(self, step: str) -> None:
         if self.due(step):
@@ -67,7 +69,11 @@ class KillingLog(Wrapped):
         for kind, topic in (("intent", "attempts"), ("settling", "deliveries")):
             if topic in topics:
                 self._killer.at(f"before_{kind}_commit")
+        if self._killer.due("commit_lost"):
+            raise TransactionUnknown("the test says so")
         await self._inner.commit(transaction)
+        if self._killer.due("commit_unanswered"):
+            raise TransactionUnknown("the test says so")
         for kind, topic in (("intent", "attempts"), ("settling", "deliveries")):
             if topic in topics:
                 self._killer.at(f"after_{kind}_commit")
@@ -97,7 +103,7 @@ class KillingSender(Wrapped):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--at", required=True, choices=STEPS)
+    parser.add_argument("--at", required=True, choices=STEPS + DOUBTS)
     parser.add_argument("--nth", type=int, default=1)
     parser.add_argument("--drain", action="store_true")
     parser.add_argument("--instance", default=None)
