@@ -1,4 +1,4 @@
-"""Sends one SendEmail body many times over a few keep-alive connections: ``python -m benchmarks.flood URL COUNT < body``."""
+"""Sends one SendEmail body many times over keep-alive connections: ``python -m benchmarks.flood URL COUNT < body``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One processor beside boto3 with no guarantee at all, in one run: ``make bench``.
 
-All on this machine, the SES sandbox included, at zero SES latency. Rounds alternate; medians are printed, and everything
-is written to ``benchmarks/results/quick.json``.
+All on this machine, the SES sandbox included, at zero SES latency. Rounds alternate; medians are printed, and all of
+it is written to ``benchmarks/results/quick.json``.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Bench:
         return (mails[-1]["at_ms"] - mails[0]["at_ms"]) / 1000, used
 
     def sandbox(self) -> tuple[float, float]:
-        """The sandbox alone: raw keep-alive requests from a process of their own, so that only the sandbox's core counts."""
+        """The sandbox alone: raw keep-alive requests from a process of their own."""
         body = json.dumps(self.requests[1]).encode()
         began = time.monotonic()
         subprocess.run([sys.executable, "-m", "benchmarks.flood", self.url, str(MAILS * 4)], input=body, check=True)
