@@ -33,6 +33,7 @@ COMMIT_EVERY_S = 0.2
 WAITING_MAX = 5_000
 """Works in back-off or behind another attempt; beyond that nothing new is read."""
 OVERSHOOT_MAX = 100
+PROGRESS_EVERY_S = 10.0
 POLL_BUSY_S = 0.005
 POLL_IDLE_S = 0.2
 
@@ -80,6 +81,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._last_commit_s = 0.0
+        self._said_s = clock.boot_s()
+        self._said_count = 0
         self._targets: dict[int, int] = {}
         self._drain_looked_s = 0.0
         self.settled_count = 0
@@ -116,6 +119,7 @@ class Worker:
     # ---- one turn ----
 
     async def _turn(self) -> None:
+        self._say_progress()
         room = self._room()
         if room <= 0 and not self._due():
             await self._rest(0.05)
@@ -135,6 +139,14 @@ class Worker:
             except TransactionUnknown as error:
                 log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
                 await self._start_over()
+
+    def _say_progress(self) -> None:
+        """A line now and then while there is something to tell."""
+        if (now := self._clock.boot_s()) - self._said_s < PROGRESS_EVERY_S or self.settled_count == self._said_count:
+            return
+        rate = (self.settled_count - self._said_count) / (now - self._said_s)
+        log.info(Event.PROGRESS, settled=self.settled_count, per_second=round(rate, 1), waiting=self._deliverer.waiting)
+        self._said_s, self._said_count = now, self.settled_count
 
     async def _rest(self, seconds: float) -> None:
         self._wake.clear()

@@ -45,6 +45,7 @@ class Event(StrEnum):
     SES_READ_CALL_MISSING = "ses read call missing"
     ACCOUNT = "ses account"
     DRAINED = "drained"
+    PROGRESS = "progress"
     KAFKA = "kafka client"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, Transa
 from schemas.logs import Event, get_log
 from schemas.reading import error_text, record_of, take
 
-__all__ = ["KafkaJobLog"]
+__all__ = ["KafkaJobLog", "names_a_member"]
 
 log = get_log()
 T = TypeVar("T")
@@ -153,6 +154,9 @@ class KafkaJobLog:
         touched = {record.partition for record in transaction.records} | set(transaction.offsets)
         if not touched <= owned:
             raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")
+        membership = self._consumer.consumer_group_metadata()
+        if not names_a_member(membership):
+            raise TransactionAborted("this processor is not a member of its group any more")
         assert self._producer is not None
         try:
             self._producer.begin_transaction()
@@ -165,7 +169,7 @@ class KafkaJobLog:
             if transaction.offsets:
                 self._producer.send_offsets_to_transaction(
                     [TopicPartition(self._topic, p, offset, text) for p, (offset, text) in transaction.offsets.items()],
-                    self._consumer.consumer_group_metadata(),
+                    membership,
                     COMMIT_TIMEOUT_S,
                 )
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
@@ -286,6 +290,21 @@ class KafkaJobLog:
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._tell(self._listener.lost(frozenset(place.partition for place in partitions)))
         consumer.incremental_unassign(partitions)
+
+
+def names_a_member(group_metadata: bytes) -> bool:
+    """Whether a consumer's group metadata holds a member id and a generation.
+
+    librdkafka forgets both as soon as the coordinator has told it that it is out, before the application hears of it;
+    and Kafka accepts a transaction's offsets unchecked when the member id is empty (KAFKA-9365, for old clients). So a
+    zombie in just that moment would pass. The bytes are librdkafka's `rd_kafka_consumer_group_metadata_write`: a magic,
+    the generation (int32), group id, member id.
+    """
+    magic, rest = group_metadata[:7], group_metadata[7:]
+    if magic != b"CGMDv2:":
+        raise BrokerUnavailable(f"this librdkafka writes group metadata in an unknown form ({magic!r})")
+    generation = int.from_bytes(rest[:4], sys.byteorder, signed=True)
+    return generation >= 0 and rest[4:].split(b"\0")[1] != b""
 
 
 async def _as_coroutine(told: Awaitable[T]) -> T:

@@ -6,16 +6,23 @@ A plain socket server stands for what the sandbox cannot do: it counts the reque
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.adapters.clock import boot_s
 from processor.adapters.ses import BotoSender
-from processor.core.answers import Accepted, NotWritten, ServiceError, Unanswered, Unknown, classify
+from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from schemas.settings import Settings, load_settings
 
 REQUEST = {
@@ -177,6 +184,51 @@ async def test_a_broken_handshake_is_doubt(settings: Settings, monkeypatch: pyte
     with serving(b"this is no TLS at all\r\n\r\n") as server:
         answer = await send(settings, server.port, monkeypatch, scheme="https")
         assert isinstance(answer, Unanswered)
+
+
+async def test_an_unknown_certificate_halts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A certificate that cannot be verified fails before the request: not sent, and no other message would be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+                pass
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        answer = await send(settings, listener.getsockname()[1], monkeypatch, scheme="https")
+        thread.join()
+    assert isinstance(answer, NotWritten)
+    assert answer.kind == "certificate"
+    assert isinstance(classify(answer), Halt)
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate that nobody trusts, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return pem
 
 
 async def test_a_late_call_does_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
