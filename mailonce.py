@@ -246,7 +246,8 @@ def stack_up(folder: Dir = STACK_DIR, only: Only = ALL) -> None:
     for name, (running, alive) in stack.status().items():
         if alive and running:
             console.print(f"{name}: 127.0.0.1:{running.port}", highlight=False)
-    console.print('point your shell at it: eval "$(mailonce stack env)"', highlight=False, markup=False)
+    where = "" if folder == STACK_DIR else f" --dir {folder}"
+    console.print(f'point your shell at it: eval "$(mailonce stack env{where})"', highlight=False, markup=False)
 
 
 @stack_app.command("down")

@@ -115,7 +115,7 @@ class Deliverer:
         """Starts no more of the works that are `gone`, waits for their calls to end; returns those never started."""
         dropped: list[Work] = []
         while True:
-            dropped += self._take_out(gone)
+            dropped += self.drop(gone)
             active = {work: task for work, task in self._active.items() if gone(work)}
             if not active:
                 return dropped
@@ -124,7 +124,8 @@ class Deliverer:
             else:
                 await self._clock.sleep(0.005)
 
-    def _take_out(self, gone: Callable[[Work], bool]) -> list[Work]:
+    def drop(self, gone: Callable[[Work], bool]) -> list[Work]:
+        """Forgets works that were not started and are `gone`; returns them. Calls in flight go on."""
         everyone = [*self._ready, *self._side, *(work for _, _, work in self._later)]
         dropped = [work for work in everyone if gone(work)]
         self._ready = deque(work for work in self._ready if not gone(work))
@@ -197,7 +198,7 @@ class Deliverer:
             if count == 0:
                 return await self._clock.sleep(wait_s)
         batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
-        works = [work for work in batch if not self._superseded(work)]
+        works = [work for work in batch if not work.window.closed and not self._superseded(work)]
         if not works:
             return None
         start_by_s = self._clock.boot_s() + self._config.start_window_s

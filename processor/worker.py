@@ -341,14 +341,16 @@ class Worker:
         if partitions:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
         self._forget(partitions)
-        await self._deliverer.quiesce(lambda work: not self._ours(work))
+        # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
+        self._deliverer.drop(lambda work: work.window.closed)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         if not partitions:
             return
         self._leaving -= partitions
         for partition in partitions:
-            self._windows.pop(partition, None)
+            if window := self._windows.pop(partition, None):
+                window.closed = True
         self._fresh = [work for work in self._fresh if self._ours(work)]
         self._tails = {key: work for key, work in self._tails.items() if self._ours(work)}
 

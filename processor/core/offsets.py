@@ -33,6 +33,8 @@ class Window:
         self._settled: set[int] = set(decode_settled(metadata, committed))
         self._next = committed
         self._changed = False
+        self.closed = False
+        """True once the partition has left this processor: nothing of it may be started any more."""
 
     def add(self, offset: int) -> bool:
         """Notes a record that was read; false when it was settled before, or was seen already."""

@@ -153,6 +153,7 @@ def test_reading_topics(world: World) -> None:
     (record,) = read_topic(world.settings, topic)
     assert read_record(world.settings, topic, record.partition, record.offset) == record
     assert read_record(world.settings, topic, 99, 0) is None
+    assert read_record(world.settings, topic, record.partition, record.offset + 1) is None
     assert read_record(world.settings, topic, record.partition, 5) is None
     assert partition_numbers(world.settings, topic) == [0, 1, 2, 3]
     assert list(read_topic(world.settings, topic, [])) == []

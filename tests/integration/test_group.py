@@ -144,6 +144,20 @@ def test_every_accepted_mail_had_a_committed_intent(world: World) -> None:
     assert {mail.tags["mailonce_attempt"] for mail in world.sandbox.accepted()} <= intents
 
 
+def test_mails_carry_tags_and_unsubscribe_headers(world: World) -> None:
+    """What SES accepted names its user, month and attempt, and can be unsubscribed from with one click."""
+    world.publish([job("a:b")])
+    world.drain(MAILONCE_UNSUBSCRIBE_URL="https://example.com/u/{user_id}/{month}")
+    (mail,) = world.sandbox.accepted()
+    assert mail.headers == {
+        "List-Unsubscribe": f"<https://example.com/u/a%3Ab/{MONTH}>",
+        "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+    }
+    assert mail.tags["mailonce_user"] == "YTpi"
+    assert mail.tags["mailonce_month"] == MONTH
+    assert mail.tags["mailonce_attempt"] == world.deliveries()[Key("a:b", MONTH)][-1].attempt
+
+
 def test_the_consumer_protocol_works_as_well(world: World) -> None:
     """KIP-848 by a setting: same promise."""
     world.sandbox.set(latency_ms=20)

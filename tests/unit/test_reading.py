@@ -1,0 +1,122 @@
+"""Reading topics when Kafka misbehaves: a scripted consumer stands for what a broker rarely does on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from schemas import reading
+from schemas.errors import BrokerUnavailable
+from schemas.settings import Settings, load_settings
+
+
+class Message:
+    def __init__(self, error: int | None = None, partition: int = 0, key: Any = b"k") -> None:
+        self._error = None if error is None else KafkaError(error)
+        self._partition, self._key = partition, key
+
+    def error(self) -> KafkaError | None:
+        return self._error
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return 5
+
+    def key(self) -> Any:
+        return self._key
+
+    def value(self) -> None:
+        return None
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, 7
+
+
+class Script:
+    """A consumer that gives what it was told to."""
+
+    def __init__(self, *polls: Message | Exception | None) -> None:
+        self._polls = list(polls)
+        self.closed = False
+
+    def __call__(self, _config: dict[str, Any]) -> Script:
+        return self
+
+    def poll(self, _timeout: float) -> Message | None:
+        answer = self._polls.pop(0) if self._polls else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def consume(self, _count: int, _timeout: float) -> list[Message]:
+        return []
+
+    def assign(self, _places: list[Any]) -> None: ...
+
+    def list_topics(self, _topic: str, _timeout: float) -> Any:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+END = Message(KafkaError._PARTITION_EOF)
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
+    def install(*polls: Message | Exception | None) -> Script:
+        script = Script(*polls)
+        monkeypatch.setattr(reading, "Consumer", script)
+        return script
+
+    return install
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return load_settings()
+
+
+def test_lost_connections_pass(play: Callable[..., Script], settings: Settings) -> None:
+    """A broker that comes back is read on; a key that is text is bytes."""
+    script = play(None, Message(KafkaError._TRANSPORT), Message(key="text"), END)
+    (record,) = reading.read_topic(settings, "t", [0])
+    assert (record.key, record.offset, record.timestamp_ms) == (b"text", 5, 7)
+    assert script.closed
+
+
+def test_silence_ends(play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command does not hang for ever."""
+    monkeypatch.setattr(reading, "TIMEOUT_S", -1.0)
+    play()
+    with pytest.raises(BrokerUnavailable, match="sent nothing"):
+        list(reading.read_topic(settings, "t", [0]))
+
+
+@pytest.mark.parametrize(
+    "fault", [Message(KafkaError.TOPIC_AUTHORIZATION_FAILED), KafkaException(KafkaError(KafkaError._FATAL))]
+)
+def test_other_errors_are_named(play: Callable[..., Script], settings: Settings, fault: Any) -> None:
+    """Clear errors, the consumer closed."""
+    script = play(fault)
+    with pytest.raises(BrokerUnavailable, match="reading t: "):
+        list(reading.read_topic(settings, "t", [0]))
+    assert script.closed
+
+
+def test_no_metadata_is_named(play: Callable[..., Script], settings: Settings) -> None:
+    """Which address, which setting."""
+    play()
+    with pytest.raises(BrokerUnavailable, match="MAILONCE_KAFKA_BOOTSTRAP_SERVERS"):
+        reading.partition_numbers(settings, "t")
+    assert reading.error_text(ValueError("x")) == "x"
+    assert reading.error_text(ValueError()) == ""
