@@ -29,10 +29,12 @@ app = typer.Typer(
 topics_app = typer.Typer(no_args_is_help=True, help="The five Kafka topics.")
 templates_app = typer.Typer(no_args_is_help=True, help="E-mail templates in SES.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Records that could not become e-mails.")
+dedup_app = typer.Typer(no_args_is_help=True, help="What Redis knows of every mail.")
 stack_app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(templates_app, name="templates")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(dedup_app, name="dedup")
 app.add_typer(stack_app, name="stack")
 
 
@@ -214,6 +216,22 @@ def dead_letters_show(
     from processor.cli import show_dead_letter
 
     show_dead_letter(_settings(), place, as_json=as_json)
+
+
+@dedup_app.command("rebuild")
+def dedup_rebuild(as_json: Json = False) -> None:
+    """Rebuild the dedup set from ledger and intents; nobody sends until it is done."""
+    from processor.cli import rebuild_dedup
+
+    rebuild_dedup(_settings(), as_json=as_json)
+
+
+@dedup_app.command("verify", epilog="Example: `mailonce dedup verify --json`")
+def dedup_verify(as_json: Json = False) -> None:
+    """Hold the dedup set against the ledger, key by key; exit code 1 when it could let a second mail out."""
+    from processor.cli import verify_dedup
+
+    raise typer.Exit(verify_dedup(_settings(), as_json=as_json))
 
 
 # ---- the embedded stack ----

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
 from processor.adapters.redis import RedisDedup, connect
@@ -16,6 +18,9 @@ from processor.adapters.templates import push_templates
 from processor.adapters.topics import create_topics
 from processor.ops.cancel import cancel
 from processor.ops.dead_letters import get_entry, list_entries
+from processor.ops.dedup import Finding, rebuild, verify
+from processor.ops.rebuild import Progress as Walk
+from processor.ops.rebuild import Tell
 from processor.ops.status import Story, month_status, tell_story
 from schemas.addresses import mask
 from schemas.errors import UsageError
@@ -27,10 +32,14 @@ __all__ = [
     "create_all_topics",
     "list_dead_letters",
     "push_all_templates",
+    "rebuild_dedup",
     "show_dead_letter",
     "show_mail",
     "show_status",
+    "verify_dedup",
 ]
+
+T = TypeVar("T")
 
 
 def _json(answer: Any) -> None:
@@ -138,6 +147,50 @@ def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         Console().print(f"[bold]{name}[/]:", shown, highlight=False, soft_wrap=True)
     return None
+
+
+def rebuild_dedup(settings: Settings, *, as_json: bool) -> None:
+    count = asyncio.run(_with_dedup(settings, lambda dedup, tell: rebuild(settings, dedup, tell)))
+    if as_json:
+        return _json({"entries": count})
+    Console().print(f"the dedup set is whole again: {count:,} entries from ledger and intents", highlight=False)
+    return None
+
+
+def verify_dedup(settings: Settings, *, as_json: bool) -> int:
+    """Prints how set and ledger compare; returns 0, or 1 when the set could let a second mail out."""
+    found = asyncio.run(_with_dedup(settings, lambda dedup, tell: verify(settings, dedup, tell)))
+    if as_json:
+        _json(found.to_dict())
+    else:
+        table = Table("finding", "keys", "for example")
+        for finding in Finding:
+            table.add_row(finding.value, f"{found.counts[finding]:,}", ", ".join(found.named.get(finding, [])[:3]))
+        console = Console()
+        console.print(table)
+        console.print(
+            "the marker stands" if found.whole else "the marker does not stand: nobody sends before a rebuild"
+        )
+        if not found.safe:
+            console.print("[red]not safe[/]: `mailonce dedup rebuild` puts back what is missing", highlight=False)
+    return 0 if found.safe else 1
+
+
+async def _with_dedup(settings: Settings, step: Callable[[RedisDedup, Tell], Awaitable[T]]) -> T:
+    """Runs a step on the dedup set behind a progress bar."""
+    client = connect(settings)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        bar = bars.add_task("partitions", total=None)
+
+        def tell(at: Walk) -> None:
+            bars.update(bar, completed=at.done, total=at.partitions, description=f"partitions, {at.entries:,} entries")
+
+        try:
+            dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+            return await step(dedup, tell)
+        finally:
+            await client.aclose()
 
 
 def cancel_mail(settings: Settings, user: str, month: str) -> None:

@@ -60,7 +60,7 @@ class Deliverer:
         pace: Pace,
         clock: Clock,
         compose: Callable[[Work], Mapping[str, Any]],
-        make_whole: Callable[[], Awaitable[None]],
+        make_whole: Callable[[], Awaitable[object]],
         on_done: Callable[[Work], None],
     ) -> None:
         self._config = config
@@ -321,14 +321,16 @@ class Deliverer:
             case decide.MarkDoubt():
                 await self._dedup.mark_doubt([_item(work)])
 
-    async def _retrying(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _retrying(self, step: Callable[[], Awaitable[object]]) -> None:
         """Repeats a step on Redis until it is done: the law of the port makes that safe."""
         while True:
             try:
-                return await step()
+                await step()
             except RedisUnavailable as error:
                 log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
                 await self._clock.sleep(REDIS_RETRY_S)
+            else:
+                return
 
     # ---- small change ----
 

@@ -99,7 +99,7 @@ class Dedup(Protocol):
         ...
 
     async def record_sent(self, items: Sequence[Item]) -> None:
-        """The ledger holds `sent`: the message id may go, the fingerprint stays."""
+        """The ledger holds `sent`: stands over everything; the message id may go, the fingerprint stays."""
         ...
 
     async def record_doubt(self, items: Sequence[Item]) -> None:
@@ -107,7 +107,7 @@ class Dedup(Protocol):
         ...
 
     async def close(self, items: Sequence[Item]) -> None:
-        """The ledger holds that the item's record ended without a mail: closes the key unless it knows better."""
+        """The ledger holds that the record ended without a mail: closes the key unless it knows better."""
         ...
 
 

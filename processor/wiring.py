@@ -24,7 +24,7 @@ from processor.ledger import Scribe
 from processor.ops.rebuild import ensure_whole
 from processor.ports import Clock, Dedup, JobLog, Pace, Sender
 from processor.worker import Worker, WorkerConfig
-from schemas.errors import UsageError
+from schemas.errors import Halted, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
 from schemas.wire import jobs_consumer_config, transactional_config
@@ -88,7 +88,11 @@ async def _run(run: _Process) -> int:
         worker = await _build(run, client, dedup, sender)
         _stop_on_signals(worker)
         log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
-        await worker.run()
+        watching = asyncio.create_task(_watch_redis(client, worker, settings.account_refresh_s))
+        try:
+            await worker.run()
+        finally:
+            watching.cancel()
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=worker.settled_count)
         return worker.settled_count
     finally:
@@ -152,6 +156,18 @@ async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, 
         lambda: datetime.now(UTC).strftime("%Y-%m"),
         await sender.suppressed(),
     )
+
+
+async def _watch_redis(client: redis.asyncio.Redis, worker: Worker, every_s: float) -> None:
+    """Halts the worker when somebody lets Redis evict keys."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await check_server(client)
+        except RedisUntrusted as error:
+            worker.halt(Halted("redis-evicts", str(error)))
+        except RedisUnavailable:
+            pass  # the next claim finds out, and waits
 
 
 def _stop_on_signals(worker: Worker) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from processor.core.breaker import Breaker
@@ -92,6 +92,11 @@ class Worker:
         if not self._stopping:
             log.info(Event.STOPPING)
         self._stopping = True
+        self._wake.set()
+
+    def halt(self, halted: Halted) -> None:
+        """Asks for an end for a reason that is everybody's: calls in flight end, nothing is dead-lettered."""
+        self._deliverer.halt(halted)
         self._wake.set()
 
     async def run(self) -> None:
@@ -276,10 +281,19 @@ class Worker:
             if window := self._windows.get(partition):
                 window.committed(offset)
         if finished:
-            task = asyncio.create_task(self._post_marks(finished))
-            self._posts.add(task)
-            task.add_done_callback(self._posts.discard)
+            self._post(self._post_marks(finished))
         self._forget(self._leaving)
+
+    def _post(self, marks: Coroutine[None, None, None]) -> None:
+        """Tells the dedup set something while the work goes on."""
+        task = asyncio.create_task(marks)
+        self._posts.add(task)
+        task.add_done_callback(self._posts.discard)
+
+    def _give_back(self, dropped: list[Work]) -> None:
+        """Frees what was never called for: a rebuild may have put intents back as claims."""
+        if items := [Item(work.key, work.attempt) for work in dropped if work.key and work.attempt]:
+            self._post(self._telling(self._dedup.release, items))
 
     async def _post_marks(self, finished: list[Work]) -> None:
         """Tells the dedup set what the ledger holds now. Losing this loses no promise, only memory and time."""
@@ -288,9 +302,8 @@ class Worker:
             if not isinstance(work.result, Settle) or work.key is None:
                 continue
             record = work.record
-            item = Item(
-                work.key, work.result.attempt or "", record.partition, record.offset, fingerprint=work.fingerprint
-            )
+            attempt = work.result.attempt or work.attempt
+            item = Item(work.key, attempt, record.partition, record.offset, fingerprint=work.fingerprint)
             match work.result.outcome:
                 case Outcome.SENT:
                     sent.append(item)
@@ -306,13 +319,16 @@ class Worker:
             (self._dedup.close, closed),
         ]
         for step, items in steps:
-            while items:
-                try:
-                    await step(items)
-                    break
-                except RedisUnavailable as error:
-                    log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-                    await self._clock.sleep(0.5)
+            await self._telling(step, items)
+
+    async def _telling(self, step: Callable[[list[Item]], Awaitable[None]], items: list[Item]) -> None:
+        while items:
+            try:
+                await step(items)
+                break
+            except RedisUnavailable as error:
+                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+                await self._clock.sleep(0.5)
 
     async def _start_over(self) -> None:
         """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
@@ -331,6 +347,7 @@ class Worker:
         log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
         leaving = {self._windows[p] for p in partitions if p in self._windows}
         dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
+        self._give_back(dropped)
         self._leaving = partitions
         transaction = self._settling([], dropped)
         if transaction is None:
@@ -342,7 +359,7 @@ class Worker:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
         self._forget(partitions)
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
-        self._deliverer.drop(lambda work: work.window.closed)
+        self._give_back(self._deliverer.drop(lambda work: work.window.closed))
 
     def _forget(self, partitions: frozenset[int]) -> None:
         if not partitions:
@@ -372,6 +389,7 @@ class Worker:
     async def _leave(self) -> None:
         """Ends calls, settles, and withdraws the intents that were never used."""
         dropped = await self._deliverer.quiesce(lambda _work: True)
+        self._give_back(dropped)
         for _ in range(3):
             try:
                 await self._commit(withdrawn=dropped)

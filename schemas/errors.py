@@ -10,6 +10,7 @@ __all__ = [
     "Interrupted",
     "MailonceError",
     "RedisUnavailable",
+    "RedisUntrusted",
     "SetupError",
     "SourceError",
     "TransactionAborted",
@@ -60,6 +61,10 @@ class RedisUnavailable(MailonceError):
     """Redis does not answer, or refuses to be trusted: wait for it or fix it. Nobody sends meanwhile."""
 
     exit_code = 7
+
+
+class RedisUntrusted(RedisUnavailable):
+    """Redis may throw entries away: change its policy, then start again."""
 
 
 class SetupError(MailonceError):

@@ -2,7 +2,8 @@
 
 Layout, all under one hash tag so that a cluster keeps it in one slot and a script can take every key:
 
-- ``{mailonce:PREFIX}:whole``: the marker; its absence means that the set cannot be trusted.
+- ``{mailonce:PREFIX}:whole``: the marker: the run id of the server under which the set was whole. When it is missing,
+  or names another run (a restart, a failover), the set cannot be trusted.
 - ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
   costs a fifth of a key each. A bucket expires as a whole after the retention.
 - ``{mailonce:PREFIX}:pace``: the token bucket. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
@@ -11,7 +12,7 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
@@ -23,7 +24,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from processor.core.states import Claim, parse_claim
 from processor.ports import Item, NotWhole
-from schemas.errors import RedisUnavailable
+from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.identity import Key
 from schemas.settings import Settings
 
@@ -55,7 +56,7 @@ async def check_server(client: redis.asyncio.Redis) -> None:
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
     if policy and policy not in _POLICIES:
-        raise RedisUnavailable(
+        raise RedisUntrusted(
             f"Redis has maxmemory-policy {policy}, which evicts keys: a forgotten key would be a second mail. "
             f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
         )
@@ -77,8 +78,9 @@ class _Scripts:
 
     async def run(self, name: str, keys: list[str], args: list[str | int | float]) -> Any:
         if name not in self._scripts:
-            source = files("processor.adapters").joinpath("lua", f"{name}.lua").read_text()
-            self._scripts[name] = self._client.register_script(source)
+            folder = files("processor.adapters").joinpath("lua")
+            source = (folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
+            self._scripts[name] = self._client.register_script("".join(source))
         try:
             return await self._scripts[name](keys=keys, args=args)
         except BusyLoadingError as error:
@@ -150,13 +152,15 @@ class RedisDedup:
         await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
 
     async def record_sent(self, items: Sequence[Item]) -> None:
-        await self._write("record", items, lambda i: (i.key.user_id, "s", i.fingerprint))
+        await self._write("record", items, lambda i: (i.key.user_id, "s", i.fingerprint, self._expiry(i.key)))
 
     async def record_doubt(self, items: Sequence[Item]) -> None:
-        await self._write("record", items, lambda i: (i.key.user_id, "u", i.attempt))
+        await self._write("record", items, lambda i: (i.key.user_id, "u", i.attempt, self._expiry(i.key)))
 
     async def close(self, items: Sequence[Item]) -> None:
-        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)))
+        await self._write(
+            "close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt, self._expiry(i.key))
+        )
 
     # ---- the rebuild's side ----
 
@@ -171,19 +175,36 @@ class RedisDedup:
 
     async def peek(self, key: Key) -> Claim | None:
         """A key's claim as it stands, for people; ``None`` when the set is not whole."""
-        try:
-            if not await self._client.exists(self.marker):
-                return None
-            return parse_claim(str(await self._client.hget(self._bucket(key), key.user_id) or ""))
-        except (RedisError, OSError) as error:
-            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+        whole, _ = await self.server_run()
+        return (await self.peek_all([key]))[0] if whole else None
 
-    async def is_whole(self) -> bool:
-        return bool(await self._asking(self._client.exists(self.marker)))
+    async def peek_all(self, keys: Sequence[Key]) -> list[Claim]:
+        """Claims as they stand, whole or not, changing nothing."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hget(self._bucket(key), key.user_id)
+            return [parse_claim(str(value or "")) for value in await self._asking(pipe.execute())]
 
-    async def set_whole(self, token: str) -> None:
-        """Sets the marker; expiry would be a wipe, so it has none."""
-        await self._asking(self._client.set(self.marker, token))
+    async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
+        """Every entry of the set, bucket after bucket."""
+        async for name in self._client.scan_iter(match=f"{_escaped(self._base)}:2*", count=1000):
+            month = str(name).split(":")[-2]
+            for user_id, value in (await self._asking(self._client.hgetall(name))).items():
+                yield Key(user_id, month), parse_claim(value)
+
+    async def server_run(self) -> tuple[bool, str]:
+        """Whether the set is whole, and the server's run id, which a restart or a failover changes."""
+        whole, run = await self._run("whole", [self.marker], [])
+        return bool(whole), str(run)
+
+    async def set_whole(self, run: str) -> bool:
+        """Sets the marker if the server is still the one that was rebuilt; without expiry, which would be a wipe."""
+        whole, _ = await self._run("whole", [self.marker], [run])
+        return bool(whole)
+
+    async def unset_whole(self) -> None:
+        """Takes the marker away: nobody claims until the set was rebuilt."""
+        await self._asking(self._client.delete(self.marker))
 
     async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
         return bool(await self._asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
@@ -216,6 +237,11 @@ class RedisPace:
         # A tenth of a second of sending may come at once: SES allows short bursts, not sustained ones.
         granted, wait_ms = await self._run("lease", [self._key], [rate, max(1.0, rate * 0.1), wanted])
         return int(granted), min(0.25, int(wait_ms) / 1000)
+
+
+def _escaped(text: str) -> str:
+    """`text` as a literal in a Redis pattern."""
+    return "".join(f"\\{char}" if char in "*?[]\\^-" else char for char in text)
 
 
 def _flat(items: Iterable[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> list[Any]:

@@ -95,7 +95,8 @@ class Change(StrEnum):
     SENT = "accepted by SES"
     RELEASE = "certainly not sent"
     DOUBT = "answer lost"
-    RECORD = "outcome committed"
+    RECORD_SENT = "ledger holds sent"
+    RECORD_DOUBT = "ledger holds uncertain"
     CLOSE = "record ended without a mail"
 
 
@@ -112,9 +113,18 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.CLOSED, Change.SENT): State.SENT,
     (State.SENDING, Change.RELEASE): State.ABSENT,
     (State.SENDING, Change.DOUBT): State.UNCERTAIN,
-    (State.SENT, Change.RECORD): State.SENT_RECORDED,
-    (State.UNCERTAIN, Change.RECORD): State.UNCERTAIN_RECORDED,
+    # What the ledger holds is a fact too: a rebuild may have put less back while it was being committed.
+    (State.ABSENT, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.SENDING, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.SENT, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.UNCERTAIN, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.UNCERTAIN_RECORDED, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.CLOSED, Change.RECORD_SENT): State.SENT_RECORDED,
+    (State.ABSENT, Change.RECORD_DOUBT): State.UNCERTAIN_RECORDED,
+    (State.SENDING, Change.RECORD_DOUBT): State.UNCERTAIN_RECORDED,
+    (State.UNCERTAIN, Change.RECORD_DOUBT): State.UNCERTAIN_RECORDED,
     (State.ABSENT, Change.CLOSE): State.CLOSED,
+    (State.SENDING, Change.CLOSE): State.CLOSED,
     (State.CLOSED, Change.CLOSE): State.CLOSED,
 }
 

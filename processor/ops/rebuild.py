@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
 
 from processor.adapters.redis import RedisDedup
 from processor.core.states import Claim, State
@@ -14,105 +14,149 @@ from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.logs import Event, get_log
 from schemas.reading import Record, partition_numbers, read_topic
-from schemas.records import Attempt, Delivery, Outcome
+from schemas.records import Attempt, Outcome, Source
 from schemas.settings import Settings
 
-__all__ = ["claims_from_topics", "ensure_whole"]
+__all__ = ["Progress", "Tell", "claims_from_topics", "ensure_whole", "take_chunk"]
 
 log = get_log()
-T = TypeVar("T")
 
 LOCK_TTL_S = 30.0
 LOOK_EVERY_S = 0.5
 CHUNK = 1000
 
 
-async def ensure_whole(settings: Settings, dedup: RedisDedup) -> None:
-    """Returns when the marker stands: rebuilds the set, or waits for whoever is rebuilding it."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a walk through ledger and intents is: partitions done, of how many, and entries."""
+
+    done: int
+    partitions: int
+    entries: int
+
+
+Tell = Callable[[Progress], None]
+
+
+def _silent(_progress: Progress) -> None: ...
+
+
+async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _silent) -> int:
+    """Returns when the marker stands: rebuilds the set, or waits for whoever is rebuilding it.
+
+    Returns the number of entries that were put back by this process.
+    """
     token = secrets.token_hex(8)
     said = False
-    while not await dedup.is_whole():
+    while True:
+        whole, run = await dedup.server_run()
+        if whole:
+            return 0
         if await dedup.lock_rebuild(token, LOCK_TTL_S):
             try:
-                await _rebuild(settings, dedup, token)
+                count = await _rebuild(settings, dedup, token, tell)
+                if await dedup.set_whole(run):
+                    log.info(Event.DEDUP_REBUILT, entries=count)
+                    return count
+                log.warning(Event.DEDUP_NOT_WHOLE, follows="Redis was restarted meanwhile: the rebuild starts again")
             finally:
                 await dedup.unlock_rebuild(token)
-        else:
-            if not said:
-                log.warning(Event.DEDUP_NOT_WHOLE, follows="waiting for another process that rebuilds it")
-                said = True
-            await asyncio.sleep(LOOK_EVERY_S)
+        elif not said:
+            log.warning(Event.DEDUP_NOT_WHOLE, follows="waiting for another process that rebuilds it")
+            said = True
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _rebuild(settings: Settings, dedup: RedisDedup, token: str) -> None:
+async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
     count = 0
-    source = claims_from_topics(settings)
-    while chunk := await asyncio.to_thread(_take, source):
+    source = claims_from_topics(settings, tell)
+    while chunk := await asyncio.to_thread(take_chunk, source):
         await dedup.restore(chunk)
         count += len(chunk)
         if not await dedup.extend_lock(token, LOCK_TTL_S):
-            log.warning(Event.DEDUP_NOT_WHOLE, follows="the rebuild lost its lock and starts again")
-            return
-    await dedup.set_whole(token)
-    log.info(Event.DEDUP_REBUILT, entries=count)
+            log.warning(Event.DEDUP_NOT_WHOLE, follows="the rebuild lost its lock; both go on, neither lowers a state")
+    return count
 
 
-def _take(source: Iterator[tuple[Key, Claim]]) -> list[tuple[Key, Claim]]:
+def take_chunk(source: Iterator[tuple[Key, Claim]]) -> list[tuple[Key, Claim]]:
+    """The next claims, as many as one script takes; empty at the end."""
     return [claim for _, claim in zip(range(CHUNK), source, strict=False)]
 
 
-def claims_from_topics(settings: Settings) -> Iterator[tuple[Key, Claim]]:
-    """What each key's claim must be, by the ledger and the intents. Partition by partition, so memory stays flat."""
-    topics = settings.topics
-    for partition in partition_numbers(settings, topics.deliveries):
-        deliveries = _by_key(settings, topics.deliveries, partition, decode_delivery)
-        attempts = _by_key(settings, topics.attempts, partition, decode_attempt)
-        for raw, delivery in deliveries.items():
-            if (key := _key(raw)) and (claim := _claim(delivery, attempts.pop(raw, None))):
+def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[tuple[Key, Claim]]:
+    """What each key's claim must be, by the ledger and the intents: partition by partition, so memory stays flat."""
+    partitions = partition_numbers(settings, settings.topics.deliveries)
+    count = 0
+    for done, partition in enumerate(partitions):
+        tell(Progress(done, len(partitions), count))
+        recorded = _recorded(settings, partition)
+        open_intents = _open_intents(settings, partition, recorded)
+        for raw, (claim, _, _) in recorded.items():
+            if raw not in open_intents and (key := _key(raw)):
+                count += 1
                 yield key, claim
-        for raw, attempt in attempts.items():
-            if (key := _key(raw)) and not attempt.withdrawn:
-                yield key, _sending(attempt)
+        for raw, claim in open_intents.items():
+            if key := _key(raw):
+                count += 1
+                yield key, claim
+    tell(Progress(len(partitions), len(partitions), count))
 
 
-def _claim(delivery: Delivery, attempt: Attempt | None) -> Claim | None:
-    match delivery.outcome:
-        case Outcome.SENT:
-            return Claim(State.SENT_RECORDED, fingerprint=delivery.fingerprint)
-        case Outcome.UNCERTAIN:
-            return Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
-        case _:
-            place = delivery.source
-            if attempt is not None and not attempt.withdrawn and _is_newer(attempt, delivery):
-                return _sending(attempt)
-            return Claim(State.CLOSED, partition=place.partition, offset=place.offset)
+Recorded = dict[bytes, tuple[Claim, Source, int]]
+"""By key: the claim that its last outcome makes, that outcome's record, and when it was written."""
 
 
-def _is_newer(attempt: Attempt, delivery: Delivery) -> bool:
+def _recorded(settings: Settings, partition: int) -> Recorded:
+    found: Recorded = {}
+    for record in read_topic(settings, settings.topics.deliveries, [partition]):
+        if record.key is None or record.value is None:
+            continue
+        try:
+            delivery = decode_delivery(record.value)
+        except BadRecord as bad:
+            _say_unreadable(record, bad)
+            continue
+        match delivery.outcome:
+            case Outcome.SENT:
+                claim = Claim(State.SENT_RECORDED, fingerprint=delivery.fingerprint)
+            case Outcome.UNCERTAIN:
+                claim = Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
+            case _:
+                claim = Claim(State.CLOSED, partition=delivery.source.partition, offset=delivery.source.offset)
+        found[record.key] = claim, delivery.source, delivery.at_ms
+    return found
+
+
+def _open_intents(settings: Settings, partition: int, recorded: Recorded) -> dict[bytes, Claim]:
+    """Intents whose record has no outcome: a call may have happened, nobody knows."""
+    found: dict[bytes, Claim] = {}
+    for record in read_topic(settings, settings.topics.attempts, [partition]):
+        if record.key is None or record.value is None:
+            continue
+        known = recorded.get(record.key)
+        if known is not None and known[0].state is not State.CLOSED:
+            continue
+        try:
+            attempt = decode_attempt(record.value)
+        except BadRecord as bad:
+            _say_unreadable(record, bad)
+            continue
+        if attempt.withdrawn or (known is not None and not _is_newer(attempt, *known[1:])):
+            found.pop(record.key, None)
+        else:
+            found[record.key] = Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
+    return found
+
+
+def _is_newer(attempt: Attempt, source: Source, at_ms: int) -> bool:
     """Whether the intent belongs to a record that came after the one with the outcome."""
-    if attempt.source.partition != delivery.source.partition:
-        return attempt.intended_at_ms > delivery.at_ms
-    return attempt.source.offset > delivery.source.offset
+    if attempt.source.partition != source.partition:
+        return attempt.intended_at_ms > at_ms
+    return attempt.source.offset > source.offset
 
 
-def _sending(attempt: Attempt) -> Claim:
-    return Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
-
-
-def _by_key(settings: Settings, topic: str, partition: int, decode: Callable[[bytes], T]) -> dict[bytes, T]:
-    latest: dict[bytes, T] = {}
-    for record in read_topic(settings, topic, [partition]):
-        _fold(latest, record, decode)
-    return latest
-
-
-def _fold(latest: dict[bytes, T], record: Record, decode: Callable[[bytes], T]) -> None:
-    if record.key is None or record.value is None:
-        return
-    try:
-        latest[record.key] = decode(record.value)
-    except BadRecord as bad:
-        log.warning(Event.DEDUP_NOT_WHOLE, error=bad.detail, place=f"{record.partition}:{record.offset}")
+def _say_unreadable(record: Record, bad: BadRecord) -> None:
+    log.warning(Event.UNREADABLE, error=bad.detail, place=f"{record.partition}:{record.offset}")
 
 
 def _key(raw: bytes) -> Key | None:

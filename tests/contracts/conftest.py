@@ -22,5 +22,5 @@ async def client(stack: Stack) -> AsyncIterator[redis.asyncio.Redis]:
 @pytest.fixture
 async def dedup(client: redis.asyncio.Redis) -> RedisDedup:
     dedup = RedisDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=0.3, retention_months=13)
-    await dedup.set_whole("test")
+    assert await dedup.set_whole((await dedup.server_run())[1])
     return dedup

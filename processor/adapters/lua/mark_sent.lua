@@ -5,14 +5,12 @@
 local out = {}
 for i = 1, #KEYS do
   local at = (i - 1) * 3 + 1
-  local value, fact = redis.call('HGET', KEYS[i], ARGV[at]), 'S' .. ARGV[at + 1]
-  local state = string.sub(value or '', 1, 1)
+  local value, fact = redis.call('HGET', KEYS[i], ARGV[at]) or '', 'S' .. ARGV[at + 1]
+  local state = string.sub(value, 1, 1)
   if state == 's' or (state == 'S' and value ~= fact) then
     out[i] = 0
   else
-    if redis.call('HSET', KEYS[i], ARGV[at], fact) == 1 and redis.call('HLEN', KEYS[i]) == 1 then
-      redis.call('EXPIREAT', KEYS[i], ARGV[at + 2])
-    end
+    put(KEYS[i], ARGV[at], fact, ARGV[at + 2])
     out[i] = 1
   end
 end

@@ -1,14 +1,15 @@
--- The ledger holds these outcomes: `sent` drops its message id, `uncertain` notes that it is recorded.
+-- The ledger holds these outcomes, so they are facts: `sent` stands over everything, `uncertain` over what is not better
+-- known and not another attempt's.
 -- KEYS: one bucket per item
--- ARGV per item: user id, what (s or u), fingerprint or attempt
+-- ARGV per item: user id, what (s or u), fingerprint or attempt, bucket's expiry (unix s)
 for i = 1, #KEYS do
-  local at = (i - 1) * 3 + 1
-  local value = redis.call('HGET', KEYS[i], ARGV[at])
-  local state = string.sub(value or '', 1, 1)
-  if ARGV[at + 1] == 's' and state == 'S' then
-    redis.call('HSET', KEYS[i], ARGV[at], 's' .. ARGV[at + 2])
-  elseif ARGV[at + 1] == 'u' and value == 'U' .. ARGV[at + 2] then
-    redis.call('HSET', KEYS[i], ARGV[at], 'u' .. ARGV[at + 2])
+  local at = (i - 1) * 4 + 1
+  local user, what, text = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local value = redis.call('HGET', KEYS[i], user) or ''
+  local state = string.sub(value, 1, 1)
+  local mine = state == 'U' or string.match(value, '^A(.-):%d+$') == text
+  if (what == 's' and state ~= 's') or (what == 'u' and (value == '' or mine)) then
+    put(KEYS[i], user, what .. text, ARGV[at + 3])
   end
 end
 return #KEYS

@@ -3,16 +3,12 @@
 -- ARGV per item: user id, value, bucket's expiry (unix s)
 local rank = { A = 1, D = 1, U = 2, u = 2, S = 3, s = 4 }
 local function ranked(value)
-  return rank[string.sub(value or '', 1, 1)] or 0
+  return rank[string.sub(value, 1, 1)] or 0
 end
 for i = 1, #KEYS do
   local at = (i - 1) * 3 + 1
-  local value = redis.call('HGET', KEYS[i], ARGV[at])
-  if ranked(ARGV[at + 1]) > ranked(value) then
-    redis.call('HSET', KEYS[i], ARGV[at], ARGV[at + 1])
-    if redis.call('HLEN', KEYS[i]) == 1 then
-      redis.call('EXPIREAT', KEYS[i], ARGV[at + 2])
-    end
+  if ranked(ARGV[at + 1]) > ranked(redis.call('HGET', KEYS[i], ARGV[at]) or '') then
+    put(KEYS[i], ARGV[at], ARGV[at + 1], ARGV[at + 2])
   end
 end
 return #KEYS

@@ -1,0 +1,30 @@
+-- Put before every script here.
+-- The marker holds the run id of the server under which the set was last known to be whole. A restart or a failover gives
+-- another run id: whatever came back, from a file or a replica, may lack the last writes, so the set is not whole.
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or 'unknown'
+end
+local function is_whole(marker)
+  return redis.call('GET', marker) == run_id()
+end
+local NOT_WHOLE = 'NOTWHOLE the dedup set is not whole'
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+-- The value as it is now: a claim past its lifetime has become uncertain.
+local function current(bucket, user, now, lifetime)
+  local value = redis.call('HGET', bucket, user) or ''
+  local holder, since = string.match(value, '^A(.-):(%d+)$')
+  if holder and now - tonumber(since) >= lifetime then
+    value = 'U' .. holder
+    redis.call('HSET', bucket, user, value)
+  end
+  return value
+end
+local function put(bucket, user, value, expiry)
+  if redis.call('HSET', bucket, user, value) == 1 and redis.call('HLEN', bucket) == 1 then
+    redis.call('EXPIREAT', bucket, expiry)
+  end
+end
