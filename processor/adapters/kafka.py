@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -36,6 +37,8 @@ INIT_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 READ_TIMEOUT_S = 10.0
+PATIENCE_S = 30.0
+"""Longer than a transaction's time-out (15 s), which is how long a dead processor's may stay open."""
 
 _FENCED = {
     KafkaError._FENCED,
@@ -218,15 +221,16 @@ class KafkaJobLog:
             found[place.partition] = (offset, place.metadata or "")
         return found
 
-    def _asking(self, question: Callable[[], T], tries: int = 5) -> T:
-        """Repeats a read that failed: while a dead processor's transaction is open, offsets are not stable."""
-        for left in reversed(range(tries)):
+    def _asking(self, question: Callable[[], T]) -> T:
+        """Repeats a read that failed: leaders move, and a dead processor's open transaction keeps offsets unstable."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
             try:
                 return question()
             except KafkaException as error:
-                if not left:
+                if time.monotonic() > deadline:
                     raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error
-        raise AssertionError("unreachable")
+                time.sleep(0.2)
 
     def _ends(self) -> dict[int, int]:
         metadata = self._asking(lambda: self._consumer.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
