@@ -30,10 +30,12 @@ topics_app = typer.Typer(no_args_is_help=True, help="The five Kafka topics.")
 templates_app = typer.Typer(no_args_is_help=True, help="E-mail templates in SES.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Records that could not become e-mails.")
 dedup_app = typer.Typer(no_args_is_help=True, help="What Redis knows of every mail.")
+uncertain_app = typer.Typer(no_args_is_help=True, help="Mails whose fate nobody knows.")
 stack_app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(templates_app, name="templates")
 app.add_typer(dead_letters_app, name="dead-letters")
+app.add_typer(uncertain_app, name="uncertain")
 app.add_typer(dedup_app, name="dedup")
 app.add_typer(stack_app, name="stack")
 
@@ -119,6 +121,16 @@ def process(
     run(_settings(instance=instance), drain=drain)
 
 
+@app.command(epilog="Example: `mailonce evidence --drain`")
+def evidence(
+    drain: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False, as_json: Json = False
+) -> None:
+    """Read SES's events from SQS: a mail whose answer was lost becomes `sent` when SES's own event proves it."""
+    from processor.cli import gather_evidence
+
+    gather_evidence(_settings(), drain=drain, as_json=as_json)
+
+
 @app.command(epilog="Example: `mailonce status --month 2026-11 --json`")
 def status(month: Month, as_json: Json = False) -> None:
     """Where a month stands: jobs and outcomes, from the topics."""
@@ -167,6 +179,16 @@ def settings(as_json: Json = False) -> None:
     for name, now, default, meaning in rows:
         table.add_row(name, now if now == default else f"[bold]{now}", default, meaning)
     Console().print(table)
+
+
+@uncertain_app.command("list", epilog="Example: `mailonce uncertain list --month 2026-11`")
+def uncertain_list(
+    month: Annotated[str | None, typer.Option(help="Only this month.")] = None, as_json: Json = False
+) -> None:
+    """Mails of which nobody knows whether SES took them: held, never sent again by themselves."""
+    from processor.cli import list_uncertain
+
+    list_uncertain(_settings(), month=_month(month) if month else None, as_json=as_json)
 
 
 # ---- topics, templates, dead letters ----

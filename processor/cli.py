@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,12 +19,14 @@ from rich.table import Table
 from processor.adapters.redis import RedisDedup, connect
 from processor.adapters.templates import push_templates
 from processor.adapters.topics import create_topics
+from processor.evidence.run import gather
 from processor.ops.cancel import cancel
 from processor.ops.dead_letters import get_entry, list_entries
 from processor.ops.dedup import Finding, rebuild, verify
 from processor.ops.rebuild import Progress as Walk
 from processor.ops.rebuild import Tell
 from processor.ops.status import Story, month_status, tell_story
+from processor.ops.uncertain import uncertain_mails
 from schemas.addresses import mask
 from schemas.errors import UsageError
 from schemas.identity import Key
@@ -30,7 +35,9 @@ from schemas.settings import Settings
 __all__ = [
     "cancel_mail",
     "create_all_topics",
+    "gather_evidence",
     "list_dead_letters",
+    "list_uncertain",
     "push_all_templates",
     "rebuild_dedup",
     "show_dead_letter",
@@ -115,6 +122,7 @@ def _print_story(story: Story) -> None:
         ("intent", story.intents),
         ("outcome", story.outcomes),
         ("dead letter", story.dead_letters),
+        ("event", story.events),
         ("dedup set", [story.claim] if story.claim else []),
     )
     for name, entries in sections:
@@ -146,6 +154,30 @@ def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
     for name, value in about.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         Console().print(f"[bold]{name}[/]:", shown, highlight=False, soft_wrap=True)
+    return None
+
+
+def gather_evidence(settings: Settings, *, drain: bool, as_json: bool) -> None:
+    counts = gather(settings, version("mailonce"), lambda: time.time_ns() // 1_000_000, drain=drain)
+    if as_json:
+        return _json({name: counts[name] for name in ("events", "resolved", "foreign", "bad")})
+    Console().print(
+        f"{counts['events']:,} events, {counts['resolved']:,} doubts resolved, {counts['foreign']:,} of other mail, "
+        f"{counts['bad']:,} unreadable (dead-lettered)",
+        highlight=False,
+    )
+    return None
+
+
+def list_uncertain(settings: Settings, *, month: str | None, as_json: bool) -> None:
+    entries = [entry.to_dict() for entry in uncertain_mails(settings, month)]
+    if as_json:
+        return _json(entries)
+    table = Table("user", "month", "attempt", "since (UTC)", "why")
+    for entry in entries:
+        since = datetime.fromtimestamp(entry["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        table.add_row(entry["user_id"], entry["month"], str(entry["attempt"]), since, str(entry["reason"]))
+    Console().print(table)
     return None
 
 

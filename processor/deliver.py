@@ -295,7 +295,7 @@ class Deliverer:
         match follows:
             case decide.Finish(mark, settle):
                 await self._retrying(lambda: self._mark(work, mark))
-                self._done(work, settle)
+                self._done(work, work.better or settle)
             case decide.RetryLater(retry, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
                 delay = delay_s(getattr(self._config.retry, retry), work.tries[retry], self._clock.random())
@@ -319,7 +319,8 @@ class Deliverer:
             case decide.MarkReleased():
                 await self._dedup.release([_item(work)])
             case decide.MarkDoubt():
-                await self._dedup.mark_doubt([_item(work)])
+                (claim,) = await self._dedup.mark_doubt([_item(work)])
+                work.better = decide.after_doubt(claim, work.attempt)
 
     async def _retrying(self, step: Callable[[], Awaitable[object]]) -> None:
         """Repeats a step on Redis until it is done: the law of the port makes that safe."""

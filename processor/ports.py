@@ -94,8 +94,11 @@ class Dedup(Protocol):
         """Certainly not sent: frees the key, if it is still claimed by the item's attempt."""
         ...
 
-    async def mark_doubt(self, items: Sequence[Item]) -> None:
-        """The answer is lost: makes the key uncertain, if it is still claimed by the item's attempt."""
+    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        """The answer is lost: makes the key uncertain, if it is still claimed by the item's attempt.
+
+        Returns each key's claim after that: evidence of acceptance may have come before our own time-out.
+        """
         ...
 
     async def record_sent(self, items: Sequence[Item]) -> None:

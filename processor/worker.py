@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from processor.core.breaker import Breaker
-from processor.core.decide import Settle
+from processor.core.decide import Settle, after_doubt
 from processor.core.offsets import Window
 from processor.core.pace import batch_size
 from processor.core.work import Work, check_template, examine
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
-from processor.ports import Clock, Dedup, Item, JobLog, Produced, Sender, Transaction
+from processor.ports import Clock, Dedup, Item, JobLog, NotWhole, Produced, Sender, Transaction
 from schemas.errors import Halted, MailonceError, RedisUnavailable, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
 from schemas.logs import Event, get_log
@@ -320,6 +320,21 @@ class Worker:
         ]
         for step, items in steps:
             await self._telling(step, items)
+        if doubt:
+            await self._correct(finished)
+
+    async def _correct(self, finished: list[Work]) -> None:
+        """Evidence may have come while `uncertain` was being committed: then the ledger is told the better outcome."""
+        doubtful = [work for work in finished if _outcome_of(work) is Outcome.UNCERTAIN and work.key]
+        try:
+            claims = await self._dedup.look([Item(work.key) for work in doubtful if work.key])
+        except (RedisUnavailable, NotWhole):
+            return  # the next look at the key, by a replay or a verification, finds it
+        for work, claim in zip(doubtful, claims, strict=True):
+            if better := after_doubt(claim, work.attempt):
+                work.result = better
+                self._done.append(work)
+                self._wake.set()
 
     async def _telling(self, step: Callable[[list[Item]], Awaitable[None]], items: list[Item]) -> None:
         while items:
@@ -403,3 +418,7 @@ class Worker:
                 break
         if self._posts:
             await asyncio.wait(self._posts, timeout=5)
+
+
+def _outcome_of(work: Work) -> Outcome | None:
+    return work.result.outcome if isinstance(work.result, Settle) else None

@@ -9,6 +9,7 @@ __all__ = [
     "Halted",
     "Interrupted",
     "MailonceError",
+    "QueueUnavailable",
     "RedisUnavailable",
     "RedisUntrusted",
     "SetupError",
@@ -71,6 +72,12 @@ class SetupError(MailonceError):
     """The embedded stack could not be set up or started."""
 
     exit_code = 8
+
+
+class QueueUnavailable(MailonceError):
+    """SQS does not answer: wait for it or fix the queue's address. Nothing is lost: messages stay in the queue."""
+
+    exit_code = 7
 
 
 class Interrupted(MailonceError):

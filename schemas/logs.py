@@ -41,6 +41,7 @@ class Event(StrEnum):
     REDIS_UNAVAILABLE = "redis unavailable"
     DEDUP_NOT_WHOLE = "dedup set not whole"
     DEDUP_REBUILT = "dedup set rebuilt"
+    RESOLVED = "doubt resolved"
     UNREADABLE = "unreadable record"
     DUPLICATE_SEEN = "duplicate seen"
     SES_READ_CALL_MISSING = "ses read call missing"

@@ -53,6 +53,7 @@ def transactional_config(settings: Settings, instance: str) -> dict[str, str | i
         "retry.backoff.ms": 5,
         **_common(settings),
         "transactional.id": f"{settings.topic_prefix}{settings.group_id}-{instance}",
+        "partitioner": "murmur2_random",
         "enable.idempotence": True,
         "acks": "all",
     }

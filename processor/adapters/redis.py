@@ -148,8 +148,9 @@ class RedisDedup:
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
 
-    async def mark_doubt(self, items: Sequence[Item]) -> None:
-        await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+        return [parse_claim(value) for value in after]
 
     async def record_sent(self, items: Sequence[Item]) -> None:
         await self._write("record", items, lambda i: (i.key.user_id, "s", i.fingerprint, self._expiry(i.key)))
@@ -161,6 +162,11 @@ class RedisDedup:
         await self._write(
             "close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt, self._expiry(i.key))
         )
+
+    async def prove(self, items: Sequence[Item]) -> list[Claim]:
+        """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""
+        before = await self._write("prove", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key)))
+        return [parse_claim(value) for value in before]
 
     # ---- the rebuild's side ----
 

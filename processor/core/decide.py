@@ -39,6 +39,7 @@ __all__ = [
     "after_answer",
     "after_cancel",
     "after_claim",
+    "after_doubt",
     "after_look",
 ]
 
@@ -101,7 +102,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             # Accepted, but nobody committed it: a crash between mark and commit. Say so now.
             return Settle(Outcome.SENT, message_id=claim.message_id)
         case State.SENT_RECORDED:
-            return Skip("already sent", report=claim.fingerprint != fingerprint)
+            # Without a fingerprint (an outcome by evidence) nobody can tell whether the content changed.
+            return Skip("already sent", report=claim.fingerprint not in {"", fingerprint})
         case State.UNCERTAIN:
             return Settle(
                 Outcome.UNCERTAIN,
@@ -151,6 +153,13 @@ def after_look(claim: Claim, refusal: Settle, *, partition: int, offset: int) ->
             return refusal
         case _:
             return Skip("the key was attempted under an earlier record", report=refusal.report)
+
+
+def after_doubt(claim: Claim, attempt: str) -> Settle | None:
+    """What replaces `uncertain` when the key, after the doubt was marked, says that evidence came first."""
+    if claim.state is State.SENT:
+        return Settle(Outcome.SENT, reason="evidence", message_id=claim.message_id, attempt=attempt)
+    return None
 
 
 class Mark:

@@ -48,7 +48,9 @@ class Window:
         return True
 
     def settle(self, offset: int) -> None:
-        """The record at `offset` has its outcome."""
+        """The record at `offset` has its outcome; telling so again changes nothing."""
+        if offset < self.prefix:
+            return
         self._settled.add(offset)
         self._changed = True
         self._trim()

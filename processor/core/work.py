@@ -34,6 +34,8 @@ class Work:
     """A newer record of the key came before this one was attempted."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
+    better: Settle | None = None
+    """What evidence knew before our own time-out."""
     result: Settle | Skip | None = None
     follower: Work | None = None
     """The next record of the same key: it starts when this one ends."""

@@ -77,6 +77,7 @@ class Story:
     intents: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
     claim: dict[str, Any] | None = None
 
     @property
@@ -95,6 +96,7 @@ class Story:
             "intents": self.intents,
             "outcomes": self.outcomes,
             "dead_letters": self.dead_letters,
+            "events": self.events,
             "claim": self.claim,
         }
 
@@ -115,6 +117,16 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
         if record.key == raw:
             letter = msgspec.to_builtins(decode_dead_letter(record.headers))
             story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
+    for record in read_topic(settings, topics.events):
+        if record.key == raw and record.value is not None:
+            event = msgspec.json.decode(record.value)
+            story.events.append(
+                {
+                    "kind": event.get("eventType"),
+                    "mail": event.get("mail", {}).get("messageId"),
+                    "at_ms": record.timestamp_ms,
+                }
+            )
     claim = await dedup.peek(key)
     if claim is not None and claim.state is not State.ABSENT:
         story.claim = {"state": claim.state.name.lower(), "value": claim.to_text()}

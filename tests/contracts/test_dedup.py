@@ -111,6 +111,19 @@ async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
     assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [False]
 
 
+async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
+    """G1: an acceptance proved by SES's event stands over anything that knows less, and says what stood there."""
+    for before in State:
+        await put(dedup, START[before])
+        assert await dedup.prove([replace(MINE, message_id="m9")]) == [START[before]]
+        after = await dedup.peek(KEY)
+        assert after is not None
+        known = {State.SENT: "m1", State.SENT_RECORDED: ""}
+        assert after.message_id == known.get(before, "m9")
+    await put(dedup, START[State.SENT])
+    assert await dedup.mark_doubt([MINE]) == [START[State.SENT]]
+
+
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
     """G1: two groups, a replay and a live run, a zombie and its successor exclude each other."""
     keys = [Key(f"u{n}", "2026-11") for n in range(50)]

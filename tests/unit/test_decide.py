@@ -60,6 +60,7 @@ def test_already_sent_is_skipped_and_changes_are_reported() -> None:
     sent = Claim(State.SENT_RECORDED, fingerprint="f")
     assert after_claim(sent, "f") == decide.Skip("already sent", report=False)
     assert after_claim(sent, "g") == decide.Skip("already sent", report=True)
+    assert after_claim(Claim(State.SENT_RECORDED), "g") == decide.Skip("already sent", report=False)
 
 
 def test_doubt_is_recorded_once_and_then_held() -> None:
@@ -121,6 +122,13 @@ def test_poison_never_overwrites_a_better_outcome() -> None:
         follows = decide.after_look(claim, REFUSAL, **PLACE)
         assert isinstance(follows, decide.Skip)
         assert follows.report
+
+
+def test_evidence_is_better_than_doubt() -> None:
+    """G4: an acceptance that SES's event proved before our own time-out is no doubt at all."""
+    better = decide.after_doubt(Claim(State.SENT, message_id="m"), MINE)
+    assert better == decide.Settle(Outcome.SENT, reason="evidence", message_id="m", attempt=MINE)
+    assert decide.after_doubt(Claim(State.UNCERTAIN, attempt=MINE), MINE) is None
 
 
 def test_a_key_is_released_only_when_nothing_was_sent() -> None:
