@@ -275,7 +275,16 @@ def _names(only: str) -> list[str]:
 
 
 @stack_app.command("up", epilog='Example: `mailonce stack up && eval "$(mailonce stack env)"`')
-def stack_up(folder: Dir = STACK_DIR, only: Only = ALL) -> None:
+def stack_up(
+    folder: Dir = STACK_DIR,
+    only: Only = ALL,
+    events: Annotated[
+        bool,
+        typer.Option(
+            help="Publish SES's events into SQS, for `mailonce evidence`. moto's SQS is slow: for small runs."
+        ),
+    ] = False,
+) -> None:
     """Start what does not run; data and ports of an earlier start are kept."""
     from rich.console import Console
 
@@ -283,6 +292,8 @@ def stack_up(folder: Dir = STACK_DIR, only: Only = ALL) -> None:
     stack = _stack(folder)
     with console.status("starting") as line:
         stack.up(_names(only), lambda text: line.update(text))
+        if events:
+            stack.connect_events()
     for name, (running, alive) in stack.status().items():
         if alive and running:
             console.print(f"{name}: 127.0.0.1:{running.port}", highlight=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import boto3
 import redis
@@ -17,9 +19,10 @@ from botocore.config import Config
 from infra.embedded.service import Running, free_port, spawn, wait_until
 from schemas.errors import SetupError
 
-__all__ = ["QUEUE_NAME", "start_sandbox", "start_sqs", "start_valkey"]
+__all__ = ["CONFIGURATION_SET", "QUEUE_NAME", "connect_events", "start_sandbox", "start_sqs", "start_valkey"]
 
 QUEUE_NAME = "mailonce-events"
+CONFIGURATION_SET = "mailonce"
 Started = tuple[Running, Callable[[], None]]
 
 
@@ -80,14 +83,43 @@ def start_sqs(folder: Path, port: int | None, *, tied: bool) -> Started:
 
     def wait() -> None:
         wait_until(running, ready, folder)
-        client = boto3.client(
-            "sqs",
-            endpoint_url=f"http://127.0.0.1:{port}",
-            region_name="us-east-1",
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",  # noqa: S106 - moto takes any
-            config=Config(retries={"total_max_attempts": 5}),
-        )
-        client.create_queue(QueueName=QUEUE_NAME)
+        _client("sqs", port).create_queue(QueueName=QUEUE_NAME)
 
     return running, wait
+
+
+def queue_url(port: int) -> str:
+    """The events' queue on moto's server."""
+    return f"http://127.0.0.1:{port}/123456789012/{QUEUE_NAME}"
+
+
+def connect_events(ses_port: int, sqs_port: int) -> None:
+    """Lets the sandbox publish its events into the queue, through a configuration set as an account would have one."""
+    ses = _client("sesv2", ses_port)
+    with contextlib.suppress(ses.exceptions.AlreadyExistsException):
+        ses.create_configuration_set(ConfigurationSetName=CONFIGURATION_SET)
+        ses.create_configuration_set_event_destination(
+            ConfigurationSetName=CONFIGURATION_SET,
+            EventDestinationName="events",
+            EventDestination={
+                "Enabled": True,
+                "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE"],
+                "SnsDestination": {"TopicArn": "arn:aws:sns:us-east-1:123456789012:mailonce-events"},
+            },
+        )
+    changes = {"events_queue_url": queue_url(sqs_port), "events_endpoint": f"http://127.0.0.1:{sqs_port}"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{ses_port}/_sandbox/settings", json.dumps(changes).encode(), method="PATCH"
+    )
+    urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - loopback
+
+
+def _client(service: Literal["sqs", "sesv2"], port: int) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",  # noqa: S106 - both take any
+        config=Config(retries={"total_max_attempts": 5}),
+    )

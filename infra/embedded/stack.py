@@ -9,7 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from infra.embedded.kafka import start_kafka
-from infra.embedded.others import QUEUE_NAME, Started, start_sandbox, start_sqs, start_valkey
+from infra.embedded.others import (
+    CONFIGURATION_SET,
+    Started,
+    connect_events,
+    queue_url,
+    start_sandbox,
+    start_sqs,
+    start_valkey,
+)
 from infra.embedded.service import Running, is_alive, stop
 from schemas.errors import SetupError, UsageError
 
@@ -35,6 +43,18 @@ class Stack:
     @property
     def _state_file(self) -> Path:
         return self.folder / "stack.json"
+
+    @property
+    def _events_file(self) -> Path:
+        return self.folder / "events-connected"
+
+    def connect_events(self) -> None:
+        """Lets the SES sandbox publish its events into the SQS queue; raises `UsageError` when one of them is down."""
+        known = self.known()
+        if not all(name in known and is_alive(known[name]) for name in ("ses", "sqs")):
+            raise UsageError("events need both ses and sqs: start them too")
+        connect_events(known["ses"].port, known["sqs"].port)
+        self._events_file.touch()
 
     def known(self) -> dict[str, Running]:
         """Services that were started here, running or not."""
@@ -123,5 +143,7 @@ class Stack:
         if "sqs" in ports:
             endpoint = f"http://127.0.0.1:{ports['sqs']}"
             env["AWS_ENDPOINT_URL_SQS"] = endpoint
-            env["MAILONCE_EVENTS_QUEUE_URL"] = f"{endpoint}/123456789012/{QUEUE_NAME}"
+            env["MAILONCE_EVENTS_QUEUE_URL"] = queue_url(ports["sqs"])
+        if self._events_file.exists():
+            env["MAILONCE_CONFIGURATION_SET"] = CONFIGURATION_SET
         return env

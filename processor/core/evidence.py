@@ -1,7 +1,7 @@
 """SES's events as values: what a message of the queue says, whichever envelope it came in.
 
-Shapes: the SES developer guide, "Contents of event data that Amazon SES publishes", wrapped by SNS, delivered raw, or as
-an EventBridge event. Tag values are lists. Events come at least once, late, out of order, and before our own record.
+Shapes: the SES developer guide, "Contents of event data that Amazon SES publishes", wrapped by SNS, delivered raw, or
+as an EventBridge event. Tag values are lists. Events come at least once, late, out of order, and before our own record.
 """
 
 from __future__ import annotations

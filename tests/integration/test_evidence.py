@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from infra.embedded import Stack
+from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Outcome
 from tests.support.world import MONTH, World, job, wait_for
@@ -153,9 +154,38 @@ def test_junk_in_the_queue(world: World, feed: Any) -> None:
     assert "Messages" not in feed.receive_message(QueueUrl=queue)
 
 
+def test_a_stack_with_events(tmp_path: Path) -> None:
+    """`stack up --events` and its environment are all that evidence needs."""
+    stack = Stack(tmp_path, tied=True)
+    try:
+        with pytest.raises(UsageError, match="both ses and sqs"):
+            stack.connect_events()
+        stack.up(("ses", "sqs"))
+        assert "MAILONCE_CONFIGURATION_SET" not in stack.env()
+        for _ in range(2):
+            stack.connect_events()
+        env = stack.env()
+        ses = boto3.client("sesv2", endpoint_url=env["AWS_ENDPOINT_URL_SESV2"], region_name="us-east-1")
+        ses.send_email(
+            FromEmailAddress="usage@example.com",
+            Destination={"ToAddresses": ["a@mail.example.net"]},
+            Content={"Simple": {"Subject": {"Data": "s"}, "Body": {"Text": {"Data": "t"}}}},
+            ConfigurationSetName=env["MAILONCE_CONFIGURATION_SET"],
+        )
+        sqs = boto3.client("sqs", endpoint_url=env["AWS_ENDPOINT_URL_SQS"], region_name="us-east-1")
+        assert wait_for(
+            lambda: sqs.receive_message(QueueUrl=env["MAILONCE_EVENTS_QUEUE_URL"]).get("Messages"), "an event"
+        )
+    finally:
+        stack.down()
+
+
 def test_without_a_queue_it_says_so(world: World) -> None:
     """Clear errors, no traceback."""
-    assert "MAILONCE_EVENTS_QUEUE_URL is not set" in world.run("evidence", "--drain", ok=(2,)).stderr
+    assert (
+        "MAILONCE_EVENTS_QUEUE_URL is not set"
+        in world.run("evidence", "--drain", ok=(2,), MAILONCE_EVENTS_QUEUE_URL="").stderr
+    )
     done = world.run(
         "evidence",
         "--drain",

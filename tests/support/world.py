@@ -268,7 +268,9 @@ def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -
         "MAILONCE_CALLS_AT_ONCE": "8",
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAILONCE_", "AWS_"))}
-    env = inherited | stack_env | own
+    # Events are for those tests that ask for them.
+    events = {"MAILONCE_CONFIGURATION_SET": "", "MAILONCE_EVENTS_QUEUE_URL": ""}
+    env = inherited | stack_env | events | own
     settings = Settings(
         _env_file=None,  # type: ignore[call-arg]
         kafka_bootstrap_servers=env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"],
