@@ -18,6 +18,17 @@ def test_the_prefix_ends_at_the_first_unsettled_record() -> None:
     assert window.idle
 
 
+def test_settling_again_changes_nothing() -> None:
+    """A corrected outcome belongs to a record that was settled before."""
+    window = Window(0)
+    window.add(0)
+    window.settle(0)
+    window.committed(1)
+    window.settle(0)
+    assert not window.dirty
+    assert window.to_commit() == (1, "")
+
+
 def test_what_is_settled_beyond_the_prefix_survives_a_crash() -> None:
     """G2: a successor neither repeats nor forgets what was settled out of order."""
     window = Window(0)
