@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from processor.after_commit import AfterCommit
 from processor.core.breaker import Breaker
-from processor.core.decide import Settle, after_doubt
+from processor.core.decide import Settle
 from processor.core.offsets import Window
 from processor.core.pace import batch_size
 from processor.core.work import Work, check_template, examine
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
-from processor.ports import Clock, Dedup, Item, JobLog, NotWhole, Produced, Sender, Transaction
-from schemas.errors import Halted, MailonceError, RedisUnavailable, TransactionAborted, TransactionUnknown
+from processor.ports import Clock, Dedup, JobLog, Produced, Sender, Transaction
+from schemas.errors import Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
 from schemas.logs import Event, get_log
 from schemas.reading import Record
@@ -62,7 +63,6 @@ class Worker:
     ) -> None:
         self._config = config
         self._log = job_log
-        self._dedup = dedup
         self._sender = sender
         self._clock = clock
         self._scribe = scribe
@@ -77,7 +77,7 @@ class Worker:
         self._finished: list[Work] = []
         """Settled in their windows, their outcomes not committed yet."""
         self._leaving: frozenset[int] = frozenset()
-        self._posts: set[asyncio.Task[None]] = set()
+        self._after_commit = AfterCommit(dedup, clock, self._corrected)
         self._wake = asyncio.Event()
         self._stopping = False
         self._last_commit_s = 0.0
@@ -230,6 +230,11 @@ class Worker:
                 self._deliverer.halt(Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again"))
         self._wake.set()
 
+    def _corrected(self, work: Work) -> None:
+        """A recorded outcome is to be recorded anew."""
+        self._done.append(work)
+        self._wake.set()
+
     # ---- the transaction ----
 
     async def _commit(self, withdrawn: list[Work] | None = None) -> None:
@@ -281,69 +286,8 @@ class Worker:
             if window := self._windows.get(partition):
                 window.committed(offset)
         if finished:
-            self._post(self._post_marks(finished))
+            self._after_commit.recorded(finished)
         self._forget(self._leaving)
-
-    def _post(self, marks: Coroutine[None, None, None]) -> None:
-        """Tells the dedup set something while the work goes on."""
-        task = asyncio.create_task(marks)
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
-
-    def _give_back(self, dropped: list[Work]) -> None:
-        """Frees what was never called for: a rebuild may have put intents back as claims."""
-        if items := [Item(work.key, work.attempt) for work in dropped if work.key and work.attempt]:
-            self._post(self._telling(self._dedup.release, items))
-
-    async def _post_marks(self, finished: list[Work]) -> None:
-        """Tells the dedup set what the ledger holds now. Losing this loses no promise, only memory and time."""
-        sent, doubt, closed = [], [], []
-        for work in finished:
-            if not isinstance(work.result, Settle) or work.key is None:
-                continue
-            record = work.record
-            attempt = work.result.attempt or work.attempt
-            item = Item(work.key, attempt, record.partition, record.offset, fingerprint=work.fingerprint)
-            match work.result.outcome:
-                case Outcome.SENT:
-                    sent.append(item)
-                case Outcome.UNCERTAIN:
-                    doubt.append(item)
-                case Outcome.DEAD | Outcome.SUPPRESSED:
-                    closed.append(item)
-                case Outcome.CANCELLED:
-                    pass  # the cancel script closed the key already
-        steps: list[tuple[Callable[[list[Item]], Awaitable[None]], list[Item]]] = [
-            (self._dedup.record_sent, sent),
-            (self._dedup.record_doubt, doubt),
-            (self._dedup.close, closed),
-        ]
-        for step, items in steps:
-            await self._telling(step, items)
-        if doubt:
-            await self._correct(finished)
-
-    async def _correct(self, finished: list[Work]) -> None:
-        """Evidence may have come while `uncertain` was being committed: then the ledger is told the better outcome."""
-        doubtful = [work for work in finished if _outcome_of(work) is Outcome.UNCERTAIN and work.key]
-        try:
-            claims = await self._dedup.look([Item(work.key) for work in doubtful if work.key])
-        except (RedisUnavailable, NotWhole):
-            return  # the next look at the key, by a replay or a verification, finds it
-        for work, claim in zip(doubtful, claims, strict=True):
-            if better := after_doubt(claim, work.attempt):
-                work.result = better
-                self._done.append(work)
-                self._wake.set()
-
-    async def _telling(self, step: Callable[[list[Item]], Awaitable[None]], items: list[Item]) -> None:
-        while items:
-            try:
-                await step(items)
-                break
-            except RedisUnavailable as error:
-                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-                await self._clock.sleep(0.5)
 
     async def _start_over(self) -> None:
         """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
@@ -362,7 +306,7 @@ class Worker:
         log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
         leaving = {self._windows[p] for p in partitions if p in self._windows}
         dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
-        self._give_back(dropped)
+        self._after_commit.give_back(dropped)
         self._leaving = partitions
         transaction = self._settling([], dropped)
         if transaction is None:
@@ -374,7 +318,7 @@ class Worker:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
         self._forget(partitions)
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
-        self._give_back(self._deliverer.drop(lambda work: work.window.closed))
+        self._after_commit.give_back(self._deliverer.drop(lambda work: work.window.closed))
 
     def _forget(self, partitions: frozenset[int]) -> None:
         if not partitions:
@@ -390,7 +334,7 @@ class Worker:
 
     async def _drained(self) -> bool:
         """Whether every job published before the drain began is settled, in the whole group."""
-        if not self._idle or self._posts or self._clock.boot_s() - self._drain_looked_s < 0.2:
+        if not self._idle or self._after_commit.busy or self._clock.boot_s() - self._drain_looked_s < 0.2:
             return False
         mine = frozenset(self._windows)
         behind = any(window.dirty or not window.idle for window in self._windows.values()) or any(
@@ -404,11 +348,14 @@ class Worker:
     async def _leave(self) -> None:
         """Ends calls, settles, and withdraws the intents that were never used."""
         dropped = await self._deliverer.quiesce(lambda _work: True)
-        self._give_back(dropped)
+        self._after_commit.give_back(dropped)
         for _ in range(3):
             try:
                 await self._commit(withdrawn=dropped)
-                break
+                await self._after_commit.end(timeout_s=5)
+                if not self._done:
+                    break
+                dropped = []
             except TransactionAborted as error:
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
                 await self._log.poll(1, 0.1, frozenset(self._windows))
@@ -416,9 +363,4 @@ class Worker:
                 # Safe to leave as it is: whoever takes over reads from what is committed.
                 log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
                 break
-        if self._posts:
-            await asyncio.wait(self._posts, timeout=5)
-
-
-def _outcome_of(work: Work) -> Outcome | None:
-    return work.result.outcome if isinstance(work.result, Settle) else None
+        await self._after_commit.end(timeout_s=5)
