@@ -16,7 +16,7 @@ from tests.support.world import MONTH, World, job, wait_for
 
 def test_two_then_three_then_one_while_mail_flows(world: World) -> None:
     """G1, G2: rebalances, joins and leaves lose nothing and repeat nothing; no doubt arises."""
-    world.sandbox.set(latency_ms=60)
+    world.sandbox.set(latency_ms=150)
     world.publish(job(f"u{n}") for n in range(600))
     one, two = world.processor("p1"), world.processor("p2")
     wait_for(lambda: world.sandbox.accepted_count() > 60, "sending")
@@ -72,13 +72,15 @@ def test_a_stopped_processor_is_replaced_and_its_return_repeats_nothing(world: W
 
 def test_a_second_instance_of_the_same_name_fences_the_first(world: World) -> None:
     """Two processors with one name: one leaves with a clear message, nothing is lost."""
-    world.sandbox.set(latency_ms=50)
-    world.publish(job(f"u{n}") for n in range(200))
+    # Enough to do that the first is still sending, and so committing, long after the second has come.
+    world.sandbox.set(latency_ms=200)
+    world.publish(job(f"u{n}") for n in range(600))
     first = world.processor("same")
     wait_for(lambda: world.sandbox.accepted_count() > 20, "sending")
     second = world.processor("same", drain=True)
     assert first.wait() == 6
     assert "another processor runs as instance 'same'" in first.log.read_text()
+    world.sandbox.set(latency_ms=0)
     assert second.wait() == 0
     world.audit().check(uncertain_max=8)
 
