@@ -108,7 +108,7 @@ def show_mail(settings: Settings, user: str, month: str, *, as_json: bool, unmas
 async def _story(settings: Settings, key: Key) -> Story:
     client = connect(settings)
     try:
-        dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        dedup = RedisDedup.of(settings, client)
         return await tell_story(settings, dedup, key)
     finally:
         await client.aclose()
@@ -219,7 +219,7 @@ async def _with_dedup(settings: Settings, step: Callable[[RedisDedup, Tell], Awa
             bars.update(bar, completed=at.done, total=at.partitions, description=f"partitions, {at.entries:,} entries")
 
         try:
-            dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+            dedup = RedisDedup.of(settings, client)
             return await step(dedup, tell)
         finally:
             await client.aclose()

@@ -278,9 +278,9 @@ class Deliverer:
             verdict = classify(answer)
             if isinstance(verdict, Accepted):
                 self._accepted_since += 1
+            tries = 0
             if isinstance(verdict, RefusedForNow):
-                work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
-            tries = work.tries.get(verdict.retry, 0) if isinstance(verdict, RefusedForNow) else 0
+                tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
             follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._config.tries_max)
             await self._record(work, follows)
         except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome

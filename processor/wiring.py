@@ -82,7 +82,7 @@ async def _run(run: _Process) -> int:
     sender = BotoSender(settings)
     try:
         await check_server(client)
-        dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        dedup = RedisDedup.of(settings, client)
         await ensure_whole(settings, dedup)
         await sender.check_run(settings)
         worker = await _build(run, client, dedup, sender)

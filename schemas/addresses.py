@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["address_problem", "mask"]
+__all__ = ["address_problem", "bare_address", "mask"]
 
 ADDRESS_CHARS_MAX = 320
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -30,6 +30,11 @@ def address_problem(address: str) -> str | None:
     if domain.rpartition(".")[2].isdigit():
         return "what follows the @ is not a domain name"
     return None
+
+
+def bare_address(text: str) -> str:
+    """The address in ``Name <address>``, or `text` itself."""
+    return text.rpartition("<")[2].rstrip("> ")
 
 
 def mask(address: str) -> str:

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from schemas.addresses import address_problem
+from schemas.addresses import address_problem, bare_address
 from schemas.errors import UsageError
 from schemas.topics import Topics
 
@@ -109,7 +109,7 @@ class Settings(BaseSettings):
     @field_validator("from_address", "reply_to_address")
     @classmethod
     def _an_address(cls, value: str) -> str:
-        bare = value.rpartition("<")[2].rstrip("> ") if "<" in value else value
+        bare = bare_address(value) if "<" in value else value
         if bare and (problem := address_problem(bare)):
             raise ValueError(f"not an address SES could use: {problem}")
         if "\r" in value or "\n" in value:

@@ -12,7 +12,7 @@ import msgspec
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, SesError
 from infra.ses_sandbox.store import Store
-from schemas.addresses import address_problem
+from schemas.addresses import address_problem, bare_address
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 
 __all__ = ["SIMULATOR", "accept", "check_signature"]
@@ -81,7 +81,7 @@ def _recipients(body: dict[str, Any]) -> list[str]:
     if len(to) > RECIPIENTS_MAX:
         raise SesError(400, "BadRequestException", f"Recipient count exceeds {RECIPIENTS_MAX}.")
     for address in to:
-        if address_problem(address.rpartition("<")[2].rstrip("> ")):
+        if address_problem(bare_address(address)):
             raise SesError(400, "BadRequestException", "Illegal address")
     return to
 

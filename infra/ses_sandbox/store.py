@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from infra.ses_sandbox.model import SandboxSettings, SesError
+from schemas.addresses import bare_address
 from schemas.template import has_blocks, render_plain
 
 __all__ = ["Store"]
@@ -51,7 +52,7 @@ class Store:
         return tuple(_render(content.get(part) or "", data) for part in ("Subject", "Html", "Text"))  # type: ignore[return-value]
 
     def is_verified(self, address: str) -> bool:
-        bare = address.rpartition("<")[2].rstrip("> ").lower()
+        bare = bare_address(address).lower()
         verified = {name.lower() for name in self.settings.verified}
         return bare in verified or bare.rpartition("@")[2] in verified
 

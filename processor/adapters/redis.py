@@ -104,6 +104,10 @@ class RedisDedup:
         self._retention_months = retention_months
         self._expiries: dict[str, int] = {}
 
+    @classmethod
+    def of(cls, settings: Settings, client: redis.asyncio.Redis) -> RedisDedup:
+        return cls(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+
     @property
     def marker(self) -> str:
         return f"{self._base}:whole"

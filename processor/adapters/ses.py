@@ -7,14 +7,12 @@ second client with ordinary retries serves the reads, which may be repeated.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -33,9 +31,11 @@ from botocore.exceptions import (
     UnknownEndpointError,
 )
 
+from processor.adapters.aws import aws_session
 from processor.adapters.clock import boot_s
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
+from schemas.addresses import bare_address
 from schemas.errors import Halted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
@@ -108,8 +108,7 @@ class BotoSender:
         )
         patient = Config(retries={"total_max_attempts": 4, "mode": "standard"}, connect_timeout=5, read_timeout=10)
         try:
-            # boto3 itself reads only AWS_DEFAULT_REGION; Lambda, ECS and the other SDKs set AWS_REGION.
-            session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+            session = aws_session()
             self._client = session.client("sesv2", config=once)
             self._reader = session.client("sesv2", config=patient)
         except BotoCoreError as error:
@@ -161,7 +160,7 @@ class BotoSender:
 
     async def check_run(self, settings: Settings) -> None:
         """Looks at what every mail of the run depends on; raises `Halted` for what would refuse them all."""
-        sender = settings.from_address.rpartition("<")[2].rstrip("> ")
+        sender = bare_address(settings.from_address)
         identity = None
         for name in (sender, sender.rpartition("@")[2]):
             identity = identity or await self._ask("get_email_identity", quiet_404=True, EmailIdentity=name)

@@ -5,16 +5,15 @@ A template is a sub-folder named like it, with ``subject.txt`` and ``body.html``
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from processor.adapters.aws import aws_session
 from schemas.errors import MailonceError, UsageError
 from schemas.template import variables
 
@@ -50,7 +49,7 @@ def push_templates(folder: Path, *, dry_run: bool = False) -> Iterator[Pushed]:
     """Creates or updates each template that differs."""
     templates = read_templates(folder)
     try:
-        client: Any = boto3.Session(region_name=os.environ.get("AWS_REGION")).client(
+        client: Any = aws_session().client(
             "sesv2", config=Config(retries={"total_max_attempts": 5, "mode": "standard"})
         )
         for name, content in templates.items():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from processor.adapters.aws import aws_session
 from schemas.errors import QueueUnavailable, UsageError
 
 __all__ = ["EventQueue", "QueueMessage"]
@@ -33,7 +32,7 @@ class EventQueue:
         self._url = url
         config = Config(retries={"total_max_attempts": 5, "mode": "standard"}, connect_timeout=5, read_timeout=30)
         try:
-            session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+            session = aws_session()
             self._client: Any = session.client("sqs", config=config)
         except BotoCoreError as error:
             raise UsageError(f"boto3 cannot make an SQS client: {error}; set AWS_REGION and credentials") from None

@@ -113,7 +113,7 @@ async def _gather(settings: Settings, version: str, now_ms: Callable[[], int], *
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
         await check_server(client)
-        dedup = RedisDedup(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        dedup = RedisDedup.of(settings, client)
         scribe = Scribe(settings.topics, instance, version, now_ms)
         config = transactional_config(settings, f"evidence-{instance}")
         evidence = await asyncio.to_thread(Evidence, settings, scribe, dedup, config)
