@@ -26,16 +26,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Each user's monthly e-mail, sent exactly once.",
 )
-topics_app = typer.Typer(no_args_is_help=True, help="The five Kafka topics.")
+topics_app = typer.Typer(no_args_is_help=True, help="The Kafka topics.")
 templates_app = typer.Typer(no_args_is_help=True, help="E-mail templates in SES.")
 dead_letters_app = typer.Typer(no_args_is_help=True, help="Records that could not become e-mails.")
 dedup_app = typer.Typer(no_args_is_help=True, help="What Redis knows of every mail.")
+suppressions_app = typer.Typer(no_args_is_help=True, help="Addresses that get no more mail.")
 uncertain_app = typer.Typer(no_args_is_help=True, help="Mails whose fate nobody knows.")
 stack_app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 app.add_typer(topics_app, name="topics")
 app.add_typer(templates_app, name="templates")
 app.add_typer(dead_letters_app, name="dead-letters")
 app.add_typer(uncertain_app, name="uncertain")
+app.add_typer(suppressions_app, name="suppressions")
 app.add_typer(dedup_app, name="dedup")
 app.add_typer(stack_app, name="stack")
 
@@ -123,12 +125,20 @@ def process(
 
 @app.command(epilog="Example: `mailonce evidence --drain`")
 def evidence(
-    drain: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False, as_json: Json = False
+    drain: Annotated[bool, typer.Option(help="End when the queue is empty.")] = False,
+    cloudtrail: Annotated[
+        str | None,
+        typer.Option(metavar="FILE_OR_S3_PREFIX", help="Read CloudTrail's logs of SES data events instead of SQS."),
+    ] = None,
+    as_json: Json = False,
 ) -> None:
-    """Read SES's events from SQS: a mail whose answer was lost becomes `sent` when SES's own event proves it."""
+    """Read SES's events from SQS: a mail whose answer was lost becomes `sent` when SES's own event proves it.
+
+    What SES accepted and dropped becomes `dead`; permanent bounces and complaints suppress the address.
+    """
     from processor.cli import gather_evidence
 
-    gather_evidence(_settings(), drain=drain, as_json=as_json)
+    gather_evidence(_settings(), drain=drain, cloudtrail=cloudtrail, as_json=as_json)
 
 
 @app.command(epilog="Example: `mailonce status --month 2026-11 --json`")
@@ -189,6 +199,70 @@ def uncertain_list(
     from processor.cli import list_uncertain
 
     list_uncertain(_settings(), month=_month(month) if month else None, as_json=as_json)
+
+
+Why = Annotated[str, typer.Option(help="Why: kept with the record.")]
+Who = Annotated[str | None, typer.Option(help="Who decides; your login name unless given.")]
+
+
+def _who(given: str | None) -> str:
+    import getpass
+
+    return given or getpass.getuser()
+
+
+@uncertain_app.command("resolve", epilog='Example: `mailonce uncertain resolve u-1042 2026-11 --as sent --why "seen"`')
+def uncertain_resolve(
+    why: Why,
+    resolution: Annotated[str, typer.Option("--as", metavar="sent|resend|dead", help="What you know, or want.")],
+    user: Annotated[str | None, typer.Argument(help="The user id.")] = None,
+    month_of_user: Annotated[str | None, typer.Argument(metavar="MONTH", help="The month, YYYY-MM.")] = None,
+    month: Annotated[str | None, typer.Option(help="Instead of one user: every uncertain mail of this month.")] = None,
+    who: Who = None,
+    dry_run: Annotated[bool, typer.Option(help="Say how many, change nothing.")] = False,
+) -> None:
+    """Decide a mail in doubt: `sent` and `dead` record what you know; `resend` calls SES again, once.
+
+    A resend is the one way to send twice: do it when you are sure that SES did not take the first call.
+    """
+    from processor.cli import resolve_uncertain
+    from processor.ops.uncertain import Resolution
+    from schemas.identity import Key
+
+    try:
+        chosen = Resolution(resolution)
+    except ValueError:
+        raise UsageError(f"--as is sent, resend or dead, not {resolution!r}") from None
+    if (month is None) == (user is None) or (user is None) != (month_of_user is None):
+        raise UsageError("name a user and a month, or all of a month with --month")
+    keys = _month(month) if month else [Key(str(user), _month(str(month_of_user)))]
+    resolve_uncertain(_settings(), keys, chosen, who=_who(who), why=why, dry_run=dry_run)
+
+
+@suppressions_app.command("list", epilog="Example: `mailonce suppressions list --json`")
+def suppressions_list(
+    as_json: Json = False, unmasked: Annotated[bool, typer.Option(help="Show whole addresses.")] = False
+) -> None:
+    """Addresses that bounced for good, complained, or were added by hand."""
+    from processor.cli import show_suppressions
+
+    show_suppressions(_settings(), as_json=as_json, unmasked=unmasked)
+
+
+@suppressions_app.command("add", epilog='Example: `mailonce suppressions add a@example.com --why "asked by phone"`')
+def suppressions_add(address: Annotated[str, typer.Argument()], why: Why, who: Who = None) -> None:
+    """Send an address no more mail."""
+    from processor.cli import add_suppression
+
+    add_suppression(_settings(), address, who=_who(who), why=why)
+
+
+@suppressions_app.command("remove", epilog="Example: `mailonce suppressions remove a@example.com`")
+def suppressions_remove(address: Annotated[str, typer.Argument()]) -> None:
+    """Let an address get mail again."""
+    from processor.cli import drop_suppression
+
+    drop_suppression(_settings(), address)
 
 
 # ---- topics, templates, dead letters ----

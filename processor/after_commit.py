@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import TypeVar
 
-from processor.core.decide import Settle, after_doubt
+from processor.core.decide import Settle, after_doubt, after_mark
+from processor.core.states import Claim
 from processor.core.work import Work
-from processor.ports import Clock, Dedup, Item, NotWhole
+from processor.ports import Clock, Dedup, Item
 from schemas.errors import RedisUnavailable
 from schemas.logs import Event, get_log
 from schemas.records import Outcome
@@ -18,6 +20,7 @@ from schemas.records import Outcome
 __all__ = ["AfterCommit"]
 
 log = get_log()
+T = TypeVar("T")
 
 REDIS_RETRY_S = 0.5
 
@@ -55,42 +58,61 @@ class AfterCommit:
         task.add_done_callback(self._tasks.discard)
 
     async def _mark(self, finished: list[Work]) -> None:
-        await self._tell(self._dedup.record_sent, _items(finished, Outcome.SENT))
-        await self._tell(self._dedup.record_doubt, _items(finished, Outcome.UNCERTAIN))
+        sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
+        await self._record(self._dedup.record_sent, sent, _dropped)
+        await self._record(self._dedup.record_doubt, doubtful, _proven)
         # A cancelled key needs nothing: the cancel script closed it already.
-        await self._tell(self._dedup.close, _items(finished, Outcome.DEAD, Outcome.SUPPRESSED))
-        if doubtful := [work for work in finished if work.key and _outcome(work) is Outcome.UNCERTAIN]:
-            await self._correct(doubtful)
+        await self._tell(self._dedup.close, _items(_with(finished, Outcome.DEAD, Outcome.SUPPRESSED)))
 
-    async def _correct(self, doubtful: list[Work]) -> None:
-        """Evidence may have come while `uncertain` was being committed: then the ledger is told the better outcome."""
-        try:
-            claims = await self._dedup.look([Item(work.key) for work in doubtful if work.key])
-        except (RedisUnavailable, NotWhole):
-            return  # the next look at the key, by a replay or a verification, finds it
-        for work, claim in zip(doubtful, claims, strict=True):
-            if better := after_doubt(claim, work.attempt):
-                work.result = better
+    async def _record(
+        self,
+        step: Callable[[list[Item]], Awaitable[list[Claim]]],
+        works: list[Work],
+        better: Callable[[Work, Claim], Settle | None],
+    ) -> None:
+        """Evidence may have come while the outcome was being committed: then the ledger is told the better one."""
+        claims = await self._tell(step, _items(works)) or []
+        for work, claim in zip(works, claims, strict=True):
+            if settle := better(work, claim):
+                work.result = settle
                 self._corrected(work)
 
-    async def _tell(self, step: Callable[[list[Item]], Awaitable[object]], items: list[Item]) -> None:
+    async def _tell(self, step: Callable[[list[Item]], Awaitable[T]], items: list[Item]) -> T | None:
         while items:
             try:
-                await step(items)
-                break
+                return await step(items)
             except RedisUnavailable as error:
                 log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
                 await self._clock.sleep(REDIS_RETRY_S)
+        return None
 
 
-def _outcome(work: Work) -> Outcome | None:
-    return work.result.outcome if isinstance(work.result, Settle) else None
+def _with(finished: list[Work], *outcomes: Outcome) -> list[Work]:
+    return [
+        work
+        for work in finished
+        if work.key is not None and isinstance(work.result, Settle) and work.result.outcome in outcomes
+    ]
 
 
-def _items(finished: list[Work], *outcomes: Outcome) -> list[Item]:
+def _items(works: list[Work]) -> list[Item]:
     found = []
-    for work in finished:
-        if work.key is not None and isinstance(work.result, Settle) and work.result.outcome in outcomes:
-            attempt, record = work.result.attempt or work.attempt, work.record
-            found.append(Item(work.key, attempt, record.partition, record.offset, fingerprint=work.fingerprint))
+    for work in works:
+        assert work.key is not None
+        attempt = (work.result.attempt if isinstance(work.result, Settle) else None) or work.attempt
+        overrides = work.resend.overrides if work.resend and attempt == work.attempt else ""
+        place = work.place
+        found.append(
+            Item(work.key, attempt, place.partition, place.offset, fingerprint=work.fingerprint, overrides=overrides)
+        )
     return found
+
+
+def _dropped(work: Work, claim: Claim) -> Settle | None:
+    assert isinstance(work.result, Settle)
+    attempt, message_id = work.result.attempt or work.attempt, work.result.message_id
+    return after_mark(claim, message_id=message_id, attempt=attempt) if message_id else None
+
+
+def _proven(work: Work, claim: Claim) -> Settle | None:
+    return after_doubt(claim, work.attempt)

@@ -16,33 +16,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from processor.adapters.doubts import Doubt
 from processor.adapters.redis import RedisDedup, connect
 from processor.adapters.templates import push_templates
 from processor.adapters.topics import create_topics
-from processor.evidence.run import gather
+from processor.evidence.run import gather, gather_cloudtrail
 from processor.ops.cancel import cancel
 from processor.ops.dead_letters import get_entry, list_entries
 from processor.ops.dedup import Finding, rebuild, verify
 from processor.ops.rebuild import Progress as Walk
 from processor.ops.rebuild import Tell
 from processor.ops.status import Story, month_status, tell_story
-from processor.ops.uncertain import uncertain_mails
+from processor.ops.suppressions import list_suppressions, remove_suppression, suppress
+from processor.ops.uncertain import Decision, Resolution, describe, doubts_of, resolve
 from schemas.addresses import mask
 from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.settings import Settings
 
 __all__ = [
+    "add_suppression",
     "cancel_mail",
     "create_all_topics",
+    "drop_suppression",
     "gather_evidence",
     "list_dead_letters",
     "list_uncertain",
     "push_all_templates",
     "rebuild_dedup",
+    "resolve_uncertain",
     "show_dead_letter",
     "show_mail",
     "show_status",
+    "show_suppressions",
     "verify_dedup",
 ]
 
@@ -157,20 +163,31 @@ def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
     return None
 
 
-def gather_evidence(settings: Settings, *, drain: bool, as_json: bool) -> None:
-    counts = gather(settings, version("mailonce"), lambda: time.time_ns() // 1_000_000, drain=drain)
+def gather_evidence(settings: Settings, *, drain: bool, cloudtrail: str | None, as_json: bool) -> None:
+    if cloudtrail is not None:
+        counts = gather_cloudtrail(settings, version("mailonce"), _now_ms, cloudtrail)
+    else:
+        counts = gather(settings, version("mailonce"), _now_ms, drain=drain)
     if as_json:
-        return _json({name: counts[name] for name in ("events", "resolved", "foreign", "bad")})
+        return _json({name: counts[name] for name in _COUNTED})
     Console().print(
-        f"{counts['events']:,} events, {counts['resolved']:,} doubts resolved, {counts['foreign']:,} of other mail, "
-        f"{counts['bad']:,} unreadable (dead-lettered)",
+        f"{counts['events']:,} events: {counts['resolved']:,} doubts resolved, {counts['dropped']:,} dropped by SES, "
+        f"{counts['bounced']:,} bounced, {counts['complained']:,} complained, {counts['resent']:,} resent by policy; "
+        f"{counts['foreign']:,} of other mail, {counts['bad']:,} unreadable",
         highlight=False,
     )
     return None
 
 
+_COUNTED = ("events", "resolved", "dropped", "bounced", "complained", "resent", "foreign", "bad")
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def list_uncertain(settings: Settings, *, month: str | None, as_json: bool) -> None:
-    entries = [entry.to_dict() for entry in uncertain_mails(settings, month)]
+    entries = [describe(doubt) for doubt in doubts_of(settings, month)]
     if as_json:
         return _json(entries)
     table = Table("user", "month", "attempt", "since (UTC)", "why")
@@ -179,6 +196,63 @@ def list_uncertain(settings: Settings, *, month: str | None, as_json: bool) -> N
         table.add_row(entry["user_id"], entry["month"], str(entry["attempt"]), since, str(entry["reason"]))
     Console().print(table)
     return None
+
+
+def resolve_uncertain(
+    settings: Settings, users: list[Key] | str, resolution: Resolution, *, who: str, why: str, dry_run: bool
+) -> None:
+    """Decides doubtful mails: those of the keys, or every uncertain one of a month."""
+    if isinstance(users, str):
+        chosen = list(doubts_of(settings, users))
+    else:
+        wanted = set(users)
+        months = {key.month for key in users}
+        month = months.pop() if len(months) == 1 else None
+        chosen = [doubt for doubt in doubts_of(settings, month, decided=True) if doubt.key in wanted]
+        if missing := wanted - {doubt.key for doubt in chosen}:
+            raise UsageError(f"not in doubt: {', '.join(map(str, sorted(missing)))}; `mailonce show` tells its outcome")
+    if not dry_run:
+        decision = Decision(resolution, who, why, _now_ms())
+        asyncio.run(_resolve_all(settings, chosen, decision))
+    what = {"sent": "recorded as sent", "resend": "to be sent again", "dead": "dead-lettered"}[resolution]
+    verb = "would be " if dry_run else ""
+    Console().print(f"{len(chosen):,} mails {verb}{what}", highlight=False)
+
+
+async def _resolve_all(settings: Settings, chosen: list[Doubt], decision: Decision) -> None:
+    client = connect(settings)
+    try:
+        dedup = RedisDedup.of(settings, client)
+        for doubt in chosen:
+            await resolve(settings, dedup, doubt, decision, version("mailonce"))
+    finally:
+        await client.aclose()
+
+
+def show_suppressions(settings: Settings, *, as_json: bool, unmasked: bool) -> None:
+    entries = list_suppressions(settings)
+    shown = [{"address": address if unmasked else mask(address), **about} for address, about in entries]
+    if as_json:
+        return _json(shown)
+    table = Table("address", "reason", "since (UTC)", "by the mail of", "detail")
+    for entry in shown:
+        since = datetime.fromtimestamp(entry["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        mail = f"{entry['user_id']} {entry['month']}" if entry.get("user_id") else str(entry.get("by") or "")
+        table.add_row(entry["address"], entry["reason"], since, mail, entry.get("detail", ""))
+    Console().print(table)
+    return None
+
+
+def add_suppression(settings: Settings, address: str, *, who: str, why: str) -> None:
+    suppress(settings, address, who=who, why=why, at_ms=_now_ms())
+    Console().print(f"{mask(address)} gets no more mail", highlight=False)
+
+
+def drop_suppression(settings: Settings, address: str) -> None:
+    remove_suppression(settings, address)
+    Console().print(
+        f"{mask(address)} gets mail again, unless it is also on SES's own suppression list", highlight=False
+    )
 
 
 def rebuild_dedup(settings: Settings, *, as_json: bool) -> None:

@@ -313,8 +313,9 @@ class Deliverer:
     async def _mark(self, work: Work, mark: decide.Mark) -> None:
         match mark:
             case decide.MarkSent(message_id):
-                first = await self._dedup.mark_sent([_item(work, message_id)])
-                if not all(first):
+                (claim,) = await self._dedup.mark_sent([_item(work, message_id)])
+                work.better = decide.after_mark(claim, message_id=message_id, attempt=work.attempt)
+                if work.better is None and claim.message_id != message_id:
                     log.error(Event.DUPLICATE_SEEN, key=str(work.key), message_id=message_id)
             case decide.MarkReleased():
                 await self._dedup.release([_item(work)])
@@ -384,4 +385,5 @@ class Deliverer:
 
 def _item(work: Work, message_id: str = "") -> Item:
     assert work.key is not None
-    return Item(work.key, work.attempt, work.record.partition, work.record.offset, message_id, work.fingerprint)
+    place, overrides = work.place, work.resend.overrides if work.resend else ""
+    return Item(work.key, work.attempt, place.partition, place.offset, message_id, work.fingerprint, overrides)

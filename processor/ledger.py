@@ -8,16 +8,11 @@ from processor.core.decide import Settle
 from processor.core.work import Work
 from processor.ports import Produced
 from schemas.codec import DEAD_LETTER_HEADER, encode
-from schemas.errors import BadRecord
-from schemas.identity import Key
 from schemas.logs import Event, get_log
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source
 from schemas.topics import Topics
 
 __all__ = ["Scribe"]
-
-NO_PLACE = -1
-"""Of what does not come from a record of the jobs topic."""
 
 log = get_log()
 
@@ -45,6 +40,7 @@ class Scribe:
             source=self._source(work),
             fingerprint=work.fingerprint,
             withdrawn=withdrawn,
+            resend=work.resend,
         )
         return Produced(self._topics.attempts, work.record.partition, work.record.key, encode(attempt))
 
@@ -62,38 +58,6 @@ class Scribe:
                 detail = "the key's mail went out with other content; this record was not sent"
                 return [self._dead_letter(work, "changed-after-sending", detail)]
         return []
-
-    def event(self, key: Key, body: bytes) -> Produced:
-        """An event of SES's, for `email-events`. The partition follows from the key."""
-        return Produced(self._topics.events, NO_PLACE, key.to_bytes(), body)
-
-    def proven(self, key: Key, attempt: str, message_id: str, kind: str) -> Produced:
-        """The ledger's entry for a mail whose acceptance only SES's event told."""
-        delivery = Delivery(
-            outcome=Outcome.SENT,
-            at_ms=self._now_ms(),
-            source=Source(self._topics.jobs, NO_PLACE, NO_PLACE),
-            instance=self._instance,
-            attempt=attempt,
-            message_id=message_id,
-            reason="evidence",
-            detail=f"SES's {kind} event proves that it was accepted",
-            tries=1,
-        )
-        return Produced(self._topics.deliveries, NO_PLACE, key.to_bytes(), encode(delivery))
-
-    def bad_event(self, body: bytes, bad: BadRecord) -> Produced:
-        """A queue message that nobody can read, kept with its exact bytes."""
-        letter = DeadLetter(
-            reason=bad.code,
-            detail=bad.detail,
-            at_ms=self._now_ms(),
-            source=Source("sqs", NO_PLACE, NO_PLACE),
-            instance=self._instance,
-            processor_version=self._version,
-        )
-        log.warning(Event.DEAD_LETTERED, reason=bad.code, detail=bad.detail)
-        return Produced(self._topics.dead_letters, NO_PLACE, None, body, [(DEAD_LETTER_HEADER, encode(letter))])
 
     def _delivery(self, work: Work, settle: Settle) -> Produced:
         delivery = Delivery(

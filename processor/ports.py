@@ -61,6 +61,8 @@ class Item:
     offset: int = -1
     message_id: str = ""
     fingerprint: str = ""
+    overrides: str = ""
+    """The attempt that a resend names."""
 
 
 class Dedup(Protocol):
@@ -71,7 +73,8 @@ class Dedup(Protocol):
     """
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
-        """Moves each key from absent (or closed by an older record) to sending; returns each key's claim after that.
+        """Moves each key from absent (or closed by an older record, or held by the attempt that the item overrides) to
+        sending; returns each key's claim after that.
 
         A foreign claim past its lifetime becomes uncertain. Raises `NotWhole` and changes nothing when the marker is
         missing.
@@ -86,8 +89,11 @@ class Dedup(Protocol):
         """Each key's claim, unchanged but for an expired one becoming uncertain. Raises `NotWhole`."""
         ...
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
-        """SES accepted: writes the fact over anything that knows less; false where another message stands already."""
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        """SES accepted: writes the fact over anything that knows less; returns each key's claim after that.
+
+        Another message may stand there already, or SES's word that it dropped this one.
+        """
         ...
 
     async def release(self, items: Sequence[Item]) -> None:
@@ -101,12 +107,15 @@ class Dedup(Protocol):
         """
         ...
 
-    async def record_sent(self, items: Sequence[Item]) -> None:
-        """The ledger holds `sent`: stands over everything; the message id may go, the fingerprint stays."""
+    async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
+        """The ledger holds `sent`: the message id may go, the fingerprint stays; returns each key's claim after that.
+
+        It stands over everything but SES's word that it dropped this very attempt.
+        """
         ...
 
-    async def record_doubt(self, items: Sequence[Item]) -> None:
-        """The ledger holds `uncertain`."""
+    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        """The ledger holds `uncertain`; returns each key's claim after that: evidence may know better."""
         ...
 
     async def close(self, items: Sequence[Item]) -> None:

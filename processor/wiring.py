@@ -16,6 +16,7 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
+from processor.adapters.suppressions import Suppressions
 from processor.core.breaker import Breaker
 from processor.core.mail import MailConfig, compose
 from processor.core.work import Work
@@ -24,7 +25,7 @@ from processor.ledger import Scribe
 from processor.ops.rebuild import ensure_whole
 from processor.ports import Clock, Dedup, JobLog, Pace, Sender
 from processor.worker import Worker, WorkerConfig
-from schemas.errors import Halted, RedisUnavailable, RedisUntrusted, UsageError
+from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
 from schemas.wire import jobs_consumer_config, transactional_config
@@ -85,10 +86,12 @@ async def _run(run: _Process) -> int:
         dedup = RedisDedup.of(settings, client)
         await ensure_whole(settings, dedup)
         await sender.check_run(settings)
-        worker = await _build(run, client, dedup, sender)
+        suppressions = Suppressions(settings, await sender.suppressed())
+        await asyncio.to_thread(suppressions.refresh)
+        worker = await _build(run, client, dedup, sender, suppressions)
         _stop_on_signals(worker)
         log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
-        watching = asyncio.create_task(_watch_redis(client, worker, settings.account_refresh_s))
+        watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
         try:
             await worker.run()
         finally:
@@ -100,7 +103,9 @@ async def _run(run: _Process) -> int:
         await client.aclose()
 
 
-async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender) -> Worker:
+async def _build(
+    run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
+) -> Worker:
     settings, instance = run.settings, run.instance
     clock = SystemClock()
     ports = run.wrap(
@@ -123,7 +128,7 @@ async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, 
 
     def compose_work(work: Work) -> dict[str, object]:
         assert work.job is not None
-        return compose(work.job, work.attempt, mail)
+        return compose(work.job, work.attempt, work.place, mail)
 
     def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
         return Deliverer(
@@ -154,12 +159,12 @@ async def _build(run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, 
         Breaker(settings.breaker_consecutive, settings.breaker_share),
         make_deliverer,
         lambda: datetime.now(UTC).strftime("%Y-%m"),
-        await sender.suppressed(),
+        suppressions,
     )
 
 
-async def _watch_redis(client: redis.asyncio.Redis, worker: Worker, every_s: float) -> None:
-    """Halts the worker when somebody lets Redis evict keys."""
+async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:
+    """Halts the worker when somebody lets Redis evict keys; takes in addresses that were suppressed meanwhile."""
     while True:
         await asyncio.sleep(every_s)
         try:
@@ -168,6 +173,8 @@ async def _watch_redis(client: redis.asyncio.Redis, worker: Worker, every_s: flo
             worker.halt(Halted("redis-evicts", str(error)))
         except RedisUnavailable:
             pass  # the next claim finds out, and waits
+        with contextlib.suppress(BrokerUnavailable):
+            await asyncio.to_thread(suppressions.refresh)
 
 
 def _stop_on_signals(worker: Worker) -> None:

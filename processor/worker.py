@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from processor.after_commit import AfterCommit
@@ -59,7 +59,7 @@ class Worker:
         breaker: Breaker,
         make_deliverer: Callable[[Callable[[Work], None]], Deliverer],
         this_month: Callable[[], str],
-        suppressed: frozenset[str] = frozenset(),
+        suppressed: Container[str] = frozenset(),
     ) -> None:
         self._config = config
         self._log = job_log

@@ -11,20 +11,24 @@ from schemas.addresses import address_problem
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
-from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job
+from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Resend, Suppression
 
 __all__ = [
     "DEAD_LETTER_HEADER",
+    "RESEND_HEADER",
     "decode_attempt",
     "decode_dead_letter",
     "decode_delivery",
     "decode_job",
+    "decode_resend",
+    "decode_suppression",
     "encode",
     "fingerprint",
     "template_data",
 ]
 
 DEAD_LETTER_HEADER = "mailonce-dead-letter"
+RESEND_HEADER = "mailonce-resend"
 
 T = TypeVar("T")
 
@@ -34,6 +38,8 @@ _job = msgspec.json.Decoder(Job)
 _attempt = msgspec.json.Decoder(Attempt)
 _delivery = msgspec.json.Decoder(Delivery)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
+_resend = msgspec.json.Decoder(Resend)
+_suppression = msgspec.json.Decoder(Suppression)
 _any = msgspec.json.Decoder()
 
 
@@ -115,6 +121,22 @@ def decode_dead_letter(headers: list[tuple[str, bytes | None]]) -> DeadLetter:
         if name == DEAD_LETTER_HEADER and value is not None:
             return _ours(_dead_letter, value, "a dead letter")
     raise BadRecord("bad-schema", f"the record has no header {DEAD_LETTER_HEADER}: not written by mailonce")
+
+
+def decode_resend(headers: list[tuple[str, bytes | None]]) -> Resend | None:
+    """The leave to override an attempt, if the record carries one; raises `BadRecord` (``bad-resend``)."""
+    for name, value in reversed(headers):
+        if name == RESEND_HEADER:
+            try:
+                return _ours(_resend, value or b"", "a resend")
+            except BadRecord as bad:
+                raise BadRecord("bad-resend", f"header {RESEND_HEADER}: {bad.detail}") from None
+    return None
+
+
+def decode_suppression(raw: bytes) -> Suppression:
+    """A suppressed address's entry; raises `BadRecord` (``bad-schema``)."""
+    return _ours(_suppression, raw, "a suppression")
 
 
 def _ours(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:

@@ -15,15 +15,19 @@ from dataclasses import dataclass
 from schemas.errors import BadRecord
 
 __all__ = [
+    "NO_PLACE",
     "TAG_ATTEMPT",
     "TAG_ENCODING",
     "TAG_MONTH",
+    "TAG_SOURCE",
     "TAG_USER",
     "USER_ID_BYTES_MAX",
     "Key",
+    "Place",
     "check_month",
     "message_tags",
     "new_attempt_id",
+    "read_place",
     "read_tags",
 ]
 
@@ -32,6 +36,9 @@ TAG_MONTH = "mailonce_month"
 TAG_ATTEMPT = "mailonce_attempt"
 TAG_ENCODING = "mailonce_encoding"
 """Present (``base64url``) only when the user id had to be encoded, so that decoding is never a guess."""
+
+TAG_SOURCE = "mailonce_source"
+"""``partition-offset-fingerprint`` of the job, so that SES's events lead back to the record itself."""
 
 USER_ID_BYTES_MAX = 192
 """base64url of 192 bytes is 256 characters: the longest tag value SES takes."""
@@ -78,6 +85,28 @@ class Key:
             return cls(user_id, month)
         except ValueError as error:
             raise BadRecord("bad-key", f"the record's key is not user_id:YYYY-MM: {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the jobs topic a mail's job stands, and the fingerprint of its content."""
+
+    partition: int = -1
+    offset: int = -1
+    fingerprint: str = ""
+
+    def to_tag(self) -> str:
+        return f"{self.partition}-{self.offset}-{self.fingerprint}"
+
+
+NO_PLACE = Place()
+_PLACE = re.compile(r"([0-9]{1,9})-([0-9]{1,18})-([0-9a-f]{0,64})")
+
+
+def read_place(tags: dict[str, str]) -> Place:
+    """The job's place from a message's tags; an unknown one where they do not tell."""
+    found = _PLACE.fullmatch(tags.get(TAG_SOURCE, ""))
+    return Place(int(found[1]), int(found[2]), found[3]) if found else NO_PLACE
 
 
 def new_attempt_id() -> str:

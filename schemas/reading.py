@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -12,7 +12,17 @@ from schemas.errors import BrokerUnavailable
 from schemas.settings import Settings
 from schemas.wire import reader_config
 
-__all__ = ["Record", "error_text", "partition_numbers", "read_record", "read_topic", "record_of", "take"]
+__all__ = [
+    "Follower",
+    "Record",
+    "RecordReader",
+    "error_text",
+    "partition_numbers",
+    "read_record",
+    "read_topic",
+    "record_of",
+    "take",
+]
 
 TIMEOUT_S = 15.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
@@ -56,15 +66,17 @@ def take(consumer: Consumer, count: int, timeout_s: float) -> list[Message]:
     return [first, *consumer.consume(count - 1, 0)] if count > 1 else [first]
 
 
-def read_topic(settings: Settings, topic: str, partitions: list[int] | None = None) -> Iterator[Record]:
-    """Every committed record of a topic, or of some partitions, from the beginning to the end as of now.
+def read_topic(
+    settings: Settings, topic: str, partitions: list[int] | None = None, starts: Mapping[int, int] | None = None
+) -> Iterator[Record]:
+    """Every committed record of a topic, or of some partitions, from the beginning (or `starts`) to the end as of now.
 
     Records of one partition come in order. Raises `BrokerUnavailable` when Kafka does not answer or there is no topic.
     """
     consumer = Consumer(reader_config(settings))
     try:
         numbers = partitions if partitions is not None else _partitions(consumer, topic, settings)
-        consumer.assign([TopicPartition(topic, number, 0) for number in numbers])
+        consumer.assign([TopicPartition(topic, number, (starts or {}).get(number, 0)) for number in numbers])
         left = set(numbers)
         patience = time.monotonic() + TIMEOUT_S
         while left:
@@ -87,20 +99,57 @@ def read_topic(settings: Settings, topic: str, partitions: list[int] | None = No
         consumer.close()
 
 
-def read_record(settings: Settings, topic: str, partition: int, offset: int) -> Record | None:
-    """The record at a place, or ``None``."""
-    consumer = Consumer(reader_config(settings))
-    try:
-        if partition not in _partitions(consumer, topic, settings):
+class Follower:
+    """Reads a topic in portions: each time what came since the last."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._positions: dict[int, int] = {}
+
+    def news(self) -> Iterator[Record]:
+        """Committed records since the last call, to the end as of now. Raises `BrokerUnavailable`."""
+        for record in read_topic(self._settings, self._topic, starts=dict(self._positions)):
+            self._positions[record.partition] = record.offset + 1
+            yield record
+
+
+class RecordReader:
+    """Finds single records by their places, over one connection."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        self._settings = settings
+        self._topic = topic
+        self._consumer: Consumer | None = None
+        self._partitions: list[int] = []
+
+    def get(self, partition: int, offset: int) -> Record | None:
+        """The record at a place, or ``None`` when it is not there (any more). Raises `BrokerUnavailable`."""
+        if self._consumer is None:
+            self._consumer = Consumer(reader_config(self._settings))
+        if partition not in self._partitions:
+            self._partitions = _partitions(self._consumer, self._topic, self._settings)
+        if partition not in self._partitions or offset < 0:
             return None
-        consumer.assign([TopicPartition(topic, partition, offset)])
-        message = consumer.poll(TIMEOUT_S)
+        self._consumer.assign([TopicPartition(self._topic, partition, offset)])
+        message = self._consumer.poll(TIMEOUT_S)
         if message is None or message.error() is not None:
             return None
         record = record_of(message)
         return record if record.offset == offset else None
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+
+
+def read_record(settings: Settings, topic: str, partition: int, offset: int) -> Record | None:
+    """The record at a place, or ``None``. Raises `BrokerUnavailable`."""
+    reader = RecordReader(settings, topic)
+    try:
+        return reader.get(partition, offset)
     finally:
-        consumer.close()
+        reader.close()
 
 
 def partition_numbers(settings: Settings, topic: str) -> list[int]:

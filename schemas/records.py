@@ -1,4 +1,4 @@
-"""The records of the five topics, and nothing about how they get there.
+"""The records of the topics, and nothing about how they get there.
 
 All are JSON objects with a version ``v``. A reader takes the versions it knows and refuses newer ones by name.
 """
@@ -10,7 +10,19 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["JOB_VERSION", "Attempt", "DeadLetter", "Delivery", "Job", "Outcome", "Provenance", "Source"]
+__all__ = [
+    "JOB_VERSION",
+    "Attempt",
+    "DeadLetter",
+    "Delivery",
+    "Feedback",
+    "Job",
+    "Outcome",
+    "Provenance",
+    "Resend",
+    "Source",
+    "Suppression",
+]
 
 JOB_VERSION = 1
 
@@ -23,6 +35,14 @@ class Outcome(StrEnum):
     UNCERTAIN = "uncertain"
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
+
+
+class Feedback(StrEnum):
+    """What the receiving side said of a mail that was sent."""
+
+    BOUNCED = "bounced"
+    """Permanently: the address does not take mail."""
+    COMPLAINED = "complained"
 
 
 class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +75,18 @@ class Source(msgspec.Struct, frozen=True):
     timestamp_ms: int = 0
 
 
+class Resend(msgspec.Struct, frozen=True):
+    """Leave to call SES again for a key whose attempt is in doubt or was dropped by SES (header ``mailonce-resend``).
+
+    It names the attempt that it overrides, so that the same leave is never used twice.
+    """
+
+    overrides: str
+    who: str
+    why: str
+    at_ms: int = 0
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An intent: leave to call SES for a key, committed before any call (``email-attempts``)."""
 
@@ -66,6 +98,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fingerprint: str
     withdrawn: bool = False
     """True when a graceful stop gave the leave back without having used it."""
+    resend: Resend | None = None
+    """Set when an earlier attempt is overridden: by whom and why."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +116,17 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str | None = None
     detail: str | None = None
     tries: int = 0
+    feedback: Feedback | None = None
+    by: str | None = None
+    """Who said so, when it was a person or a policy and not SES."""
+    held: bool = False
+    """Dead by decision while nobody knows whether SES took the attempt: only a resend may call again."""
+
+    @property
+    def frees_key(self) -> bool:
+        """Whether a newer record of the key is attempted."""
+        ended = self.outcome in {Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED}
+        return ended and not self.held and self.message_id is None
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,3 +145,15 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     processor_version: str
     attempt: str | None = None
     tries: int = 0
+
+
+class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An address that gets no more mail (``email-suppressions``, keyed by the address in lower case)."""
+
+    v: int = 1
+    reason: str
+    at_ms: int
+    detail: str = ""
+    user_id: str = ""
+    month: str = ""
+    by: str | None = None

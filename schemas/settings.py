@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     from_address: str = Field("", description="sender address, verified in SES; needed by `process`")
     reply_to_address: str = Field("", description="Reply-To address; empty: none")
-    topic_prefix: str = Field("email-", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="prefix of the five topics")
+    topic_prefix: str = Field("email-", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="prefix of the topics")
     group_id: str = Field("mailonce", min_length=1, description="consumer group of the processors")
     group_protocol: Literal["classic", "consumer"] = Field(
         "classic", description="rebalance protocol: classic (cooperative-sticky) or consumer (KIP-848)"
@@ -80,6 +80,11 @@ class Settings(BaseSettings):
     )
     on_uncertain: Literal["hold", "resend-after-evidence-window"] = Field(
         "hold", description="what happens to a mail of which nobody knows whether SES took it"
+    )
+    evidence_window_s: float = Field(
+        21_600.0,
+        gt=0,
+        description="with resend-after-evidence-window: how long an event of a doubtful mail is awaited, seconds",
     )
     calls_at_once: int = Field(32, ge=1, le=1000, description="calls to SES at once, a processor")
     ses_connect_timeout_s: float = Field(5.0, gt=0, description="connecting to SES, seconds")
@@ -136,6 +141,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"attempt_lifetime_s ({self.attempt_lifetime_s:g}) must exceed signature_age_s "
                 f"({self.signature_age_s:g}) by 2 s or more: until then SES may still accept the call"
+            )
+        if self.evidence_window_s < self.attempt_lifetime_s:
+            raise ValueError(
+                f"evidence_window_s ({self.evidence_window_s:g}) must not be shorter than attempt_lifetime_s "
+                f"({self.attempt_lifetime_s:g}): until then SES may still accept the call"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The five topics: names, keys and the policies that the promise rests on."""
+"""The topics: names, keys and the policies that the promise rests on."""
 
 from __future__ import annotations
 
@@ -45,6 +45,10 @@ class Topics:
     def events(self) -> str:
         return f"{self.prefix}events"
 
+    @property
+    def suppressions(self) -> str:
+        return f"{self.prefix}suppressions"
+
     def specs(self) -> list[TopicSpec]:
         """Each topic with its policy.
 
@@ -60,5 +64,6 @@ class Topics:
             ),
             TopicSpec(self.deliveries, {"cleanup.policy": "compact", **patient}),
             TopicSpec(self.dead_letters, {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)}),
+            TopicSpec(self.suppressions, {"cleanup.policy": "compact", "delete.retention.ms": str(35 * _DAY_MS)}),
             TopicSpec(self.events, {"cleanup.policy": "delete", "retention.ms": str(35 * _DAY_MS)}),
         ]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.embedded import Stack
+from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, make_world
 
@@ -57,3 +59,10 @@ def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World
         yield world
     finally:
         world.close()
+
+
+@pytest.fixture
+def feed(world: World, stack: Stack) -> Iterator[Any]:
+    """SES's events of the test's world, in a queue of their own; the SQS client."""
+    with connected(world, stack) as sqs:
+        yield sqs

@@ -136,7 +136,9 @@ class RedisDedup:
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read(
-            "claim", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key))
+            "claim",
+            items,
+            lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key), i.overrides),
         )
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
@@ -145,9 +147,12 @@ class RedisDedup:
     async def look(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read("look", items, lambda i: (i.key.user_id,))
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
-        written = await self._write("mark_sent", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key)))
-        return [bool(first) for first in written]
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._fact("mark_sent", items)
+
+    async def _fact(self, name: str, items: Sequence[Item]) -> list[Claim]:
+        values = await self._write(name, items, lambda i: (i.key.user_id, i.message_id, i.attempt, self._expiry(i.key)))
+        return [parse_claim(value) for value in values]
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
@@ -156,11 +161,20 @@ class RedisDedup:
         after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in after]
 
-    async def record_sent(self, items: Sequence[Item]) -> None:
-        await self._write("record", items, lambda i: (i.key.user_id, "s", i.fingerprint, self._expiry(i.key)))
+    async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
+        # After a resend the attempt stays as well: a late word of SES's about the earlier one must not be taken for it.
+        return await self._record(
+            "s", items, lambda i: f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint
+        )
 
-    async def record_doubt(self, items: Sequence[Item]) -> None:
-        await self._write("record", items, lambda i: (i.key.user_id, "u", i.attempt, self._expiry(i.key)))
+    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._record("u", items, lambda i: i.attempt)
+
+    async def _record(self, what: str, items: Sequence[Item], text: Callable[[Item], str]) -> list[Claim]:
+        values = await self._write(
+            "record", items, lambda i: (i.key.user_id, what, text(i), i.attempt, self._expiry(i.key))
+        )
+        return [parse_claim(value) for value in values]
 
     async def close(self, items: Sequence[Item]) -> None:
         await self._write(
@@ -169,8 +183,34 @@ class RedisDedup:
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""
-        before = await self._write("prove", items, lambda i: (i.key.user_id, i.message_id, self._expiry(i.key)))
-        return [parse_claim(value) for value in before]
+        return await self._fact("prove", items)
+
+    async def drop(self, items: Sequence[Item]) -> list[Claim]:
+        """SES's event says that it accepted and dropped the attempt's message; returns what stood there."""
+        return await self._fact("drop", items)
+
+    # ---- what evidence keeps beside the claims ----
+
+    async def noted(self, notes: Sequence[tuple[str, str]]) -> list[bool]:
+        """Which of these (month, event) were noted before."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for month, note in notes:
+                pipe.sismember(f"{self._base}:noted:{month}", note)
+            return [bool(found) for found in await self._asking(pipe.execute())] if notes else []
+
+    async def note(self, notes: Sequence[tuple[str, str]]) -> None:
+        """Notes events that Kafka holds, so that their repetitions are known."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for month, note in notes:
+                name = f"{self._base}:noted:{month}"
+                pipe.sadd(name, note)
+                pipe.expireat(name, month_expiry_s(month, self._retention_months))
+            if notes:
+                await self._asking(pipe.execute())
+
+    async def feed_alive_ms(self, seen_ms: int = 0) -> int:
+        """The latest sending time (ms) of which the event feed has told, `seen_ms` included."""
+        return int(await self._run("feed", [f"{self._base}:feed"], [seen_ms]))
 
     # ---- the rebuild's side ----
 

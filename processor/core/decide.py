@@ -41,6 +41,7 @@ __all__ = [
     "after_claim",
     "after_doubt",
     "after_look",
+    "after_mark",
 ]
 
 
@@ -113,6 +114,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             )
         case State.UNCERTAIN_RECORDED:
             return Skip("held as uncertain")
+        case State.DROPPED:
+            return Skip("SES accepted it and dropped it; only a resend calls again")
         case State.CLOSED if claim.partition == partition and claim.offset >= offset:
             return Skip("this record already has its outcome")
         case State.CLOSED | State.ABSENT:
@@ -159,6 +162,19 @@ def after_doubt(claim: Claim, attempt: str) -> Settle | None:
     """What replaces `uncertain` when the key, after the doubt was marked, says that evidence came first."""
     if claim.state is State.SENT:
         return Settle(Outcome.SENT, reason="evidence", message_id=claim.message_id, attempt=attempt)
+    return None
+
+
+def after_mark(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:
+    """What replaces `sent` when SES's event said, before our own mark or commit, that it dropped the message."""
+    if claim.state is State.DROPPED and claim.attempt == attempt:
+        return Settle(
+            Outcome.DEAD,
+            reason="dropped-by-ses",
+            detail="SES accepted the message and then dropped it; the dead letter with SES's reason tells why",
+            message_id=message_id,
+            attempt=attempt,
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""SES's events as values: what a message of the queue says, whichever envelope it came in.
+"""SES's events as values: what a message of the queue says, whichever envelope it came in, and what follows.
 
 Shapes: the SES developer guide, "Contents of event data that Amazon SES publishes", wrapped by SNS, delivered raw, or
 as an EventBridge event. Tag values are lists. Events come at least once, late, out of order, and before our own record.
@@ -6,19 +6,43 @@ as an EventBridge event. Tag values are lists. Events come at least once, late, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 import msgspec
 
+from processor.core.states import Claim, State
 from schemas.errors import BadRecord
-from schemas.identity import Key, read_tags
+from schemas.identity import NO_PLACE, Key, Place, read_place, read_tags
+from schemas.records import Feedback
 
-__all__ = ["Foreign", "SesEvent", "read_event"]
+__all__ = [
+    "Foreign",
+    "Meaning",
+    "SesEvent",
+    "drop_is_news",
+    "first_values",
+    "is_early",
+    "proof_is_news",
+    "read_event",
+    "tell_of_mail",
+]
 
 ENVELOPES_MAX = 3
+EARLY_MS = 30_000
 _ACCEPTED = {"Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "DeliveryDelay", "Subscription"}
-_REFUSED = {"Rendering Failure", "Reject"}
+_DROPPED = {"Rendering Failure": "rendering-failure", "Reject": "rejected-by-ses"}
+
+
+class Meaning(Enum):
+    """What an event proves of the attempt that it names."""
+
+    ACCEPTED = auto()
+    """SES took the message and tries to deliver it."""
+    DROPPED = auto()
+    """SES took it and threw it away: nobody gets this mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +53,30 @@ class SesEvent:
     key: Key
     attempt: str
     message_id: str
-    timestamp: str
+    sent_at_ms: int
+    """When SES took the message; 0 when the event does not tell."""
     body: bytes
     """The event itself, without its envelope, as JSON."""
+    place: Place = NO_PLACE
+    recipients: tuple[str, ...] = ()
+    """Whom a bounce or complaint is about, lower case."""
+    feedback: Feedback | None = None
+    detail: str = ""
 
     @property
-    def proves_acceptance(self) -> bool:
-        """SES took the message and tried to deliver it; with a Rendering Failure or Reject it took and dropped it."""
-        return self.kind in _ACCEPTED
+    def meaning(self) -> Meaning:
+        return Meaning.DROPPED if self.kind in _DROPPED else Meaning.ACCEPTED
+
+    @property
+    def reason(self) -> str:
+        """The dead letter's stable code, of an event that causes one."""
+        return _DROPPED.get(self.kind) or (str(self.feedback) if self.feedback else "")
+
+    @property
+    def note(self) -> tuple[str, str]:
+        """What is remembered, by month, of what counts once: a mail's acceptance, its bounce, its being dropped."""
+        what = self.kind if self.reason else "accepted"
+        return self.key.month, f"{what}:{self.message_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +84,46 @@ class Foreign:
     """An event of other mail in the account, or a notice of SNS itself."""
 
     why: str
+
+
+def proof_is_news(event: SesEvent, before: Claim) -> bool:
+    """Whether the ledger must be told of an acceptance, given what the dedup set said before.
+
+    While the call runs its own processor will tell; what the ledger holds already needs no telling.
+    """
+    match before.state:
+        case State.SENDING | State.SENT_RECORDED:
+            return False
+        case State.DROPPED:
+            return before.attempt != event.attempt
+        case State.SENT:
+            # Marked, but perhaps by an evidence process that died before its commit.
+            return before.message_id == event.message_id
+        case _:
+            return True
+
+
+def is_early(event: SesEvent, before: Claim, now_ms: int) -> bool:
+    """Whether a bounce or complaint came before our own record of the mail, which would then overwrite its mark.
+
+    It is left in the queue and comes again; after half a minute nobody's record is awaited any more.
+    """
+    unrecorded = before.state in {State.SENDING, State.SENT}
+    return event.feedback is not None and unrecorded and now_ms - event.sent_at_ms < EARLY_MS
+
+
+def drop_is_news(event: SesEvent, before: Claim) -> bool:
+    """Whether the key's outcome becomes dead because SES dropped the message, given what the set said before.
+
+    Mirrors ``drop.lua``: word about one attempt changes nothing of another's.
+    """
+    match before.state:
+        case State.SENT:
+            return before.message_id == event.message_id
+        case State.ABSENT | State.CLOSED:
+            return True
+        case _:
+            return before.attempt in {"", event.attempt}
 
 
 def read_event(body: bytes) -> SesEvent | Foreign:
@@ -56,15 +136,26 @@ def read_event(body: bytes) -> SesEvent | Foreign:
     mail, kind = event["mail"], event.get("eventType") or event.get("notificationType")
     if not isinstance(mail, dict) or not isinstance(kind, str):
         raise _bad("`mail` or `eventType` is of the wrong type")
-    if kind not in _ACCEPTED | _REFUSED:
+    if kind not in _ACCEPTED | _DROPPED.keys():
         return Foreign(f"events of the kind {kind[:40]!r} mean nothing here")
-    tags = read_tags(_first_values(mail.get("tags")))
-    if tags is None:
-        return Foreign("the message does not carry our tags")
     message_id = mail.get("messageId")
     if not isinstance(message_id, str) or not message_id:
         raise _bad("`mail.messageId` is missing")
-    return SesEvent(kind, *tags, message_id, str(mail.get("timestamp", "")), msgspec.json.encode(event))
+    feedback, recipients, detail = _feedback(kind, event)
+    told = tell_of_mail(
+        kind, first_values(mail.get("tags")), message_id, str(mail.get("timestamp", "")), msgspec.json.encode(event)
+    )
+    if isinstance(told, Foreign):
+        return told
+    return replace(told, feedback=feedback, recipients=recipients, detail=detail)
+
+
+def tell_of_mail(kind: str, tags: dict[str, str], message_id: str, timestamp: str, body: bytes) -> SesEvent | Foreign:
+    """An event of the mail that `tags` name."""
+    found = read_tags(tags)
+    if found is None:
+        return Foreign("the message does not carry our tags")
+    return SesEvent(kind, *found, message_id, _ms(timestamp), body, read_place(tags))
 
 
 def _unwrapped(body: bytes) -> dict[str, Any]:
@@ -89,11 +180,48 @@ def _unwrapped(body: bytes) -> dict[str, Any]:
     raise _bad("too many envelopes")
 
 
-def _first_values(tags: object) -> dict[str, str]:
+def _feedback(kind: str, event: dict[str, Any]) -> tuple[Feedback | None, tuple[str, ...], str]:
+    """(what the receiving side said for good, about whom, in which words)."""
+    about = event.get({"Rendering Failure": "failure"}.get(kind, kind.lower()))
+    if not isinstance(about, dict):
+        return None, (), ""
+    match kind:
+        case "Bounce":
+            said = f"{about.get('bounceType')}/{about.get('bounceSubType')}"
+            # A transient bounce says nothing about later months.
+            lasting = Feedback.BOUNCED if about.get("bounceType") == "Permanent" else None
+            return lasting, _addresses(about.get("bouncedRecipients")), said
+        case "Complaint":
+            said = str(about.get("complaintFeedbackType") or "no type given")
+            return Feedback.COMPLAINED, _addresses(about.get("complainedRecipients")), said
+        case "Rendering Failure":
+            return None, (), str(about.get("errorMessage", ""))[:500]
+        case "Reject":
+            return None, (), str(about.get("reason", ""))[:500]
+        case _:
+            return None, (), ""
+
+
+def _addresses(recipients: object) -> tuple[str, ...]:
+    if not isinstance(recipients, list):
+        return ()
+    found = (entry.get("emailAddress") for entry in recipients if isinstance(entry, dict))
+    return tuple(address.lower() for address in found if isinstance(address, str) and address)
+
+
+def first_values(tags: object) -> dict[str, str]:
+    """Tag values are lists of one."""
     if not isinstance(tags, dict):
         return {}
     found = {name: values[0] if isinstance(values, list) and values else values for name, values in tags.items()}
     return {name: value for name, value in found.items() if isinstance(name, str) and isinstance(value, str)}
+
+
+def _ms(timestamp: str) -> int:
+    try:
+        return int(datetime.fromisoformat(timestamp).timestamp() * 1000)
+    except (ValueError, OverflowError, OSError):
+        return 0
 
 
 def _bad(why: str) -> BadRecord:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from schemas.codec import template_data
-from schemas.identity import Key, message_tags
+from schemas.identity import TAG_SOURCE, Key, Place, message_tags
 from schemas.limits import header_problem, tag_problem
 from schemas.records import Job
 
@@ -24,10 +24,10 @@ class MailConfig:
     unsubscribe_url: str = ""
 
 
-def compose(job: Job, attempt: str, config: MailConfig) -> dict[str, Any]:
+def compose(job: Job, attempt: str, place: Place, config: MailConfig) -> dict[str, Any]:
     """Keyword arguments for ``sesv2.send_email``; raises ``ValueError`` for what SES's limits forbid."""
     key = Key(job.user_id, job.month)
-    tags = message_tags(key, attempt)
+    tags = message_tags(key, attempt) | {TAG_SOURCE: place.to_tag()}
     headers = _unsubscribe_headers(key, config.unsubscribe_url)
     if problem := tag_problem(tags) or header_problem(headers):
         raise ValueError(problem)

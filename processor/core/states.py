@@ -25,6 +25,8 @@ class State(Enum):
     UNCERTAIN = "U"
     """An attempt ended without an answer; the ledger may not say so yet."""
     UNCERTAIN_RECORDED = "u"
+    DROPPED = "R"
+    """SES accepted the attempt's message and dropped it (Rendering Failure, Reject): only a resend calls again."""
     CLOSED = "D"
     """One record of the key ended without a mail (dead, cancelled or suppressed); a newer record is attempted."""
 
@@ -33,9 +35,10 @@ class State(Enum):
 class Claim:
     """A key's value in the dedup set.
 
-    Forms: ``A<attempt>:<since ms>`` · ``S<message id>`` · ``s<fingerprint>`` · ``U<attempt>`` · ``u<attempt>`` ·
-    ``D<partition>:<offset>``. None is longer than 64 bytes, so that Redis keeps a bucket packed
-    (`hash-max-listpack-value`); once the ledger holds an outcome, the long message id is dropped here.
+    Forms: ``A<attempt>:<since ms>`` · ``S<message id>`` · ``s<fingerprint>`` · after a resend
+    ``s<fingerprint>:<attempt>`` · ``U<attempt>`` · ``u<attempt>`` · ``R<attempt>`` · ``D<partition>:<offset>``. None is
+    longer than 64 bytes, so that Redis keeps a bucket packed (`hash-max-listpack-value`); once the ledger holds an
+    outcome, the long message id is dropped here.
     """
 
     state: State
@@ -55,8 +58,8 @@ class Claim:
             case State.SENT:
                 return f"S{self.message_id}"
             case State.SENT_RECORDED:
-                return f"s{self.fingerprint}"
-            case State.UNCERTAIN | State.UNCERTAIN_RECORDED:
+                return f"s{self.fingerprint}:{self.attempt}" if self.attempt else f"s{self.fingerprint}"
+            case State.UNCERTAIN | State.UNCERTAIN_RECORDED | State.DROPPED:
                 return f"{self.state.value}{self.attempt}"
             case State.CLOSED:
                 return f"D{self.partition}:{self.offset}"
@@ -78,8 +81,8 @@ def parse_claim(text: str) -> Claim:
         case State.SENT:
             return Claim(State.SENT, message_id=text[1:])
         case State.SENT_RECORDED:
-            return Claim(State.SENT_RECORDED, fingerprint=head)
-        case State.UNCERTAIN | State.UNCERTAIN_RECORDED as state:
+            return Claim(State.SENT_RECORDED, fingerprint=head, attempt=tail)
+        case State.UNCERTAIN | State.UNCERTAIN_RECORDED | State.DROPPED as state:
             return Claim(state, attempt=head)
         case _:
             return Claim(State.CLOSED, partition=int(head), offset=int(tail))
@@ -91,10 +94,12 @@ class Change(StrEnum):
     CLAIM = "claim"
     RECLAIM = "claim again under the same attempt"
     CLAIM_NEWER = "claim for a newer record"
+    RESEND = "claim by a resend that names the attempt"
     EXPIRE = "lifetime passed without an answer"
     SENT = "accepted by SES"
     RELEASE = "certainly not sent"
     DOUBT = "answer lost"
+    DROP = "accepted, then dropped by SES"
     RECORD_SENT = "ledger holds sent"
     RECORD_DOUBT = "ledger holds uncertain"
     CLOSE = "record ended without a mail"
@@ -104,6 +109,9 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.ABSENT, Change.CLAIM): State.SENDING,
     (State.SENDING, Change.RECLAIM): State.SENDING,
     (State.CLOSED, Change.CLAIM_NEWER): State.SENDING,
+    (State.UNCERTAIN, Change.RESEND): State.SENDING,
+    (State.UNCERTAIN_RECORDED, Change.RESEND): State.SENDING,
+    (State.DROPPED, Change.RESEND): State.SENDING,
     (State.SENDING, Change.EXPIRE): State.UNCERTAIN,
     # Facts may be written at any time, over anything that knows less.
     (State.ABSENT, Change.SENT): State.SENT,
@@ -111,6 +119,13 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.UNCERTAIN, Change.SENT): State.SENT,
     (State.UNCERTAIN_RECORDED, Change.SENT): State.SENT,
     (State.CLOSED, Change.SENT): State.SENT,
+    (State.ABSENT, Change.DROP): State.DROPPED,
+    (State.SENDING, Change.DROP): State.DROPPED,
+    (State.SENT, Change.DROP): State.DROPPED,
+    (State.SENT_RECORDED, Change.DROP): State.DROPPED,
+    (State.UNCERTAIN, Change.DROP): State.DROPPED,
+    (State.UNCERTAIN_RECORDED, Change.DROP): State.DROPPED,
+    (State.CLOSED, Change.DROP): State.DROPPED,
     (State.SENDING, Change.RELEASE): State.ABSENT,
     (State.SENDING, Change.DOUBT): State.UNCERTAIN,
     # What the ledger holds is a fact too: a rebuild may have put less back while it was being committed.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from processor.core.answers import RetryClass
 from processor.core.decide import Settle, Skip
 from processor.core.offsets import Window
-from schemas.codec import decode_job, fingerprint
+from schemas.codec import decode_job, decode_resend, fingerprint
 from schemas.errors import BadRecord
-from schemas.identity import Key
+from schemas.identity import Key, Place
 from schemas.reading import Record
-from schemas.records import Job, Outcome
+from schemas.records import Job, Outcome, Resend
 from schemas.template import missing_variables
 
 __all__ = ["Work", "check_template", "examine", "months_between"]
@@ -29,16 +30,22 @@ class Work:
     refusal: Settle | None = None
     """Set when the record must not reach SES."""
     attempt: str = ""
+    resend: Resend | None = None
+    """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
     tries: dict[RetryClass, int] = field(default_factory=dict)
     superseded: bool = False
     """A newer record of the key came before this one was attempted."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
     better: Settle | None = None
-    """What evidence knew before our own time-out."""
+    """What evidence knew before our own mark."""
     result: Settle | Skip | None = None
     follower: Work | None = None
     """The next record of the same key: it starts when this one ends."""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.record.partition, self.record.offset, self.fingerprint)
 
     @property
     def is_tombstone(self) -> bool:
@@ -46,7 +53,7 @@ class Work:
 
 
 def examine(
-    record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: frozenset[str]
+    record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: Container[str]
 ) -> Work:
     """Reads a record: a job, a tombstone, or one that must not reach SES (`Work.refusal` says why)."""
     work = Work(record, window)
@@ -56,6 +63,7 @@ def examine(
             return work
         work.job = job = decode_job(record.key, record.value)
         work.fingerprint = fingerprint(job)
+        work.resend = decode_resend(record.headers)
         age = months_between(job.month, this_month)
         if age >= retention_months:
             raise BadRecord(

@@ -1,140 +1,165 @@
-"""``mailonce evidence``: events from SQS into Kafka; an acceptance that nobody heard of becomes `sent`.
-
-The order makes it safe to die anywhere: the fact in Redis, then event and outcome in one Kafka transaction, then the
-deletion in SQS. Whatever was not deleted comes again and changes nothing.
-"""
+"""``mailonce evidence``: events from SQS, or CloudTrail's log files, into Redis and Kafka; doubt resolves by itself."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections import Counter
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException, Producer
-
+from processor.adapters.doubts import Doubts
 from processor.adapters.redis import RedisDedup, check_server, connect
+from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
-from processor.core.states import Claim, State
+from processor.evidence.doubts import Sweeper
+from processor.evidence.logs import log_files
 from processor.evidence.queue import EventQueue, QueueMessage
-from processor.ledger import Scribe
-from processor.ports import Item, Produced
+from processor.evidence.scribe import EventScribe
+from processor.evidence.sink import Sink
 from schemas.errors import BadRecord, BrokerUnavailable, RedisUnavailable
 from schemas.logs import Event, get_log
-from schemas.reading import error_text
+from schemas.reading import Follower, RecordReader
 from schemas.settings import Settings
 from schemas.wire import transactional_config
 
-__all__ = ["Evidence", "gather"]
+__all__ = ["Evidence", "gather", "gather_cloudtrail"]
 
 log = get_log()
 
-INIT_TIMEOUT_S = 30.0
-COMMIT_TIMEOUT_S = 20.0
 WAIT_S = 10
 EMPTY_RECEIVES = 2
 """A drain ends after so many receives in a row brought nothing."""
+RETRY_S = 0.5
+SWEEP_EVERY_S = 60.0
+LOG_BATCH = 500
 
-IN_DOUBT = {State.ABSENT, State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.CLOSED}
-"""Keys whose `sent` nobody else will write to the ledger."""
 
-
+@dataclass
 class Evidence:
-    """Takes batches of queue messages to where they belong."""
+    """One evidence process."""
 
-    def __init__(self, settings: Settings, scribe: Scribe, dedup: RedisDedup, producer: Mapping[str, Any]) -> None:
-        self._settings = settings
-        self._scribe = scribe
-        self._dedup = dedup
-        self._producer = Producer(dict(producer))
-        self.counts: Counter[str] = Counter()
-        try:
-            self._producer.init_transactions(INIT_TIMEOUT_S)
-        except KafkaException as error:
-            raise BrokerUnavailable(f"Kafka gave no transactional producer: {error_text(error)}") from error
+    settings: Settings
+    dedup: RedisDedup
+    sink: Sink
+    sweeper: Sweeper
+    now_ms: Callable[[], int]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def take(self, messages: list[QueueMessage]) -> None:
-        """Everything these messages say is in Redis and Kafka when this returns."""
-        events: list[SesEvent] = []
-        records: list[Produced] = []
+    async def follow(self, queue: EventQueue, *, drain: bool) -> None:
+        """Takes what the queue holds until it is stopped, or with `drain` until it is empty."""
+        empty, swept = 0, float("-inf")
+        clock = asyncio.get_running_loop().time
+        while not self.stopping.is_set() and not (drain and empty >= EMPTY_RECEIVES):
+            messages = await asyncio.to_thread(queue.receive, 1 if drain else WAIT_S)
+            empty = 0 if messages else empty + 1
+            if messages:
+                await self._until_done(lambda taken=messages: self._take(queue, taken))  # type: ignore[misc]
+            if not drain and clock() - swept >= SWEEP_EVERY_S:
+                await self.sweep()
+                swept = clock()
+        if drain:
+            await self.sweep()
+
+    async def sweep(self) -> None:
+        await self._until_done(lambda: self.sweeper.sweep(self.now_ms()))
+
+    async def _take(self, queue: EventQueue, messages: list[QueueMessage]) -> None:
+        events: dict[SesEvent, list[QueueMessage]] = {}
+        bad: list[tuple[bytes, BadRecord]] = []
+        done: list[QueueMessage] = []
+        foreign = 0
         for message in messages:
             try:
                 event = read_event(message.body)
-            except BadRecord as bad:
-                self.counts["bad"] += 1
-                records.append(self._scribe.bad_event(message.body, bad))
+            except BadRecord as why:
+                bad.append((message.body, why))
+                done.append(message)
                 continue
             if isinstance(event, Foreign):
-                self.counts["foreign"] += 1
+                foreign += 1
+                done.append(message)
             else:
-                events.append(event)
-        proofs = [event for event in events if event.proves_acceptance]
-        before = await self._dedup.prove([Item(e.key, e.attempt, message_id=e.message_id) for e in proofs])
-        records += [self._scribe.event(event.key, event.body) for event in events]
-        for event, claim in zip(proofs, before, strict=True):
-            records += self._resolved(event, claim)
-        self.counts["events"] += len(events)
-        if records:
-            await asyncio.to_thread(self._commit, records)
+                events.setdefault(event, []).append(message)
+        early = await self.sink.take(list(events), bad, self.now_ms())
+        await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in events), default=0))
+        self.sink.counts["foreign"] += foreign
+        self.sink.counts["early"] += len(early)
+        done += [message for event, copies in events.items() if event not in early for message in copies]
+        await asyncio.to_thread(queue.delete, done)
 
-    def _resolved(self, event: SesEvent, before: Claim) -> list[Produced]:
-        """The ledger's entry for an acceptance that nobody else will record."""
-        if before.state is State.SENT and before.message_id != event.message_id and event.kind == "Send":
-            log.error(Event.DUPLICATE_SEEN, key=str(event.key), message_id=event.message_id)
-        if before.state not in IN_DOUBT:
-            return []
-        self.counts["resolved"] += 1
-        log.info(Event.RESOLVED, key=str(event.key), attempt=event.attempt, evidence=event.kind)
-        return [self._scribe.proven(event.key, event.attempt, event.message_id, event.kind)]
+    async def take_logs(self, place: str) -> None:
+        """Every CloudTrail log file at `place`. Raises `UsageError` when it cannot be read."""
+        for name, content in log_files(place):
+            try:
+                found = list(read_log(content))
+            except BadRecord as why:
+                found = [why]
+            events = [entry for entry in found if isinstance(entry, SesEvent)]
+            for entry in found:
+                if isinstance(entry, BadRecord):
+                    self.sink.counts["bad"] += 1
+                    log.warning(Event.UNREADABLE, error=entry.detail, place=name)
+            self.sink.counts["foreign"] += sum(isinstance(entry, Foreign) for entry in found)
+            for first in range(0, len(events), LOG_BATCH):
+                batch = events[first : first + LOG_BATCH]
+                await self._until_done(lambda batch=batch: self.sink.take(batch, [], self.now_ms()))  # type: ignore[misc]
 
-    def _commit(self, records: list[Produced]) -> None:
-        try:
-            self._producer.begin_transaction()
-            for record in records:
-                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
-            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
-        except (KafkaException, BufferError) as error:
-            # The messages stay in SQS and come again; nothing here needs to know how the transaction ended.
-            raise BrokerUnavailable(f"Kafka did not take the events: {error_text(error)}; start again") from error
+    async def _until_done(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Repeats a step while Redis or Kafka is away: messages stay in the queue meanwhile."""
+        while not self.stopping.is_set():
+            try:
+                await step()
+            except RedisUnavailable as error:
+                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+            except BrokerUnavailable as error:
+                log.warning(Event.KAFKA, error=str(error))
+            else:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), RETRY_S)
 
 
 def gather(settings: Settings, version: str, now_ms: Callable[[], int], *, drain: bool) -> Counter[str]:
-    """Runs until SIGTERM, or with `drain` until the queue is empty; returns counts by what the messages were."""
-    return asyncio.run(_gather(settings, version, now_ms, drain=drain))
-
-
-async def _gather(settings: Settings, version: str, now_ms: Callable[[], int], *, drain: bool) -> Counter[str]:
+    """Follows the queue until SIGTERM, or with `drain` until it is empty; returns counts by what the messages were."""
     queue = EventQueue(settings.events_queue_url)
+
+    async def run() -> Counter[str]:
+        async with _evidence(settings, version, now_ms) as evidence:
+            await evidence.follow(queue, drain=drain)
+            return evidence.sink.counts
+
+    return asyncio.run(run())
+
+
+def gather_cloudtrail(settings: Settings, version: str, now_ms: Callable[[], int], place: str) -> Counter[str]:
+    """Takes CloudTrail's log files at `place`; returns counts by what their records were."""
+
+    async def run() -> Counter[str]:
+        async with _evidence(settings, version, now_ms) as evidence:
+            await evidence.take_logs(place)
+            return evidence.sink.counts
+
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int]) -> AsyncIterator[Evidence]:
     instance = settings.instance_name()
     client = connect(settings)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    jobs = RecordReader(settings, settings.topics.jobs)
     try:
         await check_server(client)
         dedup = RedisDedup.of(settings, client)
-        scribe = Scribe(settings.topics, instance, version, now_ms)
-        config = transactional_config(settings, f"evidence-{instance}")
-        evidence = await asyncio.to_thread(Evidence, settings, scribe, dedup, config)
-        await _loop(queue, evidence, stopping, drain=drain)
-        return evidence.counts
+        scribe = EventScribe(settings.topics, instance, version, now_ms)
+        sink = Sink(scribe, dedup, jobs, transactional_config(settings, f"evidence-{instance}"))
+        doubts = Doubts(Follower(settings, settings.topics.deliveries))
+        evidence = Evidence(settings, dedup, sink, Sweeper(settings, dedup, sink, doubts), now_ms)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, evidence.stopping.set)
+        yield evidence
     finally:
+        jobs.close()
         await client.aclose()
-
-
-async def _loop(queue: EventQueue, evidence: Evidence, stopping: asyncio.Event, *, drain: bool) -> None:
-    empty = 0
-    while not stopping.is_set() and not (drain and empty >= EMPTY_RECEIVES):
-        messages = await asyncio.to_thread(queue.receive, 1 if drain else WAIT_S)
-        empty = 0 if messages else empty + 1
-        if not messages:
-            continue
-        while not stopping.is_set():
-            try:
-                await evidence.take(messages)
-                await asyncio.to_thread(queue.delete, messages)
-                break
-            except RedisUnavailable as error:
-                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-                await asyncio.sleep(0.5)

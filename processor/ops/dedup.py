@@ -40,8 +40,9 @@ _RANK = {
     State.SENDING: 1,
     State.UNCERTAIN: 2,
     State.UNCERTAIN_RECORDED: 2,
-    State.SENT: 3,
-    State.SENT_RECORDED: 3,
+    State.DROPPED: 3,
+    State.SENT: 4,
+    State.SENT_RECORDED: 4,
 }
 
 

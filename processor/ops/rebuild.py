@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from processor.adapters.redis import RedisDedup
-from processor.core.states import Claim, State
+from processor.core.rebuild import Fold
+from processor.core.states import Claim
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.logs import Event, get_log
 from schemas.reading import Record, partition_numbers, read_topic
-from schemas.records import Attempt, Outcome, Source
 from schemas.settings import Settings
 
 __all__ = ["Progress", "Tell", "claims_from_topics", "ensure_whole", "take_chunk"]
@@ -84,75 +84,33 @@ def take_chunk(source: Iterator[tuple[Key, Claim]]) -> list[tuple[Key, Claim]]:
 
 
 def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[tuple[Key, Claim]]:
-    """What each key's claim must be, by the ledger and the intents: partition by partition, so memory stays flat."""
+    """What each key's claim must be, by the ledger and the intents, one partition after the other."""
     partitions = partition_numbers(settings, settings.topics.deliveries)
     count = 0
     for done, partition in enumerate(partitions):
         tell(Progress(done, len(partitions), count))
-        recorded = _recorded(settings, partition)
-        open_intents = _open_intents(settings, partition, recorded)
-        for raw, (claim, _, _) in recorded.items():
-            if raw not in open_intents and (key := _key(raw)):
-                count += 1
-                yield key, claim
-        for raw, claim in open_intents.items():
+        for raw, claim in _fold(settings, partition).claims():
             if key := _key(raw):
                 count += 1
                 yield key, claim
     tell(Progress(len(partitions), len(partitions), count))
 
 
-Recorded = dict[bytes, tuple[Claim, Source, int]]
-"""By key: the claim that its last outcome makes, that outcome's record, and when it was written."""
-
-
-def _recorded(settings: Settings, partition: int) -> Recorded:
-    found: Recorded = {}
+def _fold(settings: Settings, partition: int) -> Fold:
+    fold = Fold()
     for record in read_topic(settings, settings.topics.deliveries, [partition]):
-        if record.key is None or record.value is None:
-            continue
-        try:
-            delivery = decode_delivery(record.value)
-        except BadRecord as bad:
-            _say_unreadable(record, bad)
-            continue
-        match delivery.outcome:
-            case Outcome.SENT:
-                claim = Claim(State.SENT_RECORDED, fingerprint=delivery.fingerprint)
-            case Outcome.UNCERTAIN:
-                claim = Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
-            case _:
-                claim = Claim(State.CLOSED, partition=delivery.source.partition, offset=delivery.source.offset)
-        found[record.key] = claim, delivery.source, delivery.at_ms
-    return found
-
-
-def _open_intents(settings: Settings, partition: int, recorded: Recorded) -> dict[bytes, Claim]:
-    """Intents whose record has no outcome: a call may have happened, nobody knows."""
-    found: dict[bytes, Claim] = {}
+        if record.key is not None and record.value is not None:
+            try:
+                fold.outcome(record.key, decode_delivery(record.value))
+            except BadRecord as bad:
+                _say_unreadable(record, bad)
     for record in read_topic(settings, settings.topics.attempts, [partition]):
-        if record.key is None or record.value is None:
-            continue
-        known = recorded.get(record.key)
-        if known is not None and known[0].state is not State.CLOSED:
-            continue
-        try:
-            attempt = decode_attempt(record.value)
-        except BadRecord as bad:
-            _say_unreadable(record, bad)
-            continue
-        if attempt.withdrawn or (known is not None and not _is_newer(attempt, *known[1:])):
-            found.pop(record.key, None)
-        else:
-            found[record.key] = Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
-    return found
-
-
-def _is_newer(attempt: Attempt, source: Source, at_ms: int) -> bool:
-    """Whether the intent belongs to a record that came after the one with the outcome."""
-    if attempt.source.partition != source.partition:
-        return attempt.intended_at_ms > at_ms
-    return attempt.source.offset > source.offset
+        if record.key is not None and record.value is not None:
+            try:
+                fold.intent(record.key, decode_attempt(record.value))
+            except BadRecord as bad:
+                _say_unreadable(record, bad)
+    return fold
 
 
 def _say_unreadable(record: Record, bad: BadRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from processor.core.states import State
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
 from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import partition_numbers, read_topic
+from schemas.reading import read_topic
 from schemas.records import Outcome
 from schemas.settings import Settings
 
@@ -37,35 +38,39 @@ class MonthStatus:
 
 
 def month_status(settings: Settings, month: str) -> MonthStatus:
-    """Folds the jobs topic and the ledger, partition by partition; raises `BrokerUnavailable`."""
-    status = MonthStatus(month)
+    """Folds the jobs topic and the ledger; raises `BrokerUnavailable`.
+
+    A key's records may stand in two partitions when partitions were added while its month ran.
+    """
     suffix = f":{month}".encode()
-    for partition in partition_numbers(settings, settings.topics.jobs):
-        latest: dict[bytes, int] = {}
-        for record in read_topic(settings, settings.topics.jobs, [partition]):
-            if (
-                record.key is not None
-                and record.key.endswith(suffix)
-                and (record.value is not None or record.key in latest)
-            ):
-                latest[record.key] = record.offset
-        outcomes: dict[bytes, tuple[Outcome, int]] = {}
-        for record in read_topic(settings, settings.topics.deliveries, [partition]):
-            if record.key is not None and record.value is not None and record.key.endswith(suffix):
-                delivery = decode_delivery(record.value)
-                outcomes[record.key] = delivery.outcome, delivery.source.offset
-        for key in latest.keys() | outcomes.keys():
-            _count(status, outcomes.get(key), latest.get(key, -1))
+    latest: dict[bytes, tuple[int, int]] = {}
+    for record in read_topic(settings, settings.topics.jobs):
+        if (
+            record.key is not None
+            and record.key.endswith(suffix)
+            and (record.value is not None or record.key in latest)
+        ):
+            latest[record.key] = max(latest.get(record.key, _NEVER), (record.timestamp_ms, record.offset))
+    ended: dict[bytes, Outcome] = {}
+    open_again: set[bytes] = set()
+    for record in read_topic(settings, settings.topics.deliveries):
+        if record.key is None or record.value is None or not record.key.endswith(suffix):
+            continue
+        delivery = decode_delivery(record.value)
+        ended[record.key] = delivery.outcome
+        place = delivery.source.timestamp_ms, delivery.source.offset
+        # A record after the one that died is another chance.
+        waits = delivery.frees_key and latest.get(record.key, _NEVER) > place
+        (open_again.add if waits else open_again.discard)(record.key)
+    status = MonthStatus(month, jobs=len(latest.keys() | ended.keys()))
+    counts = Counter(outcome for key, outcome in ended.items() if key not in open_again)
+    for outcome in Outcome:
+        setattr(status, outcome.value, counts[outcome])
+    status.pending = status.jobs - counts.total()
     return status
 
 
-def _count(status: MonthStatus, outcome: tuple[Outcome, int] | None, job_offset: int) -> None:
-    status.jobs += 1
-    if outcome is None or (outcome[0] in {Outcome.DEAD, Outcome.CANCELLED} and job_offset > outcome[1]):
-        # A record after the one that died is another chance.
-        status.pending += 1
-    else:
-        setattr(status, outcome[0].value, getattr(status, outcome[0].value) + 1)
+_NEVER = (-1, -1)
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ START = {
     State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
     State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
     State.UNCERTAIN_RECORDED: Claim(State.UNCERTAIN_RECORDED, attempt="mine"),
+    State.DROPPED: Claim(State.DROPPED, attempt="mine"),
     State.CLOSED: Claim(State.CLOSED, partition=1, offset=9),
 }
 
@@ -48,6 +49,7 @@ async def state(dedup: RedisDedup) -> State:
 SCRIPTS = {
     Change.RELEASE: lambda dedup: dedup.release([MINE]),
     Change.DOUBT: lambda dedup: dedup.mark_doubt([MINE]),
+    Change.DROP: lambda dedup: dedup.drop([MINE]),
     Change.SENT: lambda dedup: dedup.mark_sent([MINE]),
     Change.CLOSE: lambda dedup: dedup.close([MINE]),
     Change.RECORD_SENT: lambda dedup: dedup.record_sent([MINE]),
@@ -103,12 +105,12 @@ async def test_a_claim_lives_its_lifetime(dedup: RedisDedup) -> None:
 
 async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
     """G1: if SES ever accepts twice, somebody is told, and the first message id stays."""
-    assert await dedup.mark_sent([MINE]) == [True]
-    assert await dedup.mark_sent([MINE]) == [True], "an answer that got lost may be asked for again"
-    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [False]
-    assert await dedup.peek(KEY) == Claim(State.SENT, message_id="m1")
-    await dedup.record_sent([MINE])
-    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [False]
+    first = Claim(State.SENT, message_id="m1")
+    assert await dedup.mark_sent([MINE]) == [first]
+    assert await dedup.mark_sent([MINE]) == [first], "an answer that got lost may be asked for again"
+    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [first]
+    assert await dedup.record_sent([MINE]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
+    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
 
 
 async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
@@ -118,10 +120,95 @@ async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
         assert await dedup.prove([replace(MINE, message_id="m9")]) == [START[before]]
         after = await dedup.peek(KEY)
         assert after is not None
-        known = {State.SENT: "m1", State.SENT_RECORDED: ""}
+        known = {State.SENT: "m1", State.SENT_RECORDED: "", State.DROPPED: ""}
         assert after.message_id == known.get(before, "m9")
     await put(dedup, START[State.SENT])
     assert await dedup.mark_doubt([MINE]) == [START[State.SENT]]
+
+
+@pytest.mark.parametrize("before", list(State))
+async def test_resends_agree_with_the_table(dedup: RedisDedup, before: State) -> None:
+    """G1: a leave that names the attempt opens doubt and what SES dropped, and nothing that another holds or has sent."""
+    await put(dedup, START[before])
+    (claim,) = await dedup.claim([replace(MINE, attempt="new", overrides="mine", offset=0)])
+    assert (claim.attempt == "new") == ((before, Change.RESEND) in TRANSITIONS or before is State.ABSENT)
+
+
+async def test_a_resend_is_used_once(dedup: RedisDedup) -> None:
+    """G1: the leave names the attempt that it overrides; whatever came of the new one, it opens nothing again."""
+    again = replace(MINE, attempt="new", offset=20, overrides="mine")
+    doubt = Claim(State.UNCERTAIN_RECORDED, attempt="mine")
+    await put(dedup, doubt)
+    assert await dedup.claim([replace(again, overrides="")]) == [doubt]
+    assert await dedup.claim([replace(again, overrides="other")]) == [doubt]
+    assert (await dedup.claim([again]))[0].attempt == "new"
+    for after in (
+        Claim(State.UNCERTAIN, attempt="new"),
+        Claim(State.UNCERTAIN_RECORDED, attempt="new"),
+        Claim(State.SENT, message_id="m2"),
+        Claim(State.SENT_RECORDED, fingerprint="f", attempt="new"),
+        Claim(State.DROPPED, attempt="new"),
+    ):
+        await put(dedup, after)
+        assert await dedup.claim([replace(again, attempt="third")]) == [after]
+
+
+async def test_an_expired_attempt_may_be_overridden_at_once(dedup: RedisDedup) -> None:
+    """A resend need not wait for anybody to have looked; before the lifetime has passed it gets nothing."""
+    again = replace(MINE, attempt="new", overrides="mine")
+    await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=OLD))
+    assert (await dedup.claim([again]))[0].attempt == "new"
+    await put(dedup, START[State.SENDING])
+    assert await dedup.claim([again]) == [START[State.SENDING]]
+
+
+async def test_word_about_one_attempt_changes_nothing_of_another(dedup: RedisDedup) -> None:
+    """G1: after a resend, a late or repeated Rendering Failure of the first message is not taken for the second's."""
+    for after in (
+        Claim(State.SENDING, attempt="new", since_ms=FUTURE),
+        Claim(State.SENT, message_id="m2"),
+        Claim(State.SENT_RECORDED, fingerprint="f", attempt="new"),
+        Claim(State.UNCERTAIN, attempt="new"),
+        Claim(State.DROPPED, attempt="new"),
+    ):
+        await put(dedup, after)
+        assert await dedup.drop([MINE]) == [after]
+        assert await dedup.peek(KEY) == after
+
+
+async def test_what_was_dropped_stays_dropped(dedup: RedisDedup) -> None:
+    """G2: our own answer, slower than SES's event, does not make it sent again."""
+    dropped = Claim(State.DROPPED, attempt="mine")
+    await dedup.drop([MINE])
+    assert await dedup.mark_sent([MINE]) == [dropped]
+    assert await dedup.record_sent([MINE]) == [dropped]
+    assert await dedup.prove([MINE]) == [dropped]
+    assert await dedup.peek(KEY) == dropped
+    resent = replace(MINE, attempt="new", overrides="mine", message_id="m2")
+    await dedup.claim([resent])
+    await dedup.mark_sent([resent])
+    assert await dedup.record_sent([resent]) == [Claim(State.SENT_RECORDED, fingerprint="f", attempt="new")]
+
+
+async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> None:
+    """Repetitions are known; the feed's latest sending time never goes back."""
+    notes = [("2026-11", "Bounce:m1"), ("2026-11", "Bounce:m2")]
+    assert await dedup.noted(notes) == [False, False]
+    await dedup.note(notes[:1])
+    assert await dedup.noted(notes) == [True, False]
+    assert await dedup.noted([]) == []
+    assert await dedup.feed_alive_ms() == 0
+    assert await dedup.feed_alive_ms(1_795_563_387_360) == 1_795_563_387_360
+    assert await dedup.feed_alive_ms(5) == 1_795_563_387_360
+
+
+async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
+    """G1: an open intent beside another attempt's doubt is the later one."""
+    await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
+    await dedup.restore([(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))])
+    assert await state(dedup) is State.UNCERTAIN_RECORDED
+    await dedup.restore([(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE))])
+    assert await state(dedup) is State.SENDING
 
 
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
@@ -152,7 +239,7 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None
-    assert await dedup.mark_sent([MINE]) == [True]
+    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1")]
     assert await dedup.set_whole((await dedup.server_run())[1])
     assert await state(dedup) is State.SENT
 

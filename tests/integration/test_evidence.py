@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +13,8 @@ from infra.embedded import Stack
 from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Outcome
+from tests.support.feed import gather, published
 from tests.support.world import MONTH, World, job, wait_for
-
-
-@pytest.fixture
-def feed(world: World, stack: Stack, tmp_path: Path) -> Iterator[Any]:
-    """A queue of the test's own that the sandbox publishes to, through a configuration set."""
-    stack.up(("sqs",))
-    endpoint = stack.env()["AWS_ENDPOINT_URL_SQS"]
-    sqs = boto3.client("sqs", endpoint_url=endpoint, region_name="us-east-1")
-    url = sqs.create_queue(QueueName=f"q-{time.time_ns()}", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
-    name = f"set-{time.time_ns()}"
-    ses = world.ses()
-    ses.create_configuration_set(ConfigurationSetName=name)
-    ses.create_configuration_set_event_destination(
-        ConfigurationSetName=name,
-        EventDestinationName="d",
-        EventDestination={
-            "Enabled": True,
-            "MatchingEventTypes": ["SEND"],
-            "SnsDestination": {"TopicArn": "arn:aws:sns:x"},
-        },
-    )
-    world.sandbox.set(events_queue_url=url, events_endpoint=endpoint)
-    world.env |= {
-        "MAILONCE_CONFIGURATION_SET": name,
-        "MAILONCE_EVENTS_QUEUE_URL": url,
-        "AWS_ENDPOINT_URL_SQS": endpoint,
-        "MAILONCE_SES_READ_TIMEOUT_S": "0.5",
-    }
-    yield sqs
-    world.sandbox.reset()
-    sqs.delete_queue(QueueUrl=url)
-
-
-def published(world: World) -> None:
-    wait_for(lambda: world.sandbox.call("GET", "summary")["events_pending"] == 0, "the events' publication")
-
-
-def gather(world: World) -> dict[str, int]:
-    counts: dict[str, int] = json.loads(world.run("evidence", "--drain", "--json").stdout)
-    return counts
 
 
 @pytest.mark.parametrize("envelope", ["sns", "raw", "eventbridge"])
@@ -148,7 +107,8 @@ def test_junk_in_the_queue(world: World, feed: Any) -> None:
     bodies = ["no json", "{}", '{"eventType": "Send", "mail": {"tags": {}, "messageId": "m"}}', "[1]"]
     for body in bodies:
         feed.send_message(QueueUrl=queue, MessageBody=body)
-    assert gather(world) == {"events": 0, "resolved": 0, "foreign": 1, "bad": 3}
+    counts = gather(world)
+    assert (counts["events"], counts["resolved"], counts["foreign"], counts["bad"]) == (0, 0, 1, 3)
     assert sorted(record.value or b"" for record, _ in world.dead_letters()) == [b"[1]", b"no json", b"{}"]
     assert {letter.reason for _, letter in world.dead_letters()} == {"bad-event"}
     assert "Messages" not in feed.receive_message(QueueUrl=queue)

@@ -85,10 +85,10 @@ class KillingDedup(Wrapped):
         self._killer.at("after_claim")
         return claims
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[bool]:
-        first: list[bool] = await self._inner.mark_sent(items)
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        after: list[Claim] = await self._inner.mark_sent(items)
         self._killer.at("after_mark")
-        return first
+        return after
 
 
 class KillingSender(Wrapped):

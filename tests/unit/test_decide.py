@@ -37,6 +37,7 @@ def test_only_my_own_claim_lets_me_call() -> None:
         Claim(State.SENT_RECORDED, fingerprint="f"),
         Claim(State.UNCERTAIN, attempt=MINE),
         Claim(State.UNCERTAIN_RECORDED, attempt=MINE),
+        Claim(State.DROPPED, attempt=MINE),
         Claim(State.CLOSED, partition=1, offset=10),
         Claim(State.CLOSED, partition=1, offset=11),
     ]
@@ -61,6 +62,15 @@ def test_already_sent_is_skipped_and_changes_are_reported() -> None:
     assert after_claim(sent, "f") == decide.Skip("already sent", report=False)
     assert after_claim(sent, "g") == decide.Skip("already sent", report=True)
     assert after_claim(Claim(State.SENT_RECORDED), "g") == decide.Skip("already sent", report=False)
+
+
+def test_what_ses_dropped_is_dead_not_sent() -> None:
+    """G2: SES's word that it dropped this attempt's message stands over its own answer."""
+    settle = decide.after_mark(Claim(State.DROPPED, attempt=MINE), message_id="m", attempt=MINE)
+    assert settle is not None
+    assert (settle.outcome, settle.message_id, settle.report) == (Outcome.DEAD, "m", False)
+    assert decide.after_mark(Claim(State.DROPPED, attempt="other"), message_id="m", attempt=MINE) is None
+    assert decide.after_mark(Claim(State.SENT, message_id="m"), message_id="m", attempt=MINE) is None
 
 
 def test_doubt_is_recorded_once_and_then_held() -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from infra.ses_sandbox.events import _enveloped, event_of
 from infra.ses_sandbox.model import AcceptedMail
-from processor.core.evidence import Foreign, SesEvent, read_event
+from processor.core.cloudtrail import KIND, read_log
+from processor.core.doubt import may_resend
+from processor.core.evidence import Foreign, Meaning, SesEvent, drop_is_news, is_early, proof_is_news, read_event
+from processor.core.states import ABSENT, Claim, State
 from schemas.errors import BadRecord
-from schemas.identity import Key, message_tags
+from schemas.identity import TAG_SOURCE, Key, Place, message_tags
+from schemas.records import Feedback
 
 KEY = Key("a:b", "2026-11")
 MAIL = AcceptedMail(
@@ -31,7 +36,13 @@ def test_events_are_read_in_each_envelope(envelope: str, kind: str) -> None:
     event = read_event(_enveloped(event_of(MAIL, kind), envelope).encode())
     assert isinstance(event, SesEvent)
     assert (event.kind, event.key, event.attempt, event.message_id) == (kind, KEY, "att", "m1")
-    assert event.proves_acceptance == (kind not in {"Reject", "Rendering Failure"})
+    dropped = kind in {"Reject", "Rendering Failure"}
+    assert event.meaning is (Meaning.DROPPED if dropped else Meaning.ACCEPTED)
+    assert event.sent_at_ms == MAIL.at_ms
+    lasting = {"Bounce": (Feedback.BOUNCED, ("a@b.de",)), "Complaint": (Feedback.COMPLAINED, ("a@b.de",))}
+    assert (event.feedback, event.recipients) == lasting.get(kind, (None, ()))
+    reasons = {"Reject": "rejected-by-ses", "Rendering Failure": "rendering-failure"}
+    assert event.reason == reasons.get(kind, str(event.feedback or ""))
     assert json.loads(event.body)["mail"]["messageId"] == "m1"
 
 
@@ -74,3 +85,140 @@ def test_what_is_no_event_is_said_so(body: bytes) -> None:
     with pytest.raises(BadRecord) as caught:
         read_event(body)
     assert caught.value.code == "bad-event"
+
+
+def event(kind: str = "Send", **changes: object) -> SesEvent:
+    return replace(SesEvent(kind, KEY, "mine", "m1", 1_000_000, b"{}"), **changes)  # type: ignore[arg-type]
+
+
+MINE = {
+    State.ABSENT: ABSENT,
+    State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=1),
+    State.SENT: Claim(State.SENT, message_id="m1"),
+    State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
+    State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
+    State.UNCERTAIN_RECORDED: Claim(State.UNCERTAIN_RECORDED, attempt="mine"),
+    State.DROPPED: Claim(State.DROPPED, attempt="mine"),
+    State.CLOSED: Claim(State.CLOSED, partition=0, offset=1),
+}
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_what_is_news(state: State) -> None:
+    """G2: an acceptance that nobody else will record is recorded; word about another attempt changes nothing."""
+    known = {State.SENDING, State.SENT_RECORDED, State.DROPPED}
+    assert proof_is_news(event(), MINE[state]) == (state not in known)
+    assert drop_is_news(event("Reject"), MINE[state])
+    others = {State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
+    if state in others:
+        assert not drop_is_news(event("Reject"), replace(MINE[state], attempt="other"))
+
+
+def test_word_about_another_message_is_no_news() -> None:
+    """G1: after a resend, late events of the first message are not taken for the second's."""
+    other = Claim(State.SENT, message_id="m2")
+    assert not proof_is_news(event(), other)
+    assert not drop_is_news(event("Reject"), other)
+    assert proof_is_news(event(), Claim(State.DROPPED, attempt="other"))
+    assert not drop_is_news(event("Reject"), Claim(State.SENT_RECORDED, fingerprint="f", attempt="other"))
+
+
+def test_bounces_before_our_own_record_wait() -> None:
+    """A mark that our own record would overwrite comes again later; not for ever."""
+    bounce = event("Bounce", feedback=Feedback.BOUNCED)
+    assert is_early(bounce, MINE[State.SENT], 1_001_000)
+    assert not is_early(bounce, MINE[State.SENT], 1_040_000)
+    assert not is_early(bounce, MINE[State.SENT_RECORDED], 1_001_000)
+    assert not is_early(event(), MINE[State.SENT], 1_001_000)
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "feedback"),
+    [
+        ("Bounce", {"bounce": {"bounceType": "Transient", "bouncedRecipients": [{"emailAddress": "A@b.de"}]}}, None),
+        ("Bounce", {"bounce": {"bounceType": "Permanent", "bouncedRecipients": "x"}}, Feedback.BOUNCED),
+        ("Bounce", {"bounce": {"bounceType": "Permanent", "bouncedRecipients": [1, {"emailAddress": 2}]}}, "bounced"),
+        ("Bounce", {"bounce": 7}, None),
+        ("Complaint", {"complaint": {}}, Feedback.COMPLAINED),
+    ],
+)
+def test_only_lasting_feedback_counts(kind: str, about: dict[str, object], feedback: Feedback | None) -> None:
+    """A transient bounce suppresses nobody; odd recipients are passed over."""
+    body = {"eventType": kind, "mail": {"tags": TAGS, "messageId": "m", "timestamp": "yesterday"}, **about}
+    found = read_event(json.dumps(body).encode())
+    assert isinstance(found, SesEvent)
+    assert found.feedback == feedback
+    assert found.sent_at_ms == 0
+
+
+def test_events_lead_back_to_the_job() -> None:
+    """The tag names the record's place; a tag that nobody of us wrote names none."""
+    for tag, place in (("3-17-ab12", Place(3, 17, "ab12")), ("x", Place()), ("3-17", Place())):
+        body = {"eventType": "Send", "mail": {"tags": TAGS | {TAG_SOURCE: [tag]}, "messageId": "m"}}
+        found = read_event(json.dumps(body).encode())
+        assert isinstance(found, SesEvent)
+        assert found.place == place
+
+
+# ---- CloudTrail ----
+
+RECORD = {
+    "eventTime": "2026-11-01T00:00:31Z",
+    "eventSource": "ses.amazonaws.com",
+    "eventName": "SendEmail",
+    "requestParameters": {
+        "destination": {"toAddresses": ["HIDDEN_DUE_TO_SECURITY_REASONS"]},
+        "emailTags": [{"value": value, "name": name} for name, value in message_tags(KEY, "att").items()],
+    },
+    "responseElements": None,
+    "additionalEventData": {"sesMessageId": "m1"},
+}
+
+
+def test_cloudtrail_proves_acceptance() -> None:
+    """The request's tags and SES's message id; a refused call and other calls prove nothing."""
+    log = {
+        "Records": [
+            RECORD,
+            RECORD | {"errorCode": "MessageRejected"},
+            RECORD | {"eventName": "GetAccount"},
+            RECORD | {"additionalEventData": None},
+            RECORD | {"requestParameters": {"emailTags": "x"}},
+            7,
+        ]
+    }
+    first, *others, bad = list(read_log(json.dumps(log).encode()))
+    assert isinstance(first, SesEvent)
+    assert (first.kind, first.key, first.attempt, first.message_id) == (KIND, KEY, "att", "m1")
+    assert first.meaning is Meaning.ACCEPTED
+    assert all(isinstance(other, Foreign) for other in others)
+    assert isinstance(bad, BadRecord)
+    assert "Records[5]" in bad.detail
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"Records": 1}', b"\xff"])
+def test_what_is_no_log_is_said_so(content: bytes) -> None:
+    """Never a traceback."""
+    with pytest.raises(BadRecord) as caught:
+        list(read_log(content))
+    assert caught.value.code == "bad-log"
+
+
+# ---- sending again by policy ----
+
+
+@pytest.mark.parametrize(
+    ("now_s", "alive_s", "allowed"),
+    [
+        (3599, 7200, False),  # the window has not passed
+        (3600, 0, False),  # the feed told of nothing
+        (3600, 59, False),  # of nothing that was certainly later
+        (3600, 60, True),
+        (9999, 3000, True),
+    ],
+)
+def test_silence_proves_something_only_while_the_feed_lives(now_s: int, alive_s: int, allowed: bool) -> None:
+    """G1: a feed that fell silent proves nothing."""
+    at = 1_000_000_000
+    alive = at + alive_s * 1000 if alive_s else 0
+    assert may_resend(at, at + now_s * 1000, alive, 3600) is allowed

@@ -13,13 +13,15 @@ from schemas.codec import (
     decode_dead_letter,
     decode_delivery,
     decode_job,
+    decode_resend,
+    decode_suppression,
     encode,
     fingerprint,
 )
 from schemas.errors import BadRecord, Halted, MailonceError
 from schemas.identity import TAG_ENCODING, Key, check_month, message_tags, new_attempt_id, read_tags
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
-from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source
+from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source, Suppression
 from schemas.template import has_blocks, missing_variables, render_plain, variables
 from schemas.topics import Topics
 from tests.support.world import job
@@ -238,6 +240,7 @@ def test_topics_keep_what_the_promise_needs() -> None:
         "p-deliveries": "compact",
         "p-dead-letters": "delete",
         "p-events": "delete",
+        "p-suppressions": "compact",
     }
 
 
@@ -246,3 +249,12 @@ def test_errors_say_who_acts() -> None:
     assert Halted("r", "d").exit_code == 4
     assert str(Halted("r", "d")) == "d"
     assert MailonceError.exit_code == 1
+
+
+def test_suppressions_survive_their_bytes() -> None:
+    """What one process writes, another reads; junk is said so."""
+    entry = Suppression(reason="bounced", at_ms=1, user_id="u", month="2026-11")
+    assert decode_suppression(encode(entry)) == entry
+    with pytest.raises(BadRecord):
+        decode_suppression(b"[]")
+    assert decode_resend([]) is None

@@ -10,6 +10,7 @@ from processor.core.breaker import WINDOW_MIN, Breaker
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import BATCH_MAX, Account, allowed_rate, batch_size, lease_size, quota_left
 from processor.core.retry import delay_s
+from schemas.identity import Place
 from schemas.settings import Backoff
 from tests.support.world import job
 
@@ -74,7 +75,7 @@ def test_batches_hold_half_a_second() -> None:
 
 def test_a_mail_has_one_recipient_and_names_its_attempt() -> None:
     """Tags let SES's events find their mail; user ids may hold any characters."""
-    request = compose(job("a:b@c"), "att", MailConfig("from@example.com"))
+    request = compose(job("a:b@c"), "att", Place(3, 17, "ab12"), MailConfig("from@example.com"))
     assert request["Destination"] == {"ToAddresses": ["a-b-c@mail.example.net"]}
     tags = {tag["Name"]: tag["Value"] for tag in request["EmailTags"]}
     assert tags == {
@@ -82,6 +83,7 @@ def test_a_mail_has_one_recipient_and_names_its_attempt() -> None:
         "mailonce_encoding": "base64url",
         "mailonce_month": "2026-11",
         "mailonce_attempt": "att",
+        "mailonce_source": "3-17-ab12",
     }
     assert "Headers" not in request["Content"]["Template"]
     assert "ConfigurationSetName" not in request
@@ -90,7 +92,7 @@ def test_a_mail_has_one_recipient_and_names_its_attempt() -> None:
 def test_optional_parts_of_a_mail() -> None:
     """Unsubscribe headers as RFC 8058 wants them, reply-to, configuration set."""
     config = MailConfig("f@example.com", "r@example.com", "set", "https://example.com/u?id={user_id}&m={month}")
-    request = compose(job("a b/c"), "att", config)
+    request = compose(job("a b/c"), "att", Place(), config)
     headers = {entry["Name"]: entry["Value"] for entry in request["Content"]["Template"]["Headers"]}
     assert headers == {
         "List-Unsubscribe": "<https://example.com/u?id=a%20b%2Fc&m=2026-11>",
@@ -104,4 +106,4 @@ def test_a_header_ses_would_refuse_is_refused_before_the_call() -> None:
     """SES's limits are checked before the claim is used."""
     config = MailConfig("f@example.com", unsubscribe_url="https://example.com/" + "x" * 1000)
     with pytest.raises(ValueError, match="List-Unsubscribe"):
-        compose(job("u"), "att", config)
+        compose(job("u"), "att", Place(), config)

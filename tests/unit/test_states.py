@@ -13,6 +13,8 @@ CLAIMS = [
     Claim(State.SENT_RECORDED, fingerprint="5fa54fc32a"),
     Claim(State.UNCERTAIN, attempt="abc"),
     Claim(State.UNCERTAIN_RECORDED, attempt="abc"),
+    Claim(State.SENT_RECORDED, fingerprint="5fa54fc32a", attempt="abc-_1"),
+    Claim(State.DROPPED, attempt="abc"),
     Claim(State.CLOSED, partition=3, offset=17),
 ]
 
@@ -32,11 +34,13 @@ def test_an_unknown_claim_is_an_error() -> None:
 
 
 def test_sent_is_never_lowered() -> None:
-    """G1: no change leads from sent to anything that would let a second call happen."""
+    """G1: no change leads from sent to anything that would let a second call happen without a person's word."""
     sent = {State.SENT, State.SENT_RECORDED}
-    for (state, _), after in TRANSITIONS.items():
+    for (state, change), after in TRANSITIONS.items():
         if state in sent:
-            assert after in sent
+            assert after in sent | {State.DROPPED}
+        if state is State.DROPPED:
+            assert change is Change.RESEND
 
 
 def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
@@ -46,6 +50,9 @@ def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
         (State.ABSENT, Change.CLAIM),
         (State.CLOSED, Change.CLAIM_NEWER),
         (State.SENDING, Change.RECLAIM),
+        (State.UNCERTAIN, Change.RESEND),
+        (State.UNCERTAIN_RECORDED, Change.RESEND),
+        (State.DROPPED, Change.RESEND),
     }
     freed = {(s, c) for (s, c), after in TRANSITIONS.items() if after is State.ABSENT}
     assert freed == {(State.SENDING, Change.RELEASE)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from processor.core.offsets import Window
 from processor.core.work import Work, check_template, examine, months_between
-from schemas.codec import encode
+from schemas.codec import RESEND_HEADER, encode
 from schemas.reading import Record
-from schemas.records import Outcome
+from schemas.records import Outcome, Resend
 from tests.support.world import job
 
 
@@ -70,3 +70,19 @@ def test_missing_template_data_is_poison() -> None:
     tombstone = look(None)
     check_template(tombstone, frozenset({"name"}))
     assert tombstone.refusal is None
+
+
+def test_a_leave_to_send_again_is_read() -> None:
+    """The header names the attempt; one that cannot be read is no leave, and the record is dead-lettered."""
+    leave = Resend("a1", "ops", "lost")
+    window = Window(0)
+
+    def work(header: bytes) -> Work:
+        record = Record(0, 5, b"u1:2026-11", encode(job("u1")), [("x", b"y"), (RESEND_HEADER, header)], 0)
+        return examine(record, window, this_month="2026-11", retention_months=13, suppressed=())
+
+    assert work(encode(leave)).resend == leave
+    assert work(encode(leave)).place.offset == 5
+    refusal = work(b"please").refusal
+    assert refusal is not None
+    assert refusal.reason == "bad-resend"

@@ -1,0 +1,74 @@
+"""What each key's claim must be, by the ledger and the intents: the fold that a rebuild of the dedup set rests on.
+
+Entries are kept as short texts: a partition of a large month has many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from processor.core.states import Claim, State, parse_claim
+from schemas.records import Attempt, Delivery, Outcome
+
+__all__ = ["Fold", "claim_of"]
+
+
+def claim_of(delivery: Delivery) -> Claim:
+    """The claim that an outcome in the ledger makes."""
+    match delivery.outcome:
+        case Outcome.SENT:
+            return Claim(State.SENT_RECORDED, fingerprint=delivery.fingerprint)
+        case Outcome.UNCERTAIN:
+            return Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
+        case Outcome.DEAD if delivery.message_id:
+            return Claim(State.DROPPED, attempt=delivery.attempt or "unknown")
+        case Outcome.DEAD if delivery.held:
+            return Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
+        case _:
+            return Claim(State.CLOSED, partition=delivery.source.partition, offset=delivery.source.offset)
+
+
+class Fold:
+    """One partition: first every outcome in order, then every intent in order, then `claims`."""
+
+    def __init__(self) -> None:
+        self._recorded: dict[bytes, str] = {}
+        self._open: dict[bytes, str] = {}
+
+    def outcome(self, key: bytes, delivery: Delivery) -> None:
+        source = delivery.source
+        self._recorded[key] = f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim_of(delivery).to_text()}"
+
+    def intent(self, key: bytes, attempt: Attempt) -> None:
+        """An intent whose record has no outcome: a call may have happened, nobody knows."""
+        known = self._recorded.get(key)
+        if known is not None and not _is_open(attempt, known):
+            return
+        # A withdrawal takes back its own attempt only: an earlier one of the key may still be in the air.
+        others = [text for text in self._open.pop(key, "").split() if not text.startswith(f"A{attempt.attempt}:")]
+        if not attempt.withdrawn:
+            claim = Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
+            others.append(claim.to_text())
+        if others:
+            self._open[key] = " ".join(others)
+
+    def claims(self) -> Iterator[tuple[bytes, Claim]]:
+        for key, text in self._recorded.items():
+            if key not in self._open:
+                yield key, parse_claim(text.split(":", 3)[3])
+        for key, text in self._open.items():
+            yield key, parse_claim(text.split()[-1])
+
+
+def _is_open(attempt: Attempt, known: str) -> bool:
+    """Whether a call may have happened after the outcome `known`: for a newer record, and where that is permitted."""
+    partition, offset, at_ms, claim = known.split(":", 3)
+    state = State(claim[0])
+    if state is State.SENT_RECORDED:
+        return False
+    if state is not State.CLOSED and (attempt.resend is None or attempt.resend.overrides != claim[1:]):
+        # The key was barred to this intent: it cannot have been claimed.
+        return False
+    if attempt.source.partition != int(partition):
+        return attempt.intended_at_ms > int(at_ms)
+    return attempt.source.offset > int(offset)

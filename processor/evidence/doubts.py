@@ -1,0 +1,59 @@
+"""Mails in doubt, looked at now and then: what Redis knows better, and what may be sent again by policy."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from processor.adapters.doubts import Doubts
+from processor.adapters.jobs import publish_resend
+from processor.adapters.redis import RedisDedup
+from processor.core.doubt import may_resend
+from processor.core.states import State
+from processor.evidence.sink import Sink
+from processor.ports import Produced
+from schemas.codec import encode
+from schemas.logs import Event, get_log
+from schemas.records import Outcome, Resend
+from schemas.settings import Settings
+
+__all__ = ["Sweeper"]
+
+log = get_log()
+
+WHO = "policy resend-after-evidence-window"
+
+
+@dataclass
+class Sweeper:
+    """`sweep` brings the ledger to what Redis knows, and sends again what the policy allows."""
+
+    settings: Settings
+    dedup: RedisDedup
+    sink: Sink
+    doubts: Doubts
+
+    async def sweep(self, now_ms: int) -> None:
+        """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
+        found = await asyncio.to_thread(self.doubts.now)
+        claims = await self.dedup.peek_all([doubt.key for doubt in found])
+        alive_ms = await self.dedup.feed_alive_ms()
+        records: list[Produced] = []
+        for doubt, claim in zip(found, claims, strict=True):
+            if claim.state is State.SENT:
+                better = doubt.as_sent(claim.message_id, now_ms)
+                records.append(Produced(self.settings.topics.deliveries, -1, doubt.key.to_bytes(), encode(better)))
+                self.sink.counts["resolved"] += 1
+                log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")
+        await self.sink.write(records)
+        if self.settings.on_uncertain != "resend-after-evidence-window":
+            return
+        for doubt, claim in zip(found, claims, strict=True):
+            held = claim.state in {State.UNCERTAIN, State.UNCERTAIN_RECORDED} and claim.attempt == doubt.attempt
+            by_policy = doubt.delivery.outcome is Outcome.UNCERTAIN and held
+            if by_policy and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s):
+                why = f"no event within {self.settings.evidence_window_s:g} s though the feed told of later mails"
+                leave = Resend(doubt.attempt, WHO, why, now_ms)
+                if await asyncio.to_thread(publish_resend, self.settings, doubt, leave):
+                    self.sink.counts["resent"] += 1
+                    self.doubts.asked.add(doubt.attempt)

@@ -1,0 +1,128 @@
+"""Where a batch of SES's events goes: facts into Redis, then everything it causes in one Kafka transaction.
+
+The order makes it safe to die anywhere: what was not committed comes again, and a fact that stands already is told
+once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from processor.adapters.redis import RedisDedup
+from processor.core.evidence import Meaning, SesEvent, drop_is_news, is_early, proof_is_news
+from processor.core.states import Claim, State
+from processor.evidence.scribe import EventScribe
+from processor.ports import Item, Produced
+from schemas.errors import BadRecord, BrokerUnavailable
+from schemas.logs import Event, get_log
+from schemas.reading import RecordReader, error_text
+
+__all__ = ["Sink"]
+
+log = get_log()
+
+INIT_TIMEOUT_S = 30.0
+COMMIT_TIMEOUT_S = 20.0
+
+
+class Sink:
+    """Takes events to where they belong; one transactional producer, thrown away when a transaction fails."""
+
+    def __init__(self, scribe: EventScribe, dedup: RedisDedup, jobs: RecordReader, producer: Mapping[str, Any]) -> None:
+        self._scribe = scribe
+        self._dedup = dedup
+        self._jobs = jobs
+        self._config = dict(producer)
+        self._producer: Producer | None = None
+        self.counts: Counter[str] = Counter()
+
+    async def take(
+        self, events: Sequence[SesEvent], bad: Sequence[tuple[bytes, BadRecord]], now_ms: int
+    ) -> set[SesEvent]:
+        """Takes all but those that are too early, which are returned; the rest is in Redis and Kafka after this.
+
+        Raises `BrokerUnavailable` and `RedisUnavailable`: then take the same again.
+        """
+        noted = await self._noted(events)
+        accepted = [event for event in events if event.meaning is Meaning.ACCEPTED]
+        before = dict(zip(accepted, await self._dedup.prove([_item(event) for event in accepted]), strict=True))
+        early = {event for event in accepted if is_early(event, before[event], now_ms)}
+        records = [self._scribe.event(event) for event in events if event not in early]
+        records += [self._scribe.bad_event(body, why) for body, why in bad]
+        told: set[tuple[str, str]] = set()
+        for event in accepted:
+            if event not in early and event.note not in noted | told:
+                records += await self._acceptance(event, before[event], told)
+        records += await self._drops([event for event in events if event.meaning is Meaning.DROPPED], noted, told)
+        await self.write(records)
+        await self._dedup.note(sorted(told))
+        self.counts["events"] += len(events) - len(early)
+        self.counts["bad"] += len(bad)
+        return early
+
+    async def _noted(self, events: Sequence[SesEvent]) -> set[tuple[str, str]]:
+        """What was told of these before."""
+        notes = list({event.note for event in events})
+        return {note for note, known in zip(notes, await self._dedup.noted(notes), strict=True) if known}
+
+    async def _acceptance(self, event: SesEvent, before: Claim, told: set[tuple[str, str]]) -> list[Produced]:
+        """What an acceptance that was not told of causes; adds to `told` what it tells."""
+        if before.state is State.SENT and before.message_id != event.message_id and event.kind == "Send":
+            log.error(Event.DUPLICATE_SEEN, key=str(event.key), message_id=event.message_id)
+        if news := proof_is_news(event, before):
+            self._resolved(event, before)
+        if not news and not event.feedback:
+            return []
+        told.add(event.note)
+        if not event.feedback:
+            return [self._scribe.accepted(event)]
+        self.counts[event.feedback] += 1
+        suppressed = [self._scribe.suppression(address, event) for address in event.recipients]
+        return [self._scribe.accepted(event), await self._letter(event), *suppressed]
+
+    async def _drops(
+        self, events: list[SesEvent], noted: set[tuple[str, str]], told: set[tuple[str, str]]
+    ) -> list[Produced]:
+        records: list[Produced] = []
+        for event, before in zip(events, await self._dedup.drop([_item(event) for event in events]), strict=True):
+            if drop_is_news(event, before) and event.note not in noted | told:
+                told.add(event.note)
+                records += [self._scribe.dropped(event), await self._letter(event)]
+                self.counts["dropped"] += 1
+        return records
+
+    def _resolved(self, event: SesEvent, before: Claim) -> None:
+        if before.state is not State.SENT:
+            self.counts["resolved"] += 1
+            log.info(Event.RESOLVED, key=str(event.key), attempt=event.attempt, evidence=event.kind)
+
+    async def _letter(self, event: SesEvent) -> Produced:
+        job = await asyncio.to_thread(self._jobs.get, event.place.partition, event.place.offset)
+        return self._scribe.letter(event, job if job and job.key == event.key.to_bytes() else None)
+
+    async def write(self, records: Sequence[Produced]) -> None:
+        """One transaction. Raises `BrokerUnavailable`; whether it took place does not matter then: it is done again."""
+        if records:
+            await asyncio.to_thread(self._commit, records)
+
+    def _commit(self, records: Sequence[Produced]) -> None:
+        try:
+            if self._producer is None:
+                self._producer = Producer(self._config)
+                self._producer.init_transactions(INIT_TIMEOUT_S)
+            self._producer.begin_transaction()
+            for record in records:
+                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+        except (KafkaException, BufferError) as error:
+            self._producer = None
+            raise BrokerUnavailable(f"Kafka did not take the events: {error_text(error)}") from error
+
+
+def _item(event: SesEvent) -> Item:
+    return Item(event.key, event.attempt, message_id=event.message_id)

@@ -1,0 +1,82 @@
+"""The fold of ledger and intents that the dedup set is rebuilt from."""
+
+from __future__ import annotations
+
+import pytest
+
+from processor.core.rebuild import Fold, claim_of
+from processor.core.states import Claim, State
+from schemas.records import Attempt, Delivery, Outcome, Resend, Source
+
+KEY = b"u1:2026-11"
+
+
+def outcome(what: Outcome, offset: int = 5, partition: int = 0, **about: object) -> Delivery:
+    return Delivery(outcome=what, at_ms=1000, source=Source("jobs", partition, offset), instance="p", **about)  # type: ignore[arg-type]
+
+
+def intent(name: str, offset: int = 5, partition: int = 0, at_ms: int = 500, **about: object) -> Attempt:
+    source = Source("jobs", partition, offset)
+    return Attempt(attempt=name, intended_at_ms=at_ms, instance="p", source=source, fingerprint="f", **about)  # type: ignore[arg-type]
+
+
+def folded(*entries: Delivery | Attempt) -> Claim | None:
+    fold = Fold()
+    for entry in entries:
+        if isinstance(entry, Delivery):
+            fold.outcome(KEY, entry)
+        else:
+            fold.intent(KEY, entry)
+    return dict(fold.claims()).get(KEY)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "claim"),
+    [
+        (outcome(Outcome.SENT, fingerprint="f"), Claim(State.SENT_RECORDED, fingerprint="f")),
+        (outcome(Outcome.UNCERTAIN, attempt="a"), Claim(State.UNCERTAIN_RECORDED, attempt="a")),
+        (outcome(Outcome.UNCERTAIN), Claim(State.UNCERTAIN_RECORDED, attempt="unknown")),
+        (outcome(Outcome.DEAD), Claim(State.CLOSED, partition=0, offset=5)),
+        (outcome(Outcome.DEAD, message_id="m", attempt="a"), Claim(State.DROPPED, attempt="a")),
+        (outcome(Outcome.DEAD, held=True, attempt="a"), Claim(State.UNCERTAIN_RECORDED, attempt="a")),
+        (outcome(Outcome.CANCELLED), Claim(State.CLOSED, partition=0, offset=5)),
+    ],
+)
+def test_outcomes_make_claims(delivery: Delivery, claim: Claim) -> None:
+    """G1: what the ledger bars, Redis bars again."""
+    assert claim_of(delivery) == claim
+    assert folded(delivery) == claim
+    assert delivery.frees_key == (claim.state is State.CLOSED)
+
+
+def test_an_open_intent_is_a_call_that_may_have_happened() -> None:
+    """G1: it comes back as sending since then."""
+    assert folded(intent("a")) == Claim(State.SENDING, attempt="a", since_ms=500)
+    assert folded(outcome(Outcome.DEAD), intent("a", offset=6)) == Claim(State.SENDING, attempt="a", since_ms=500)
+    assert folded(outcome(Outcome.DEAD), intent("a")) == claim_of(outcome(Outcome.DEAD))
+    assert folded(outcome(Outcome.SENT), intent("a", offset=6)) == claim_of(outcome(Outcome.SENT))
+
+
+def test_a_withdrawal_takes_back_its_own_attempt_only() -> None:
+    """G1: a takeover that intended and left gracefully does not free what the dead processor may have sent."""
+    assert folded(intent("a"), intent("a", withdrawn=True)) is None
+    assert folded(intent("a"), intent("b"), intent("b", withdrawn=True)) == Claim(
+        State.SENDING, attempt="a", since_ms=500
+    )
+    assert folded(intent("a"), intent("b", at_ms=600)) == Claim(State.SENDING, attempt="b", since_ms=600)
+
+
+def test_a_resend_is_open_only_if_it_names_what_the_ledger_holds() -> None:
+    """G1: an intent without leave cannot have been claimed over a doubt."""
+    doubt = outcome(Outcome.UNCERTAIN, attempt="a")
+    assert folded(doubt, intent("b", offset=9)) == claim_of(doubt)
+    leave = Resend("a", "who", "why")
+    assert folded(doubt, intent("b", offset=9, resend=leave)) == Claim(State.SENDING, attempt="b", since_ms=500)
+    assert folded(doubt, intent("b", offset=9, resend=Resend("x", "who", "why"))) == claim_of(doubt)
+
+
+def test_another_partition_is_told_by_time() -> None:
+    """Partitions may be added while a month runs: the same key's next record stands elsewhere."""
+    dead = outcome(Outcome.DEAD)
+    assert folded(dead, intent("a", partition=7, at_ms=999)) == claim_of(dead)
+    assert folded(dead, intent("a", partition=7, at_ms=1001)) == Claim(State.SENDING, attempt="a", since_ms=1001)
