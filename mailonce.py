@@ -333,10 +333,10 @@ def dedup_verify(as_json: Json = False) -> None:
 # ---- the embedded stack ----
 
 
-def _stack(folder: Path) -> Stack:
+def _stack(folder: Path, brokers: int | None = None) -> Stack:
     from infra.embedded import Stack
 
-    return Stack(folder)
+    return Stack(folder, brokers=brokers)
 
 
 def _names(only: str) -> list[str]:
@@ -358,12 +358,16 @@ def stack_up(
             help="Publish SES's events into SQS, for `mailonce evidence`. moto's SQS is slow: for small runs."
         ),
     ] = False,
+    brokers: Annotated[
+        int | None,
+        typer.Option(min=1, max=5, help="Kafka nodes of a new stack; of 3 one may die (replication 3, min.insync 2)."),
+    ] = None,
 ) -> None:
     """Start what does not run; data and ports of an earlier start are kept."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    stack = _stack(folder)
+    stack = _stack(folder, brokers)
     with console.status("starting") as line:
         stack.up(_names(only), lambda text: line.update(text))
         if events:

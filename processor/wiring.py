@@ -17,6 +17,7 @@ from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.suppressions import Suppressions
+from processor.adapters.topics import check_topics
 from processor.core.breaker import Breaker
 from processor.core.mail import MailConfig, compose
 from processor.core.work import Work
@@ -83,6 +84,7 @@ async def _run(run: _Process) -> int:
     sender = BotoSender(settings)
     try:
         await check_server(client)
+        await asyncio.to_thread(check_topics, settings)
         dedup = RedisDedup.of(settings, client)
         await ensure_whole(settings, dedup)
         await sender.check_run(settings)
@@ -112,6 +114,7 @@ async def _build(
         Ports(
             KafkaJobLog(
                 settings.topics.jobs,
+                settings.topics.beside_jobs,
                 jobs_consumer_config(settings),
                 transactional_config(settings, instance),
                 instance,

@@ -49,6 +49,11 @@ class Topics:
     def suppressions(self) -> str:
         return f"{self.prefix}suppressions"
 
+    @property
+    def beside_jobs(self) -> tuple[str, ...]:
+        """Topics whose records go to their job's partition."""
+        return self.attempts, self.deliveries, self.dead_letters
+
     def specs(self) -> list[TopicSpec]:
         """Each topic with its policy.
 

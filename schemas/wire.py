@@ -90,6 +90,12 @@ def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict
     return {
         # An empty partition's end is told by the first answer: half a second each would add up.
         "fetch.wait.max.ms": 10,
+        # Readers walk whole topics: what waits unread in memory is bounded, whatever the topic's size.
+        "queued.min.messages": 5_000,
+        "queued.max.messages.kbytes": 8_192,
+        "fetch.message.max.bytes": 262_144,
+        # The default of a second would be a pause each time the reader catches up with what was fetched.
+        "fetch.queue.backoff.ms": 10,
         **_common(settings),
         "group.id": group,
         "enable.auto.commit": False,

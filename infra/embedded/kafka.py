@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.embedded.service import Running, free_port, spawn, wait_until
-from schemas.errors import SetupError
+from schemas.errors import SetupError, UsageError
 
-__all__ = ["KAFKA_VERSION", "fetch_kafka", "start_kafka"]
+__all__ = ["KAFKA_VERSION", "Cluster", "fetch_kafka", "start_kafka"]
 
 KAFKA_VERSION = "4.3.1"
 _COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}"
@@ -39,21 +41,24 @@ _LOG4J = """\
 
 _PROPERTIES = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={node}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replication}
 offsets.topic.num.partitions=8
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replication}
+transaction.state.log.min.isr={isr}
 transaction.state.log.num.partitions=8
 # A dead processor's open transaction holds up its successor: look for such often.
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
+# A dead broker's partitions move on after this (default 9 s).
+broker.session.timeout.ms=6000
+broker.heartbeat.interval.ms=1000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.min.session.timeout.ms=1000
@@ -130,8 +135,44 @@ def _check_disk(folder: Path) -> None:
         raise SetupError(f"only {free >> 20} MB are free at {folder.parent}; the stack needs 300 MB")
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What the nodes of a KRaft cluster share. It is part of their data: it stays what it was."""
+
+    cluster_id: str
+    controllers: list[int]
+    """The controllers' ports, one a node."""
+
+    @classmethod
+    def of(cls, folder: Path, nodes: int) -> Cluster:
+        """The cluster whose data lives in `folder`, or a new one; raises `UsageError` when `nodes` is not its size."""
+        kept = folder / "kafka-cluster.json"
+        if kept.exists():
+            cluster = cls(**json.loads(kept.read_text()))
+        else:
+            cluster = cls(_new_id(), [free_port() for _ in range(nodes)])
+            folder.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(asdict(cluster)))
+        if len(cluster.controllers) != nodes:
+            raise UsageError(f"{folder} holds a cluster of {len(cluster.controllers)} brokers: use another --dir")
+        return cluster
+
+    def properties(self, node: int, port: int, data: Path) -> str:
+        replication = min(3, len(self.controllers))
+        voters = (f"{number}@127.0.0.1:{place}" for number, place in enumerate(self.controllers, 1))
+        return _PROPERTIES.format(
+            node=node,
+            voters=",".join(voters),
+            controller=self.controllers[node - 1],
+            port=port,
+            data=data,
+            replication=replication,
+            isr=max(1, replication - 1),
+        )
+
+
 def start_kafka(
-    folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]
+    folder: Path, port: int | None, *, cluster: Cluster, node: int, tied: bool, say: Callable[[str], None]
 ) -> tuple[Running, Callable[[], None]]:
     """Starts a KRaft node; returns it and what waits until it answers."""
     jars = fetch_kafka(say)
@@ -139,22 +180,18 @@ def start_kafka(
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j2.xml"
-    properties.write_text(_PROPERTIES.format(port=port, controller=_controller_port(folder), data=data))
+    properties.write_text(cluster.properties(node, port, data))
     log4j.write_text(_LOG4J.format(folder=folder))
     java = _java(jars, log4j)
     if not (data / "meta.properties").exists():
-        _format(java, properties)
-    running = spawn("kafka", [*java, "kafka.Kafka", str(properties)], port, folder, tied=tied)
+        _format(java, properties, cluster.cluster_id)
+    running = spawn(folder.name, [*java, "kafka.Kafka", str(properties)], port, folder, tied=tied)
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, "reconnect.backoff.max.ms": 200})
-    return running, lambda: wait_until(running, lambda: _answers(admin), folder)
+    return running, lambda: wait_until(running, lambda: _answers(admin, len(cluster.controllers)), folder)
 
 
-def _controller_port(folder: Path) -> int:
-    # The quorum's own address is part of its data: it stays what it was.
-    kept = folder / "controller.port"
-    if not kept.exists():
-        kept.write_text(str(free_port()))
-    return int(kept.read_text())
+def _new_id() -> str:
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
 def _java(jars: Path, log4j: Path) -> list[str]:
@@ -174,8 +211,7 @@ def _java(jars: Path, log4j: Path) -> list[str]:
     ]
 
 
-def _format(java: list[str], properties: Path) -> None:
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+def _format(java: list[str], properties: Path, cluster: str) -> None:
     done = subprocess.run(
         [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
         capture_output=True,
@@ -186,7 +222,8 @@ def _format(java: list[str], properties: Path) -> None:
         raise SetupError(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()[-500:]}")
 
 
-def _answers(admin: AdminClient) -> bool:
+def _answers(admin: AdminClient, nodes: int) -> bool:
+    """Whether the node knows of a majority: a node that comes back need not wait for one that is dead."""
     with contextlib.suppress(KafkaException):
-        return bool(admin.list_topics(timeout=0.3).brokers)
+        return len(admin.list_topics(timeout=0.3).brokers) > nodes // 2
     return False

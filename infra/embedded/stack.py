@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from infra.embedded.kafka import start_kafka
+from infra.embedded.kafka import Cluster, start_kafka
 from infra.embedded.others import (
     CONFIGURATION_SET,
     Started,
@@ -33,10 +33,19 @@ class Stack:
         folder: for everything; a later `up` there finds its data and ports again.
         tied: whether the services must end with this process (for tests and the demo).
         sandbox_options: command-line options of the SES sandbox.
+        brokers: Kafka nodes of a new stack; ``None``: as many as the folder's data is for, or one.
     """
 
-    def __init__(self, folder: Path, *, tied: bool = False, sandbox_options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tied: bool = False,
+        sandbox_options: tuple[str, ...] = (),
+        brokers: int | None = None,
+    ) -> None:
         self.folder = folder.absolute()
+        self._brokers = brokers
         self._tied = tied
         self._sandbox_options = sandbox_options
 
@@ -56,6 +65,20 @@ class Stack:
         connect_events(known["ses"].port, known["sqs"].port)
         self._events_file.touch()
 
+    @property
+    def brokers(self) -> tuple[str, ...]:
+        """The names of the Kafka nodes: kafka, kafka-2, kafka-3…"""
+        count = self._brokers
+        if count is None:
+            count = sum(name.startswith("kafka") for name in self.known()) or 1
+        return ("kafka", *(f"kafka-{number}" for number in range(2, count + 1)))
+
+    def _nodes(self, only: Iterable[str]) -> list[str]:
+        """Servers of the named services, in the order of their start."""
+        wanted = set(only)
+        names = [node for name in SERVICES if name in wanted for node in (self.brokers if name == "kafka" else (name,))]
+        return names + [name for name in self.brokers[1:] if name in wanted and name not in names]
+
     def known(self) -> dict[str, Running]:
         """Services that were started here, running or not."""
         with suppress(OSError, json.JSONDecodeError):
@@ -65,12 +88,13 @@ class Stack:
     def status(self) -> dict[str, tuple[Running | None, bool]]:
         """Each service, as last started, and whether it runs."""
         known = self.known()
-        return {name: (known.get(name), name in known and is_alive(known[name])) for name in SERVICES}
+        names = self._nodes(SERVICES)
+        return {name: (known.get(name), name in known and is_alive(known[name])) for name in names}
 
     def up(self, only: Iterable[str] = SERVICES, say: Callable[[str], None] = lambda _: None) -> None:
         """Starts what does not run and waits until all of it answers; raises `SetupError` and stops what it began."""
         wanted = set(only)
-        if unknown := wanted - set(SERVICES):
+        if unknown := wanted - set(SERVICES) - set(self.brokers):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
         known = self.known()
         waits: list[tuple[str, Callable[[], None]]] = []
@@ -78,7 +102,7 @@ class Stack:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Kafka takes longest: it comes up while the others do.
-            for name in (service for service in SERVICES if service in wanted):
+            for name in self._nodes(wanted):
                 if name in known and is_alive(known[name]):
                     continue
                 say(f"starting {name}")
@@ -100,8 +124,9 @@ class Stack:
     def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
         folder = self.folder / name
         match name:
-            case "kafka":
-                return start_kafka(folder, port, tied=self._tied, say=say)
+            case _ if name in self.brokers:
+                cluster, node = Cluster.of(self.folder, len(self.brokers)), self.brokers.index(name) + 1
+                return start_kafka(folder, port, cluster=cluster, node=node, tied=self._tied, say=say)
             case "valkey":
                 return start_valkey(folder, port, tied=self._tied)
             case "ses":
@@ -117,7 +142,7 @@ class Stack:
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
         """Stops services; their data and ports stay. Returns those that ran."""
         known = self.known()
-        chosen = [known[name] for name in reversed(SERVICES) if name in set(only) and name in known]
+        chosen = [known[name] for name in reversed(self._nodes(only)) if name in known]
         ran = [running.name for running in chosen if is_alive(running)]
         for running in chosen:
             stop(running)
@@ -135,7 +160,8 @@ class Stack:
             "MAILONCE_FROM_ADDRESS": "usage@example.com",
         }
         if "kafka" in ports:
-            env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"] = f"127.0.0.1:{ports['kafka']}"
+            nodes = (f"127.0.0.1:{ports[name]}" for name in self.brokers if name in ports)
+            env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"] = ",".join(nodes)
         if "valkey" in ports:
             env["MAILONCE_REDIS_URL"] = f"redis://127.0.0.1:{ports['valkey']}/0"
         if "ses" in ports:

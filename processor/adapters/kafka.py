@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -23,6 +24,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
@@ -51,9 +53,16 @@ class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
     def __init__(
-        self, topic: str, consumer_config: Mapping[str, Any], producer_config: Mapping[str, Any], instance: str
+        self,
+        topic: str,
+        beside: Sequence[str],
+        consumer_config: Mapping[str, Any],
+        producer_config: Mapping[str, Any],
+        instance: str,
     ) -> None:
         self._topic = topic
+        self._beside = tuple(beside)
+        self._counts: dict[str, int] = {}
         self._consumer_config = dict(consumer_config)
         self._producer_config = dict(producer_config)
         self._instance = instance
@@ -232,6 +241,21 @@ class KafkaJobLog:
                     raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error
                 time.sleep(0.2)
 
+    def _await_room(self, partition: int) -> None:
+        """Waits until every topic beside the jobs has this partition: somebody may be adding partitions just now."""
+        deadline = time.monotonic() + PATIENCE_S
+        for name in self._beside:
+            while self._counts.get(name, 0) <= partition:
+                found = self._asking(partial(self._consumer.list_topics, name, READ_TIMEOUT_S)).topics[name]
+                self._counts[name] = len(found.partitions)
+                if self._counts[name] > partition:
+                    break
+                problem = too_few(name, self._counts[name], self._topic, partition + 1)
+                if time.monotonic() > deadline:
+                    raise BrokerUnavailable(problem)
+                log.warning(Event.KAFKA, error=problem)
+                time.sleep(1.0)
+
     def _ends(self) -> dict[int, int]:
         metadata = self._asking(lambda: self._consumer.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
         if metadata.error is not None:
@@ -267,6 +291,7 @@ class KafkaJobLog:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
+            self._await_room(max((place.partition for place in partitions), default=-1))
             committed = self._committed(partitions)
         except BrokerUnavailable as error:
             self._failure = error

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
+import msgspec
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -76,7 +77,7 @@ class _Scripts:
         self._client = client
         self._scripts: dict[str, Any] = {}
 
-    async def run(self, name: str, keys: list[str], args: list[str | int | float]) -> Any:
+    async def run(self, name: str, keys: list[str], args: list[str | int | float | bytes]) -> Any:
         if name not in self._scripts:
             folder = files("processor.adapters").joinpath("lua")
             source = (folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
@@ -214,14 +215,12 @@ class RedisDedup:
 
     # ---- the rebuild's side ----
 
-    async def restore(self, claims: Sequence[tuple[Key, Claim]]) -> None:
-        """Puts claims back; never lowers one that is there."""
+    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
+        """Puts claims back, each with the partition it was read from; never lowers one that is there."""
         if claims:
-            keys = [self._bucket(key) for key, _ in claims]
-            args: list[str | int | float] = []
-            for key, claim in claims:
-                args += [key.user_id, claim.to_text(), self._expiry(key)]
-            await self._run("restore", keys, args)
+            keys = [self._bucket(key) for key, _, _ in claims]
+            items = [[key.user_id, claim, self._expiry(key), partition] for key, claim, partition in claims]
+            await self._run("restore", keys, [msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:
         """A key's claim as it stands, for people; ``None`` when the set is not whole."""

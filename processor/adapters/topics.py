@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     ResourceType,
 )
@@ -18,7 +20,7 @@ from schemas.settings import Settings
 from schemas.topics import TopicSpec
 from schemas.wire import admin_config
 
-__all__ = ["TopicState", "create_topics"]
+__all__ = ["TopicState", "check_topics", "create_topics", "too_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +31,64 @@ class TopicState:
 
 
 def create_topics(settings: Settings) -> list[TopicState]:
-    """Makes the topics that are missing; raises `UsageError` for one whose cleanup policy would lose records."""
+    """Makes the topics that are missing, and gives each as many partitions as the jobs topic has.
+
+    Raises `UsageError` for a topic whose cleanup policy would lose records, and `BrokerUnavailable`.
+    """
     admin = AdminClient(admin_config(settings))
+    cluster = _cluster(admin, settings)
+    found = {name: len(topic.partitions) for name, topic in cluster.topics.items()}
+    specs = settings.topics.specs()
+    _refuse_wrong_policies(admin, [spec for spec in specs if spec.name in found])
+    replication = settings.replication_factor or min(3, len(cluster.brokers))
+    wanted = found.get(settings.topics.jobs, settings.partitions)
+    missing = [spec for spec in specs if spec.name not in found]
+    if missing:
+        _create(admin, missing, wanted, replication)
+    small = [spec.name for spec in specs if found.get(spec.name, wanted) < wanted]
+    if small:
+        _grow(admin, small, wanted)
+    made = {spec.name for spec in missing}
+    return [TopicState(spec.name, spec.name in made, max(wanted, found.get(spec.name, 0))) for spec in specs]
+
+
+def check_topics(settings: Settings) -> None:
+    """Refuses to work on topics that would break the promise; raises `UsageError` and `BrokerUnavailable`."""
+    admin = AdminClient(admin_config(settings))
+    found = {name: len(topic.partitions) for name, topic in _cluster(admin, settings).topics.items()}
+    specs = settings.topics.specs()
+    for spec in specs:
+        if spec.name not in found:
+            raise BrokerUnavailable(f"there is no topic {spec.name}: run `mailonce topics create`")
+    _refuse_wrong_policies(admin, specs)
+    for spec in specs:
+        if found[spec.name] < found[settings.topics.jobs]:
+            raise UsageError(too_few(spec.name, found[spec.name], settings.topics.jobs, found[settings.topics.jobs]))
+
+
+def too_few(name: str, count: int, jobs: str, wanted: int) -> str:
+    """What to do about a topic that cannot take the outcomes of every partition of the jobs topic."""
+    return (
+        f"topic {name} has {count} partitions and {jobs} {wanted}: an outcome goes to its job's partition; "
+        f"`mailonce topics create` adds what is missing"
+    )
+
+
+def _cluster(admin: AdminClient, settings: Settings) -> ClusterMetadata:
     try:
-        cluster = admin.list_topics(timeout=TIMEOUT_S)
+        return admin.list_topics(timeout=TIMEOUT_S)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error_text(error)}"
         ) from error
-    specs = settings.topics.specs()
-    _refuse_wrong_policies(admin, [spec for spec in specs if spec.name in cluster.topics])
-    replication = settings.replication_factor or min(3, len(cluster.brokers))
-    missing = [spec for spec in specs if spec.name not in cluster.topics]
-    if missing:
-        _create(admin, missing, settings.partitions, replication)
-    return [
-        TopicState(
-            spec.name,
-            spec in missing,
-            settings.partitions if spec in missing else len(cluster.topics[spec.name].partitions),
-        )
-        for spec in specs
-    ]
+
+
+def _grow(admin: AdminClient, names: list[str], partitions: int) -> None:
+    for name, future in admin.create_partitions([NewPartitions(name, partitions) for name in names]).items():
+        try:
+            future.result(TIMEOUT_S)
+        except KafkaException as error:
+            raise BrokerUnavailable(f"topic {name} could not be given more partitions: {error_text(error)}") from error
 
 
 def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, replication: int) -> None:
@@ -75,7 +113,10 @@ def _refuse_wrong_policies(admin: AdminClient, specs: list[TopicSpec]) -> None:
     asked = {spec.name: spec for spec in specs}
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in asked]
     for resource, future in admin.describe_configs(resources).items():
-        policy = future.result(TIMEOUT_S)["cleanup.policy"].value
+        try:
+            policy = future.result(TIMEOUT_S)["cleanup.policy"].value
+        except KafkaException as error:
+            raise BrokerUnavailable(f"topic {resource.name} could not be looked at: {error_text(error)}") from error
         spec = asked[resource.name]
         if frozenset(policy.split(",")) != spec.cleanup_policy:
             wanted = spec.config["cleanup.policy"]

@@ -6,11 +6,12 @@ Entries are kept as short texts: a partition of a large month has many.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
-from processor.core.states import Claim, State, parse_claim
+from processor.core.states import Claim, State
 from schemas.records import Attempt, Delivery, Outcome
 
-__all__ = ["Fold", "claim_of"]
+__all__ = ["Entries", "Fold", "claim_of"]
 
 
 def claim_of(delivery: Delivery) -> Claim:
@@ -28,16 +29,27 @@ def claim_of(delivery: Delivery) -> Claim:
             return Claim(State.CLOSED, partition=delivery.source.partition, offset=delivery.source.offset)
 
 
+class Entries(Protocol):
+    """A mapping of keys to texts; a large one need not be in memory."""
+
+    def get(self, key: bytes) -> str | None: ...
+
+    def set(self, key: bytes, text: str | None) -> None: ...
+
+    def items(self) -> Iterator[tuple[bytes, str]]: ...
+
+
 class Fold:
     """One partition: first every outcome in order, then every intent in order, then `claims`."""
 
-    def __init__(self) -> None:
-        self._recorded: dict[bytes, str] = {}
-        self._open: dict[bytes, str] = {}
+    def __init__(self, recorded: Entries, opened: Entries) -> None:
+        self._recorded = recorded
+        self._open = opened
 
     def outcome(self, key: bytes, delivery: Delivery) -> None:
         source = delivery.source
-        self._recorded[key] = f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim_of(delivery).to_text()}"
+        text = f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim_of(delivery).to_text()}"
+        self._recorded.set(key, text)
 
     def intent(self, key: bytes, attempt: Attempt) -> None:
         """An intent whose record has no outcome: a call may have happened, nobody knows."""
@@ -45,19 +57,20 @@ class Fold:
         if known is not None and not _is_open(attempt, known):
             return
         # A withdrawal takes back its own attempt only: an earlier one of the key may still be in the air.
-        others = [text for text in self._open.pop(key, "").split() if not text.startswith(f"A{attempt.attempt}:")]
+        held = (self._open.get(key) or "").split()
+        others = [text for text in held if not text.startswith(f"A{attempt.attempt}:")]
         if not attempt.withdrawn:
             claim = Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
             others.append(claim.to_text())
-        if others:
-            self._open[key] = " ".join(others)
+        self._open.set(key, " ".join(others) or None)
 
-    def claims(self) -> Iterator[tuple[bytes, Claim]]:
+    def claims(self) -> Iterator[tuple[bytes, str]]:
+        """Each key and its claim, as text."""
         for key, text in self._recorded.items():
-            if key not in self._open:
-                yield key, parse_claim(text.split(":", 3)[3])
+            if self._open.get(key) is None:
+                yield key, text.split(":", 3)[3]
         for key, text in self._open.items():
-            yield key, parse_claim(text.split()[-1])
+            yield key, text.split()[-1]
 
 
 def _is_open(attempt: Attempt, known: str) -> bool:

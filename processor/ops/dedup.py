@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from processor.adapters.redis import RedisDedup
-from processor.core.states import Claim, State
+from processor.core.states import Claim, State, parse_claim
 from processor.ops.rebuild import Tell, claims_from_topics, ensure_whole, take_chunk
 from schemas.identity import Key
 from schemas.settings import Settings
@@ -98,10 +98,10 @@ async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verificat
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
     while chunk := await asyncio.to_thread(take_chunk, source):
-        actual = await dedup.peek_all([key for key, _ in chunk])
-        for (key, expected), found in zip(chunk, actual, strict=True):
+        actual = await dedup.peek_all([key for key, _, _ in chunk])
+        for (key, expected, _), found in zip(chunk, actual, strict=True):
             explained.add(hash(key))
-            result.note(key, compare(expected, found))
+            result.note(key, compare(parse_claim(expected), found))
     async for key, claim in dedup.entries():
         if hash(key) not in explained:
             result.note(key, Finding.AHEAD if claim.state is State.SENDING else Finding.UNKNOWN)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 from processor.adapters.redis import RedisDedup
 from processor.core.rebuild import Fold
-from processor.core.states import Claim
+from processor.ops.spill import SpillingMap
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.errors import BadRecord
 from schemas.identity import Key
@@ -36,6 +37,8 @@ class Progress:
 
 
 Tell = Callable[[Progress], None]
+Restored = tuple[Key, str, int]
+"""A key, its claim as text, and the partition whose records say so."""
 
 
 def _silent(_progress: Progress) -> None: ...
@@ -70,7 +73,10 @@ async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _sile
 async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
     count = 0
     source = claims_from_topics(settings, tell)
-    while chunk := await asyncio.to_thread(take_chunk, source):
+    reading = asyncio.create_task(asyncio.to_thread(take_chunk, source))
+    while chunk := await reading:
+        # The next chunk is read while Redis takes this one.
+        reading = asyncio.create_task(asyncio.to_thread(take_chunk, source))
         await dedup.restore(chunk)
         count += len(chunk)
         if not await dedup.extend_lock(token, LOCK_TTL_S):
@@ -78,26 +84,26 @@ async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell
     return count
 
 
-def take_chunk(source: Iterator[tuple[Key, Claim]]) -> list[tuple[Key, Claim]]:
+def take_chunk(source: Iterator[Restored]) -> list[Restored]:
     """The next claims, as many as one script takes; empty at the end."""
     return [claim for _, claim in zip(range(CHUNK), source, strict=False)]
 
 
-def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[tuple[Key, Claim]]:
+def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Restored]:
     """What each key's claim must be, by the ledger and the intents, one partition after the other."""
     partitions = partition_numbers(settings, settings.topics.deliveries)
     count = 0
     for done, partition in enumerate(partitions):
         tell(Progress(done, len(partitions), count))
-        for raw, claim in _fold(settings, partition).claims():
-            if key := _key(raw):
-                count += 1
-                yield key, claim
+        with closing(SpillingMap()) as recorded, closing(SpillingMap()) as opened:
+            for raw, claim in _fold(settings, partition, Fold(recorded, opened)).claims():
+                if key := _key(raw):
+                    count += 1
+                    yield key, claim, partition
     tell(Progress(len(partitions), len(partitions), count))
 
 
-def _fold(settings: Settings, partition: int) -> Fold:
-    fold = Fold()
+def _fold(settings: Settings, partition: int, fold: Fold) -> Fold:
     for record in read_topic(settings, settings.topics.deliveries, [partition]):
         if record.key is not None and record.value is not None:
             try:

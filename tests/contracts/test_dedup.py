@@ -205,10 +205,15 @@ async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> Non
 async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
     """G1: an open intent beside another attempt's doubt is the later one."""
     await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))])
+    await dedup.restore([(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1)])
     assert await state(dedup) is State.UNCERTAIN_RECORDED
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE))])
+    await dedup.restore([(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1)])
     assert await state(dedup) is State.SENDING
+    intent = Claim(State.SENDING, attempt="new", since_ms=FUTURE)
+    for partition, after in ((1, State.CLOSED), (2, State.SENDING)):
+        await put(dedup, START[State.CLOSED])
+        await dedup.restore([(KEY, intent.to_text(), partition)])
+        assert await state(dedup) is after
 
 
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
@@ -266,10 +271,13 @@ async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     """G1: a fact written while the set is rebuilt stands."""
     await dedup.mark_sent([MINE])
     await dedup.restore(
-        [(KEY, Claim(State.SENDING, attempt="x", since_ms=1)), (KEY, Claim(State.UNCERTAIN, attempt="x"))]
+        [
+            (KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
+            (KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
+        ]
     )
     assert await state(dedup) is State.SENT
-    await dedup.restore([(KEY, Claim(State.SENT_RECORDED, fingerprint="f"))])
+    await dedup.restore([(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1)])
     assert await state(dedup) is State.SENT_RECORDED
 
 

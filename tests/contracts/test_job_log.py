@@ -54,6 +54,7 @@ async def start(world: World) -> AsyncIterator[Make]:
     async def make(instance: str) -> tuple[KafkaJobLog, Watcher]:
         log = KafkaJobLog(
             world.settings.topics.jobs,
+            world.settings.topics.beside_jobs,
             jobs_consumer_config(world.settings),
             transactional_config(world.settings, instance),
             instance,

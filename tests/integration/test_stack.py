@@ -48,7 +48,7 @@ def test_up_is_quick_and_a_restart_keeps_the_data(tmp_path: Path) -> None:
             timeout=60,
             check=True,
         )
-        assert [topic["created"] for topic in json.loads(done.stdout)] == [True] * 5
+        assert [topic["created"] for topic in json.loads(done.stdout)] == [True] * 6
         known = Stack(tmp_path / ".mailonce/stack").known()
         client = redis.Redis(port=known["valkey"].port)
         client.set("kept", "yes")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.core.answers import Accepted, ServiceError, Unknown, classify
 from processor.core.offsets import Window, decode_settled, encode_settled
 from processor.core.retry import delay_s
+from processor.ops.spill import SpillingMap
 from producer.plan import OnDuplicate, Reject, find_users, plan
 from producer.sources import Row
 from schemas.codec import decode_job, encode, fingerprint
@@ -139,3 +142,22 @@ def test_every_row_is_a_job_or_a_reject(pairs: list[tuple[str, str]], on_duplica
     if on_duplicate is OnDuplicate.ERROR:
         ids = [user for user, _ in pairs]
         assert all(ids.count(user) == 1 for user in users)
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=2), st.one_of(st.none(), st.text(max_size=3))), max_size=60),
+    st.integers(1, 8),
+)
+def test_a_spilling_map_is_a_dict(steps: list[tuple[bytes, str | None]], entries_max: int) -> None:
+    """Memory stays flat, and nothing else changes."""
+    plain: dict[bytes, str] = {}
+    with closing(SpillingMap(entries_max)) as spilling:
+        for key, text in steps:
+            spilling.set(key, text)
+            if text is None:
+                plain.pop(key, None)
+            else:
+                plain[key] = text
+            assert spilling.get(key) == text
+        assert all(spilling.get(key) == plain.get(key) for key, _ in steps)
+        assert dict(spilling.items()) == plain

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from processor.core.rebuild import Fold, claim_of
-from processor.core.states import Claim, State
+from processor.core.states import Claim, State, parse_claim
+from processor.ops.spill import SpillingMap
 from schemas.records import Attempt, Delivery, Outcome, Resend, Source
 
 KEY = b"u1:2026-11"
@@ -21,13 +22,14 @@ def intent(name: str, offset: int = 5, partition: int = 0, at_ms: int = 500, **a
 
 
 def folded(*entries: Delivery | Attempt) -> Claim | None:
-    fold = Fold()
+    fold = Fold(SpillingMap(), SpillingMap())
     for entry in entries:
         if isinstance(entry, Delivery):
             fold.outcome(KEY, entry)
         else:
             fold.intent(KEY, entry)
-    return dict(fold.claims()).get(KEY)
+    found = dict(fold.claims()).get(KEY)
+    return None if found is None else parse_claim(found)
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,25 @@
 -- Rebuild: puts back what ledger and intents know. Never lowers a state.
 -- KEYS: one bucket per item
--- ARGV per item: user id, value, bucket's expiry (unix s)
+-- ARGV: MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
+-- (unix s), partition of the topics it comes from
 local rank = { A = 1, D = 1, U = 2, u = 2, R = 3, S = 4, s = 5 }
 local function ranked(value)
   return rank[string.sub(value, 1, 1)] or 0
 end
 -- While the set is not whole nobody claims. So an open intent that the topics hold beside another attempt's doubt is the
 -- later one: a resend.
-local function is_later(new, old)
+local function is_later(new, old, partition)
   local attempt, doubted = string.match(new, '^A(.-):%d+$'), string.match(old, '^[UuR](.+)$')
-  return attempt and doubted and attempt ~= doubted
+  local elsewhere = string.match(old, '^D(%d+):')
+  -- Partitions were added: another partition's ended record says nothing of a call under this one's.
+  return attempt and ((doubted and attempt ~= doubted) or (elsewhere and tonumber(elsewhere) ~= partition))
 end
+local items = cmsgpack.unpack(ARGV[1])
 for i = 1, #KEYS do
-  local at = (i - 1) * 3 + 1
-  local old = redis.call('HGET', KEYS[i], ARGV[at]) or ''
-  if ranked(ARGV[at + 1]) > ranked(old) or is_later(ARGV[at + 1], old) then
-    put(KEYS[i], ARGV[at], ARGV[at + 1], ARGV[at + 2])
+  local user, value, expiry, partition = unpack(items[i])
+  local old = redis.call('HGET', KEYS[i], user) or ''
+  if ranked(value) > ranked(old) or is_later(value, old, partition) then
+    put(KEYS[i], user, value, expiry)
   end
 end
 return #KEYS
