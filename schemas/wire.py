@@ -97,6 +97,9 @@ def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict
         # The default of a second would be a pause each time the reader catches up with what was fetched.
         "fetch.queue.backoff.ms": 10,
         **_common(settings),
+        # They belong to members of a group; an option meant for processors must not break a reader.
+        "session.timeout.ms": 45_000,
+        "max.poll.interval.ms": 300_000,
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from schemas.errors import SetupError
 __all__ = ["Running", "die_with_parent", "free_port", "is_alive", "spawn", "stop", "wait_until"]
 
 _PR_SET_PDEATHSIG = 1
+_PORTS = (12_000, 32_000)
+_PORT_PATIENCE_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +37,37 @@ class Running:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody uses, below the range that systems take for outgoing connections.
+
+    A client that keeps trying to reach a dead server on a port of that range would one day be given it as its own end
+    and connect to itself; then the server could not come back.
+    """
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - any will do
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def check_port(name: str, port: int) -> None:
-    """Raises `SetupError` when something else listens there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise SetupError(
-                f"{name}: port {port} is taken by another program; stop it, or start the stack in another --dir"
-            ) from None
+    """Raises `SetupError` when something else listens there, and goes on to.
+
+    A server that was killed a moment ago may hold its port a little longer.
+    """
+    deadline = time.monotonic() + _PORT_PATIENCE_S
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise SetupError(
+                        f"{name}: port {port} is taken by another program; stop it, or start the stack in another --dir"
+                    ) from None
+            else:
+                return
+        time.sleep(0.1)
 
 
 def spawn(

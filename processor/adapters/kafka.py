@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,9 @@ T = TypeVar("T")
 INIT_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
+OFFSETS_TIMEOUT_S = 10.0
+ABORT_TIMEOUT_S = 5.0
+"""A new producer's start ends the old transaction as well: not worth a long wait."""
 READ_TIMEOUT_S = 10.0
 PATIENCE_S = 30.0
 """Longer than a transaction's time-out (15 s), which is how long a dead processor's may stay open."""
@@ -73,6 +77,8 @@ class KafkaJobLog:
         self._loop: asyncio.AbstractEventLoop
         self._paused: frozenset[int] = frozenset()
         self._unknown = False
+        self._began_s = 0.0
+        self._transaction_s = float(producer_config["transaction.timeout.ms"]) / 1000
         self._failure: BaseException | None = None
 
     # ---- on the event loop ----
@@ -170,6 +176,7 @@ class KafkaJobLog:
         if not names_a_member(membership):
             raise TransactionAborted("this processor is not a member of its group any more")
         assert self._producer is not None
+        self._began_s = time.monotonic()
         try:
             self._producer.begin_transaction()
             for record in transaction.records:
@@ -179,27 +186,52 @@ class KafkaJobLog:
             if transaction.records:
                 self._producer.flush(COMMIT_TIMEOUT_S)
             if transaction.offsets:
-                self._producer.send_offsets_to_transaction(
-                    [TopicPartition(self._topic, p, offset, text) for p, (offset, text) in transaction.offsets.items()],
-                    membership,
-                    COMMIT_TIMEOUT_S,
-                )
+                self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
+
+    def _send_offsets(self, producer: Producer, transaction: Transaction, membership: bytes) -> None:
+        """Offsets into the transaction, in a time that is really bounded.
+
+        librdkafka's call ignores its time-out when the group's coordinator went away under it and came back
+        (confluentinc/librdkafka#5511): it may never return. Then its thread and its producer are given up.
+        """
+        places = [TopicPartition(self._topic, p, offset, text) for p, (offset, text) in transaction.offsets.items()]
+        raised: list[BaseException] = []
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(places, membership, OFFSETS_TIMEOUT_S)
+            except BaseException as error:  # noqa: BLE001 - raised again by who waits
+                raised.append(error)
+
+        sending = threading.Thread(target=send, name="offsets", daemon=True)
+        sending.start()
+        sending.join(OFFSETS_TIMEOUT_S + 1)
+        if sending.is_alive():
+            self._unknown = True
+            raise TransactionUnknown("the group's coordinator did not take the offsets in time")
+        if raised:
+            raise raised[0]
 
     def _ended_badly(self, error: KafkaException | BufferError) -> None:
         """Raises what is known of a failed transaction: aborted, unknown, or taken over by another instance."""
         assert self._producer is not None
         cause = error.args[0] if error.args and isinstance(error.args[0], KafkaError) else None
-        if cause is not None and (cause.code() in _FENCED or cause.fatal()):
+        fenced = cause is not None and (cause.code() in _FENCED or cause.fatal())
+        if fenced and time.monotonic() - self._began_s >= self._transaction_s:
+            # The coordinator itself ended a transaction that took too long, and that looks just like another instance.
+            self._unknown = True
+            raise TransactionUnknown(f"the transaction's time was up: {error_text(error)}") from error
+        if fenced:
             raise Fenced(
                 f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
-                f"{cause.str()}"
+                f"{error_text(error)}"
             ) from error
         if cause is None or cause.txn_requires_abort():
             try:
-                self._producer.abort_transaction(COMMIT_TIMEOUT_S)
+                self._producer.abort_transaction(ABORT_TIMEOUT_S)
             except KafkaException as second:
                 if second.args[0].fatal():
                     return self._ended_badly(second)

@@ -34,6 +34,12 @@ class OwnKafka:
     def names(self) -> tuple[str, ...]:
         return self._stack.brokers
 
+    def pid(self, name: str = "kafka") -> int:
+        return self._stack.known()[name].pid
+
+    def alive(self, name: str = "kafka") -> bool:
+        return is_alive(self._stack.known()[name])
+
     def signal(self, name: str, number: int) -> None:
         os.kill(self._stack.known()[name].pid, number)
 

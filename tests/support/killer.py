@@ -1,7 +1,8 @@
-"""A processor that kills itself (SIGKILL), or loses a transaction's answer, at a named step of the protocol.
+"""A processor that meets a fault at a named step of the protocol.
 
-``python -m tests.support.killer --at STEP --nth N [--drain] [--instance NAME]``. The product's code is untouched: its
-ports are wrapped.
+``python -m tests.support.killer --at STEP --nth N [--signal STOP] [--broker PID] [--drain] [--instance NAME]``. It kills
+itself there (SIGKILL) or stops itself (SIGSTOP: whoever started it continues it); or a broker inside a transaction; or
+it loses a transaction's answer. The product's code is untouched: its ports are wrapped.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,14 +34,21 @@ STEPS = (
     "before_settling_commit",
     "after_settling_commit",
 )
+IN_TRANSACTION = "inside_transaction"
+"""Between a transaction's records and its commit."""
 DOUBTS = ("commit_lost", "commit_unanswered")
 """A transaction whose end the processor does not learn: it did not, or did, commit."""
 
 
 class Killer:
-    def __init__(self, at: str, nth: int) -> None:
+    def __init__(
+        self, at: str, nth: int, number: int = signal.SIGKILL, victim: int | None = None, stall_s: float = 0
+    ) -> None:
         self._at = at
         self._left = nth
+        self._number = number
+        self._victim = victim
+        self._stall_s = stall_s
 
     def due(self, step: str) -> bool:
         if step != self._at:
@@ -49,7 +58,13 @@ class Killer:
 
     def at(self, step: str) -> None:
         if self.due(step):
-            os.kill(os.getpid(), signal.SIGKILL)
+            self.strike()
+
+    def strike(self) -> None:
+        if self._stall_s:
+            time.sleep(self._stall_s)  # the fault itself: the whole event loop stands still
+        else:
+            os.kill(self._victim or os.getpid(), self._number)
 
 
 class Wrapped:
@@ -95,22 +110,43 @@ class KillingSender(Wrapped):
     async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
         if self._killer.due("inside_call"):
             # The sandbox has accepted and takes its time to answer: the call is in the air.
-            asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGKILL)
+            asyncio.get_running_loop().call_later(0.1, self._killer.strike)
         answer: Answer = await self._inner.send(request, start_by_s)
         self._killer.at("after_answer")
         return answer
 
 
+def strike_in_transactions(killer: Killer) -> None:
+    """From now on every commit of the job log passes the killer first."""
+    from processor.adapters import kafka
+
+    class Producer(kafka.Producer):  # type: ignore[misc, name-defined]
+        def commit_transaction(self, *args: Any) -> None:
+            killer.at(IN_TRANSACTION)
+            super().commit_transaction(*args)
+
+    kafka.Producer = Producer  # type: ignore[misc, attr-defined]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--at", required=True, choices=STEPS + DOUBTS)
+    parser.add_argument("--at", required=True, choices=(*STEPS, *DOUBTS, IN_TRANSACTION))
     parser.add_argument("--nth", type=int, default=1)
+    parser.add_argument("--signal", choices=("KILL", "STOP"), default="KILL")
+    parser.add_argument("--broker", type=int, default=None)
+    parser.add_argument("--stall", type=float, default=0)
+    parser.add_argument("--commit-timeout", type=float, default=None)
     parser.add_argument("--drain", action="store_true")
     parser.add_argument("--instance", default=None)
     options = parser.parse_args()
     settings = load_settings(instance=options.instance)
     configure_logs(settings.log_format, settings.log_level)
-    killer = Killer(options.at, options.nth)
+    killer = Killer(options.at, options.nth, getattr(signal, f"SIG{options.signal}"), options.broker, options.stall)
+    strike_in_transactions(killer)
+    if options.commit_timeout:
+        from processor.adapters import kafka
+
+        kafka.COMMIT_TIMEOUT_S = options.commit_timeout
 
     def wrap(ports: Ports) -> Ports:
         return replace(

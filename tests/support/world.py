@@ -201,11 +201,16 @@ class World:
         self.processes.append(process)
         return process
 
-    def processor(self, instance: str, *, drain: bool = False, at: str = "", nth: int = 1, **env: str) -> Process:
-        """A processor; with `at` it kills itself at that step of the protocol, the `nth` time it comes there."""
+    def processor(
+        self, instance: str, *fault: str, drain: bool = False, at: str = "", nth: int = 1, **env: str
+    ) -> Process:
+        """A processor; with `at` a fault happens at that step of the protocol, the `nth` time it comes there.
+
+        The fault is its own death unless `fault` (the killer's other options) says more.
+        """
         args = ["--instance", instance, *(["--drain"] if drain else [])]
         if at:
-            return self.start("--at", at, "--nth", str(nth), *args, module="tests.support.killer", **env)
+            return self.start("--at", at, "--nth", str(nth), *fault, *args, module="tests.support.killer", **env)
         return self.start("process", *args, **env)
 
     def drain(self, instance: str = "drainer", **env: str) -> Process:
