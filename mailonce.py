@@ -354,9 +354,7 @@ def stack_up(
     only: Only = ALL,
     events: Annotated[
         bool,
-        typer.Option(
-            help="Publish SES's events into SQS, for `mailonce evidence`. moto's SQS is slow: for small runs."
-        ),
+        typer.Option(help="Publish SES's events into SQS, for `mailonce evidence`."),
     ] = False,
     brokers: Annotated[
         int | None,
@@ -428,9 +426,11 @@ def stack_fetch() -> None:
     """Download what the stack needs, so that `up` is quick."""
     from rich.console import Console
 
-    from infra.embedded.kafka import fetch_kafka
+    from infra.embedded.kafka import KAFKA
+    from infra.embedded.others import ELASTICMQ
 
-    fetch_kafka(lambda text: Console(stderr=True).print(text, highlight=False))
+    for program in (KAFKA, ELASTICMQ):
+        program.fetch(lambda text: Console(stderr=True).print(text, highlight=False))
 
 
 def main() -> None:

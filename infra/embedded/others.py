@@ -1,10 +1,9 @@
-"""Valkey, the SES sandbox and moto's SQS as services of the stack."""
+"""Valkey, the SES sandbox and ElasticMQ for SQS as services of the stack."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -15,12 +14,24 @@ from typing import Any, Literal
 import boto3
 import redis
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.embedded.jars import JavaProgram, java
 from infra.embedded.service import Running, free_port, spawn, wait_until
 from schemas.errors import SetupError
 
-__all__ = ["CONFIGURATION_SET", "QUEUE_NAME", "connect_events", "start_sandbox", "start_sqs", "start_valkey"]
+__all__ = [
+    "CONFIGURATION_SET",
+    "ELASTICMQ",
+    "QUEUE_NAME",
+    "connect_events",
+    "queue_url",
+    "start_sandbox",
+    "start_sqs",
+    "start_valkey",
+]
 
+ACCOUNT = "123456789012"
 QUEUE_NAME = "mailonce-events"
 CONFIGURATION_SET = "mailonce"
 Started = tuple[Running, Callable[[], None]]
@@ -70,27 +81,39 @@ def start_sandbox(folder: Path, port: int | None, *, tied: bool, options: tuple[
     return running, lambda: wait_until(running, ready, folder)
 
 
-def start_sqs(folder: Path, port: int | None, *, tied: bool) -> Started:
-    """moto's server, with the queue for SES's events. It keeps its queues in memory only."""
+ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14", "elasticmq-server", 30)
+
+_SQS_CONF = """\
+include classpath("application.conf")
+node-address {{ protocol = http, host = "127.0.0.1", port = {port}, context-path = "" }}
+rest-sqs {{ enabled = true, bind-port = {port}, bind-hostname = "127.0.0.1", sqs-limits = strict }}
+rest-stats {{ enabled = false }}
+aws {{ region = us-east-1, accountId = {account} }}
+queues {{ {queue} {{ defaultVisibilityTimeout = 30 seconds }} }}
+"""
+
+
+def start_sqs(folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]) -> Started:
+    """ElasticMQ, with the queue for SES's events. It keeps messages in memory only."""
+    jars = ELASTICMQ.fetch(say)
     port = port or free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    folder.mkdir(parents=True, exist_ok=True)
+    conf = folder / "elasticmq.conf"
+    conf.write_text(_SQS_CONF.format(port=port, account=ACCOUNT, queue=QUEUE_NAME))
+    command = [*java(jars, f"-Dconfig.file={conf}", heap_mb=128), "org.elasticmq.server.Main"]
     running = spawn("sqs", command, port, folder, tied=tied)
 
     def ready() -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+        with contextlib.suppress(ClientError, BotoCoreError):
+            return bool(_client("sqs", port).get_queue_url(QueueName=QUEUE_NAME))
         return False
 
-    def wait() -> None:
-        wait_until(running, ready, folder)
-        _client("sqs", port).create_queue(QueueName=QUEUE_NAME)
-
-    return running, wait
+    return running, lambda: wait_until(running, ready, folder)
 
 
 def queue_url(port: int) -> str:
-    """The events' queue on moto's server."""
-    return f"http://127.0.0.1:{port}/123456789012/{QUEUE_NAME}"
+    """The events' queue."""
+    return f"http://127.0.0.1:{port}/{ACCOUNT}/{QUEUE_NAME}"
 
 
 def connect_events(ses_port: int, sqs_port: int) -> None:
@@ -121,5 +144,5 @@ def _client(service: Literal["sqs", "sesv2"], port: int) -> Any:
         region_name="us-east-1",
         aws_access_key_id="sandbox",
         aws_secret_access_key="sandbox",  # noqa: S106 - both take any
-        config=Config(retries={"total_max_attempts": 5}),
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5),
     )

@@ -33,6 +33,7 @@ class Stack:
         folder: for everything; a later `up` there finds its data and ports again.
         tied: whether the services must end with this process (for tests and the demo).
         sandbox_options: command-line options of the SES sandbox.
+        kafka_seen_at: the port at which clients reach a single broker: a proxy's, when there is one before it.
         brokers: Kafka nodes of a new stack; ``None``: as many as the folder's data is for, or one.
     """
 
@@ -43,9 +44,11 @@ class Stack:
         tied: bool = False,
         sandbox_options: tuple[str, ...] = (),
         brokers: int | None = None,
+        kafka_seen_at: int | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self._brokers = brokers
+        self._kafka_seen_at = kafka_seen_at
         self._tied = tied
         self._sandbox_options = sandbox_options
 
@@ -126,13 +129,21 @@ class Stack:
         match name:
             case _ if name in self.brokers:
                 cluster, node = Cluster.of(self.folder, len(self.brokers)), self.brokers.index(name) + 1
-                return start_kafka(folder, port, cluster=cluster, node=node, tied=self._tied, say=say)
+                return start_kafka(
+                    folder,
+                    port,
+                    cluster=cluster,
+                    node=node,
+                    advertised=self._kafka_seen_at,
+                    tied=self._tied,
+                    say=say,
+                )
             case "valkey":
                 return start_valkey(folder, port, tied=self._tied)
             case "ses":
                 return start_sandbox(folder, port, tied=self._tied, options=self._sandbox_options)
             case _:
-                return start_sqs(folder, port, tied=self._tied)
+                return start_sqs(folder, port, tied=self._tied, say=say)
 
     def _save(self, known: dict[str, Running]) -> None:
         partial = self._state_file.with_suffix(".part")

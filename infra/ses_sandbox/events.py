@@ -128,11 +128,12 @@ class Events:
         self.published = 0
         self.error = ""
 
-    def accepted(self, mail: AcceptedMail, *, has_destination: bool) -> None:
-        """Queues a message's events, if its configuration set has a destination."""
-        if has_destination and self._settings.events_queue_url and len(self._pending) < PENDING_MAX:
+    def accepted(self, mail: AcceptedMail, wanted: set[str]) -> None:
+        """Queues a message's events, of the types that a destination of its configuration set asks for."""
+        if wanted and self._settings.events_queue_url and len(self._pending) < PENDING_MAX:
             for kind in kinds_of(mail):
-                self.add(mail, kind)
+                if kind.upper().replace(" ", "_") in wanted:
+                    self.add(mail, kind)
 
     def add(self, mail: AcceptedMail, kind: str) -> None:
         if self._chance.random() < self._settings.events_lost_share:

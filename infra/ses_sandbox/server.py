@@ -103,7 +103,10 @@ class Sandbox:
             mail = msgspec.structs.replace(mail, not_delivered="on the account's suppression list")
         self.record.append(mail)
         destinations = self.store.kept.configuration_sets.get(mail.configuration_set, [])
-        self.events.accepted(mail, has_destination=any(entry.get("Enabled") for entry in destinations))
+        wanted = {
+            kind for entry in destinations if entry.get("Enabled") for kind in entry.get("MatchingEventTypes", [])
+        }
+        self.events.accepted(mail, wanted)
         return mail
 
     async def _fail(self, request: web.BaseRequest, kind: FaultKind) -> web.StreamResponse:

@@ -373,7 +373,7 @@ def test_events_reach_sqs(stack: Stack, ses: Any, admin: SandboxAdmin) -> None:
         EventDestinationName="d",
         EventDestination={
             "Enabled": True,
-            "MatchingEventTypes": ["SEND"],
+            "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT"],
             "SnsDestination": {"TopicArn": "arn:aws:sns:x"},
         },
     )

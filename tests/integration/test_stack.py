@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from infra.embedded import Stack
-from infra.embedded.kafka import _check_disk
+from infra.embedded.jars import check_disk
 from infra.embedded.service import is_alive
 from schemas.errors import SetupError, UsageError
 from tests.support.world import ROOT, wait_for
@@ -112,9 +112,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How much is free, and how much is needed."""
-    monkeypatch.setattr("infra.embedded.kafka._DISK_FREE_MIN", 1 << 60)
+    monkeypatch.setattr("infra.embedded.jars._DISK_FREE_MIN", 1 << 60)
     with pytest.raises(SetupError, match="MB are free"):
-        _check_disk(tmp_path / "x")
+        check_disk(tmp_path / "x")
 
 
 def test_a_failed_download_is_named(tmp_path: Path) -> None:

@@ -13,12 +13,14 @@ import boto3
 from infra.embedded import Stack
 from tests.support.world import World, wait_for
 
+KINDS = ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE")
+
 __all__ = ["connected", "gather", "published"]
 
 
 @contextmanager
-def connected(world: World, stack: Stack) -> Iterator[Any]:
-    """The world's mails cause events in a queue of their own; gives the SQS client."""
+def connected(world: World, stack: Stack, kinds: tuple[str, ...] = KINDS) -> Iterator[Any]:
+    """The world's mails cause events of these kinds in a queue of their own; gives the SQS client."""
     stack.up(("sqs",))
     endpoint = stack.env()["AWS_ENDPOINT_URL_SQS"]
     sqs = boto3.client(
@@ -37,7 +39,7 @@ def connected(world: World, stack: Stack) -> Iterator[Any]:
         EventDestinationName="d",
         EventDestination={
             "Enabled": True,
-            "MatchingEventTypes": ["SEND"],
+            "MatchingEventTypes": list(kinds),
             "SnsDestination": {"TopicArn": "arn:aws:sns:x"},
         },
     )

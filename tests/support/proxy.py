@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback whose target can be switched and whose connections can be cut: an address that fails over."""
+"""A TCP proxy on loopback: an address that fails over, a network that is cut or stands still."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 
 
 class Proxy:
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -20,6 +22,14 @@ class Proxy:
         self._target = target
         self.cut()
 
+    def hold(self) -> None:
+        """From now on nothing passes, and nobody is told: packets that get lost."""
+        self._flowing.clear()
+
+    def release(self) -> None:
+        """What was held passes, late."""
+        self._flowing.set()
+
     def cut(self) -> None:
         for connection in self._open:
             with contextlib.suppress(OSError):
@@ -28,6 +38,7 @@ class Proxy:
 
     def close(self) -> None:
         self._listener.close()
+        self.release()
         self.cut()
 
     def _accept(self) -> None:
@@ -48,6 +59,7 @@ class Proxy:
     def _copy(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                self._flowing.wait()
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):

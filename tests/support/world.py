@@ -218,7 +218,9 @@ class World:
         assert process.wait() == 0, f"the drain failed: {process.log.read_text()[-3000:]}"
         return process
 
-    def run(self, *args: str, ok: tuple[int, ...] = (0,), **env: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *args: str, ok: tuple[int, ...] = (0,), timeout_s: float = 90, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "mailonce", *args],
@@ -226,7 +228,7 @@ class World:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=timeout_s,
             check=False,
         )
         assert done.returncode in ok, f"exit {done.returncode}: {done.stderr[-2000:]}"
