@@ -31,7 +31,7 @@ from rich.table import Table
 from infra.embedded import Stack
 from processor.core.mail import MailConfig, compose
 from schemas.codec import encode
-from schemas.identity import Key
+from schemas.identity import Key, Place
 from schemas.records import Job
 
 ROUNDS, MAILS = 3, 3000
@@ -54,7 +54,7 @@ class Bench:
     def __init__(self, stack: Stack) -> None:
         self.env = stack.env()
         self.url = self.env["AWS_ENDPOINT_URL_SESV2"]
-        self.requests = [compose(job(n), f"attempt{n}", MailConfig("usage@example.com")) for n in range(MAILS)]
+        self.requests = [compose(job(n), f"attempt{n}", Place(n % 12, n), MailConfig("usage@example.com")) for n in range(MAILS)]
 
     def client(self, threads: int) -> Any:
         return boto3.client(

@@ -223,8 +223,7 @@ async def _resolve_all(settings: Settings, chosen: list[Doubt], decision: Decisi
     client = connect(settings)
     try:
         dedup = RedisDedup.of(settings, client)
-        for doubt in chosen:
-            await resolve(settings, dedup, doubt, decision, version("mailonce"))
+        await resolve(settings, dedup, chosen, decision, version("mailonce"))
     finally:
         await client.aclose()
 

@@ -153,7 +153,7 @@ async def _build(
         )
 
     return Worker(
-        WorkerConfig(settings.retention_months, run.drain),
+        WorkerConfig(settings.retention_months, settings.calls_at_once, run.drain),
         ports.job_log,
         ports.dedup,
         ports.sender,

@@ -14,7 +14,7 @@ from processor.after_commit import AfterCommit
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.offsets import Window
-from processor.core.pace import batch_size
+from processor.core.pace import Throughput, batch_size
 from processor.core.work import Work, check_template, examine
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
@@ -42,6 +42,7 @@ POLL_IDLE_S = 0.2
 @dataclass(frozen=True, slots=True)
 class WorkerConfig:
     retention_months: int
+    calls_at_once: int
     drain: bool = False
 
 
@@ -85,6 +86,7 @@ class Worker:
         self._said_count = 0
         self._targets: dict[int, int] = {}
         self._drain_looked_s = 0.0
+        self._throughput = Throughput()
         self.settled_count = 0
 
     def stop(self) -> None:
@@ -160,7 +162,7 @@ class Worker:
 
     @property
     def _batch(self) -> int:
-        return batch_size(self._deliverer.rate)
+        return batch_size(self._deliverer.rate, self._throughput.rate, self._config.calls_at_once)
 
     def _room(self) -> int:
         """How many more records may be read now."""
@@ -282,6 +284,7 @@ class Worker:
         self._last_commit_s = self._clock.boot_s()
         finished, self._finished = self._finished, []
         self.settled_count += len(finished)
+        self._throughput.note(len(finished), self._last_commit_s)
         for partition, (offset, _) in transaction.offsets.items():
             if window := self._windows.get(partition):
                 window.committed(offset)

@@ -1,36 +1,54 @@
-"""The jobs topic for those who are not its consumers: a record found again, and a leave to send it once more."""
+"""The jobs topic for those who are not its consumers: records found again, and leaves to send them once more."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from processor.adapters.doubts import Doubt
-from processor.adapters.write import write_record
+from processor.adapters.write import write_records
+from processor.ports import Produced
 from schemas.codec import RESEND_HEADER, encode
-from schemas.reading import Record, read_record, read_topic
+from schemas.reading import Record, RecordReader, read_topic
 from schemas.records import Resend, Source
 from schemas.settings import Settings
 
-__all__ = ["find_job", "publish_resend"]
+__all__ = ["find_jobs", "publish_resends"]
 
 
-def find_job(settings: Settings, key: bytes, source: Source) -> Record | None:
-    """The job at its place; where compaction took it away, the key's latest one. Raises `BrokerUnavailable`."""
-    if source.partition >= 0:
-        record = read_record(settings, settings.topics.jobs, source.partition, source.offset)
-        if record is not None and record.key == key and record.value is not None:
-            return record
-    latest = None
-    for record in read_topic(settings, settings.topics.jobs):
-        if record.key == key and record.value is not None:
-            latest = record
-    return latest
+def find_jobs(settings: Settings, wanted: Mapping[bytes, Source]) -> dict[bytes, Record]:
+    """Each key's job at its place; where compaction took it away, the key's latest one.
+
+    Keys whose job is gone are left out. Raises `BrokerUnavailable`.
+    """
+    found: dict[bytes, Record] = {}
+    reader = RecordReader(settings, settings.topics.jobs)
+    try:
+        for key, source in wanted.items():
+            record = reader.get(source.partition, source.offset)
+            if record is not None and record.key == key and record.value is not None:
+                found[key] = record
+    finally:
+        reader.close()
+    missing = wanted.keys() - found.keys()
+    if missing:
+        for record in read_topic(settings, settings.topics.jobs):
+            if record.key in missing and record.key is not None and record.value is not None:
+                found[record.key] = record
+    return found
 
 
-def publish_resend(settings: Settings, doubt: Doubt, leave: Resend) -> bool:
-    """The doubtful mail's job once more, with leave to override the attempt; false when the job is gone."""
-    key = doubt.key.to_bytes()
-    job = find_job(settings, key, doubt.delivery.source)
-    if job is None:
-        return False
-    headers = [header for header in job.headers if header[0] != RESEND_HEADER]
-    write_record(settings, settings.topics.jobs, key, job.value, [*headers, (RESEND_HEADER, encode(leave))])
-    return True
+def publish_resends(settings: Settings, leaves: Sequence[tuple[Doubt, Resend]]) -> list[Doubt]:
+    """Doubtful mails' jobs once more, each with leave to override its attempt.
+
+    Returns those whose job is gone and that were not published. Raises `BrokerUnavailable`.
+    """
+    jobs = find_jobs(settings, {doubt.key.to_bytes(): doubt.delivery.source for doubt, _ in leaves})
+    records = []
+    for doubt, leave in leaves:
+        key = doubt.key.to_bytes()
+        if job := jobs.get(key):
+            headers = [header for header in job.headers if header[0] != RESEND_HEADER]
+            headers.append((RESEND_HEADER, encode(leave)))
+            records.append(Produced(settings.topics.jobs, -1, key, job.value, headers))
+    write_records(settings, records)
+    return [doubt for doubt, _ in leaves if doubt.key.to_bytes() not in jobs]

@@ -1,4 +1,4 @@
-"""One record written to a topic and acknowledged: what operators' commands and policies publish."""
+"""Records written to topics and acknowledged: what operators' commands and policies publish."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from schemas.reading import error_text
 from schemas.settings import Settings
 from schemas.wire import producer_config, transactional_config
 
-__all__ = ["write_record", "write_together"]
+__all__ = ["write_record", "write_records", "write_together"]
 
 TIMEOUT_S = 30.0
 
 
-def write_record(
-    settings: Settings, topic: str, key: bytes, value: bytes | None, headers: Sequence[tuple[str, bytes | None]] = ()
-) -> None:
+def write_record(settings: Settings, topic: str, key: bytes, value: bytes | None) -> None:
     """Writes one record; it is acknowledged when this returns. Raises `BrokerUnavailable`."""
+    write_records(settings, [Produced(topic, -1, key, value)])
+
+
+def write_records(settings: Settings, records: Sequence[Produced]) -> None:
+    """Writes records, each to its key's partition, and waits until all are acknowledged. Raises `BrokerUnavailable`."""
     errors: list[str] = []
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -28,7 +31,16 @@ def write_record(
             errors.append(error.str())
 
     producer = Producer(producer_config(settings))
-    producer.produce(topic, value, key, headers=list(headers), on_delivery=delivered)
+    for record in records:
+        while True:
+            try:
+                producer.produce(
+                    record.topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered
+                )
+                break
+            except BufferError:
+                producer.poll(0.5)
+        producer.poll(0)
     if producer.flush(TIMEOUT_S) or errors:
         raise BrokerUnavailable(f"Kafka did not take the record: {errors[0] if errors else 'no answer'}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Account", "allowed_rate", "batch_size", "lease_size", "quota_left"]
+__all__ = ["BATCH_MAX", "Account", "Throughput", "allowed_rate", "batch_size", "lease_size", "quota_left"]
 
 BATCH_MAX = 500
 """A batch holds half a second of sending and never more than this: what Kafka alone would leave in doubt."""
@@ -40,11 +40,33 @@ def quota_left(account: Account, sent_since: int) -> float:
     return max(0.0, account.max_24_hour_send - account.sent_last_24_hours - sent_since)
 
 
-def batch_size(rate: float) -> int:
-    """How many intents may be open: half a second of sending."""
-    if rate <= 0:
-        return BATCH_MAX
-    return min(BATCH_MAX, max(2, int(rate / 2)))
+def batch_size(rate: float, measured: float, calls_at_once: int) -> int:
+    """How many intents may be open: half a second of sending, and enough to keep every call busy.
+
+    Args:
+        rate: what the group may send, mails a second; 0 without limit.
+        measured: what this processor sends, mails a second.
+        calls_at_once: calls to SES at once.
+    """
+    half_a_second = max(2 * calls_at_once, int(measured / 2))
+    allowed = max(2, int(rate / 2)) if rate > 0 else BATCH_MAX
+    return min(BATCH_MAX, allowed, half_a_second)
+
+
+class Throughput:
+    """Mails a second over the last second or two."""
+
+    def __init__(self) -> None:
+        self._since_s = 0.0
+        self._count = 0
+        self.rate = 0.0
+
+    def note(self, count: int, now_s: float) -> None:
+        """`count` more at `now_s`."""
+        self._count += count
+        if (elapsed := now_s - self._since_s) >= 1.0:
+            self.rate = self._count / elapsed
+            self._since_s, self._count = now_s, 0
 
 
 def lease_size(rate: float, wanted: int) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from processor.adapters.doubts import Doubts
-from processor.adapters.jobs import publish_resend
+from processor.adapters.doubts import Doubt, Doubts
+from processor.adapters.jobs import publish_resends
 from processor.adapters.redis import RedisDedup
 from processor.core.doubt import may_resend
-from processor.core.states import State
+from processor.core.states import Claim, State
 from processor.evidence.sink import Sink
 from processor.ports import Produced
 from schemas.codec import encode
@@ -48,12 +48,19 @@ class Sweeper:
         await self.sink.write(records)
         if self.settings.on_uncertain != "resend-after-evidence-window":
             return
-        for doubt, claim in zip(found, claims, strict=True):
-            held = claim.state in {State.UNCERTAIN, State.UNCERTAIN_RECORDED} and claim.attempt == doubt.attempt
-            by_policy = doubt.delivery.outcome is Outcome.UNCERTAIN and held
-            if by_policy and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s):
-                why = f"no event within {self.settings.evidence_window_s:g} s though the feed told of later mails"
-                leave = Resend(doubt.attempt, WHO, why, now_ms)
-                if await asyncio.to_thread(publish_resend, self.settings, doubt, leave):
-                    self.sink.counts["resent"] += 1
-                    self.doubts.asked.add(doubt.attempt)
+        why = f"no event within {self.settings.evidence_window_s:g} s though the feed told of later mails"
+        leaves = [
+            (doubt, Resend(doubt.attempt, WHO, why, now_ms))
+            for doubt, claim in zip(found, claims, strict=True)
+            if self._is_held(doubt, claim)
+            and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s)
+        ]
+        if leaves:
+            gone = await asyncio.to_thread(publish_resends, self.settings, leaves)
+            self.sink.counts["resent"] += len(leaves) - len(gone)
+            self.doubts.asked.update(doubt.attempt for doubt, _ in leaves)
+
+    def _is_held(self, doubt: Doubt, claim: Claim) -> bool:
+        """Whether the mail waits for a decision, and the attempt in the ledger is the one in doubt."""
+        held = claim.state in {State.UNCERTAIN, State.UNCERTAIN_RECORDED} and claim.attempt == doubt.attempt
+        return held and doubt.delivery.outcome is Outcome.UNCERTAIN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from processor.adapters.doubts import Doubt, fold
-from processor.adapters.jobs import find_job, publish_resend
+from processor.adapters.jobs import find_jobs, publish_resends
 from processor.adapters.write import write_together
 from processor.ports import Dedup, Item, Produced
 from schemas.codec import DEAD_LETTER_HEADER, encode
@@ -67,29 +67,39 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
                 yield Doubt(Key.from_bytes(raw), delivery)
 
 
-async def resolve(settings: Settings, dedup: Dedup, doubt: Doubt, decision: Decision, version: str) -> None:
-    """Carries a decision out. Raises `UsageError` when it cannot be (yet) and `BrokerUnavailable`.
+async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], decision: Decision, version: str) -> None:
+    """Carries a decision out. Raises `UsageError` when it cannot be (yet), before anything was done.
 
-    A resend waits for the attempt's lifetime: before, SES may still accept the first call.
+    A resend waits for the attempt's lifetime: before, SES may still accept the first call. Raises `BrokerUnavailable`.
     """
+    topics = settings.topics
     match decision.resolution:
         case Resolution.RESEND:
-            ready_ms = doubt.delivery.at_ms + int(settings.attempt_lifetime_s * 1000)
-            if decision.at_ms < ready_ms:
-                seconds = (ready_ms - decision.at_ms) / 1000
-                raise UsageError(f"{doubt.key}: SES may still accept the first call; try again in {seconds:.0f} s")
-            leave = Resend(doubt.attempt, decision.who, decision.why, decision.at_ms)
-            if not publish_resend(settings, doubt, leave):
-                raise UsageError(f"{doubt.key}: its job is no longer in the topic: run the producer again first")
+            _check_lifetime(settings, doubts, decision.at_ms)
+            leaves = [(doubt, Resend(doubt.attempt, decision.who, decision.why, decision.at_ms)) for doubt in doubts]
+            if gone := publish_resends(settings, leaves):
+                names = ", ".join(str(doubt.key) for doubt in gone[:5])
+                raise UsageError(f"{len(gone)} jobs are no longer in the topic ({names}): run the producer again first")
         case Resolution.SENT:
-            entry = _entry(doubt, decision, Outcome.SENT)
-            write_together(settings, _writer(settings), [_record(settings, doubt, entry)])
-            item = Item(doubt.key, doubt.attempt, fingerprint=entry.fingerprint)
-            await dedup.record_sent([item])
+            entries = [_entry(doubt, decision, Outcome.SENT) for doubt in doubts]
+            write_together(settings, _writer(settings), _records(topics.deliveries, doubts, entries))
+            items = [
+                Item(doubt.key, doubt.attempt, fingerprint=entry.fingerprint)
+                for doubt, entry in zip(doubts, entries, strict=True)
+            ]
+            await dedup.record_sent(items)
         case Resolution.DEAD:
-            entry = msgspec.structs.replace(_entry(doubt, decision, Outcome.DEAD), held=True)
-            letter = _letter(settings, doubt, decision, version)
-            write_together(settings, _writer(settings), [_record(settings, doubt, entry), letter])
+            entries = [msgspec.structs.replace(_entry(doubt, decision, Outcome.DEAD), held=True) for doubt in doubts]
+            letters = _letters(settings, doubts, decision, version)
+            write_together(settings, _writer(settings), [*_records(topics.deliveries, doubts, entries), *letters])
+
+
+def _check_lifetime(settings: Settings, doubts: Sequence[Doubt], now_ms: int) -> None:
+    for doubt in doubts:
+        ready_ms = doubt.delivery.at_ms + int(settings.attempt_lifetime_s * 1000)
+        if now_ms < ready_ms:
+            seconds = (ready_ms - now_ms) / 1000
+            raise UsageError(f"{doubt.key}: SES may still accept the first call; try again in {seconds:.0f} s")
 
 
 def _entry(doubt: Doubt, decision: Decision, outcome: Outcome) -> Delivery:
@@ -104,24 +114,30 @@ def _entry(doubt: Doubt, decision: Decision, outcome: Outcome) -> Delivery:
     )
 
 
-def _record(settings: Settings, doubt: Doubt, entry: Delivery) -> Produced:
-    return Produced(settings.topics.deliveries, -1, doubt.key.to_bytes(), encode(entry))
+def _records(topic: str, doubts: Sequence[Doubt], entries: Sequence[Delivery]) -> list[Produced]:
+    return [
+        Produced(topic, -1, doubt.key.to_bytes(), encode(entry)) for doubt, entry in zip(doubts, entries, strict=True)
+    ]
 
 
-def _letter(settings: Settings, doubt: Doubt, decision: Decision, version: str) -> Produced:
-    key, about = doubt.key.to_bytes(), doubt.delivery
-    job = find_job(settings, key, about.source)
-    letter = DeadLetter(
-        reason="operator",
-        detail=f"{decision.who}: {decision.why}",
-        at_ms=decision.at_ms,
-        source=about.source,
-        instance=_writer(settings),
-        processor_version=version,
-        attempt=about.attempt,
-    )
-    headers = [*(job.headers if job else []), (DEAD_LETTER_HEADER, encode(letter))]
-    return Produced(settings.topics.dead_letters, -1, key, job.value if job else None, headers)
+def _letters(settings: Settings, doubts: Sequence[Doubt], decision: Decision, version: str) -> list[Produced]:
+    jobs = find_jobs(settings, {doubt.key.to_bytes(): doubt.delivery.source for doubt in doubts})
+    letters = []
+    for doubt in doubts:
+        key, about = doubt.key.to_bytes(), doubt.delivery
+        job = jobs.get(key)
+        letter = DeadLetter(
+            reason="operator",
+            detail=f"{decision.who}: {decision.why}",
+            at_ms=decision.at_ms,
+            source=about.source,
+            instance=_writer(settings),
+            processor_version=version,
+            attempt=about.attempt,
+        )
+        headers = [*(job.headers if job else []), (DEAD_LETTER_HEADER, encode(letter))]
+        letters.append(Produced(settings.topics.dead_letters, -1, key, job.value if job else None, headers))
+    return letters
 
 
 def _writer(settings: Settings) -> str:

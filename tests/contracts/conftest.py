@@ -1,7 +1,8 @@
-"""The dedup set on real Valkey, and boto3 on the sandbox."""
+"""The dedup set on real Valkey and its twin in memory, by the same tests; and boto3 on the sandbox."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
@@ -10,6 +11,11 @@ import redis.asyncio
 
 from infra.embedded import Stack
 from processor.adapters.redis import RedisDedup
+from processor.core.states import ABSENT, Claim
+from schemas.identity import Key
+from tests.simulation.dedup import MemoryDedup
+
+LIFETIME_S = 0.3
 
 
 @pytest.fixture
@@ -19,8 +25,30 @@ async def client(stack: Stack) -> AsyncIterator[redis.asyncio.Redis]:
     await client.aclose()
 
 
+class PokedDedup(RedisDedup):
+    """The real one, with an operator at the Redis console."""
+
+    async def poke(self, key: Key, claim: Claim) -> None:
+        await self._client.hdel(self._bucket(key), key.user_id)
+        if claim is not ABSENT:
+            await self._client.hset(self._bucket(key), key.user_id, claim.to_text())
+
+    async def set_marker(self, run: str) -> None:
+        await self._client.set(self.marker, run)
+
+
 @pytest.fixture
-async def dedup(client: redis.asyncio.Redis) -> RedisDedup:
-    dedup = RedisDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=0.3, retention_months=13)
+async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
+    dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
     assert await dedup.set_whole((await dedup.server_run())[1])
     return dedup
+
+
+@pytest.fixture(params=["redis", "memory"])
+async def dedup(request: pytest.FixtureRequest) -> PokedDedup | MemoryDedup:
+    """Both must obey the same laws."""
+    if request.param == "redis":
+        return request.getfixturevalue("redis_dedup")
+    twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
+    assert await twin.set_whole((await twin.server_run())[1])
+    return twin

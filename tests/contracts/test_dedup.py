@@ -34,10 +34,7 @@ START = {
 
 
 async def put(dedup: RedisDedup, claim: Claim) -> None:
-    bucket = dedup._bucket(KEY)
-    await dedup._client.hdel(bucket, KEY.user_id)
-    if claim is not ABSENT:
-        await dedup._client.hset(bucket, KEY.user_id, claim.to_text())
+    await dedup.poke(KEY, claim)  # type: ignore[attr-defined]
 
 
 async def state(dedup: RedisDedup) -> State:
@@ -239,7 +236,7 @@ async def test_a_dead_record_and_a_newer_one(dedup: RedisDedup) -> None:
 
 async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
     """G1: a set that may have lost entries grants nothing; facts are written all the same."""
-    await dedup._client.delete(dedup.marker)
+    await dedup.unset_whole()
     for look in (dedup.claim, dedup.cancel, dedup.look):
         with pytest.raises(NotWhole):
             await look([MINE])
@@ -251,7 +248,7 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
 
 async def test_a_marker_of_another_run_does_not_stand(dedup: RedisDedup) -> None:
     """G1: after a restart or a failover the last writes may be missing, though the marker came back with the rest."""
-    await dedup._client.set(dedup.marker, "0" * 40)
+    await dedup.set_marker("0" * 40)  # type: ignore[attr-defined]
     with pytest.raises(NotWhole):
         await dedup.claim([MINE])
     assert not await dedup.set_whole("1" * 40), "a rebuild under an earlier run must not count"
@@ -281,11 +278,11 @@ async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     assert await state(dedup) is State.SENT_RECORDED
 
 
-async def test_entries_expire_after_the_retention(dedup: RedisDedup) -> None:
+async def test_entries_expire_after_the_retention(redis_dedup: RedisDedup) -> None:
     """A month is forgotten as a whole, only after its jobs are too old to be sent; the marker never is."""
-    await dedup.claim([MINE])
-    assert await dedup._client.expiretime(dedup._bucket(KEY)) == 1_830_297_600
-    assert await dedup._client.ttl(dedup.marker) == -1
+    await redis_dedup.claim([MINE])
+    assert await redis_dedup._client.expiretime(redis_dedup._bucket(KEY)) == 1_830_297_600
+    assert await redis_dedup._client.ttl(redis_dedup.marker) == -1
 
 
 async def test_one_rebuild_at_a_time(dedup: RedisDedup) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from processor.core.breaker import WINDOW_MIN, Breaker
 from processor.core.mail import MailConfig, compose
-from processor.core.pace import BATCH_MAX, Account, allowed_rate, batch_size, lease_size, quota_left
+from processor.core.pace import BATCH_MAX, Account, Throughput, allowed_rate, batch_size, lease_size, quota_left
 from processor.core.retry import delay_s
 from schemas.identity import Place
 from schemas.settings import Backoff
@@ -64,10 +64,18 @@ def test_rate_and_quota() -> None:
 
 def test_batches_hold_half_a_second() -> None:
     """G4: what Kafka alone would leave in doubt is bounded."""
-    assert batch_size(0) == BATCH_MAX
-    assert batch_size(14) == 7
-    assert batch_size(1) == 2
-    assert batch_size(5000) == BATCH_MAX
+    assert batch_size(0, 10_000, 32) == BATCH_MAX
+    assert batch_size(0, 0, 32) == 64
+    assert batch_size(0, 200, 8) == 100
+    assert batch_size(14, 10_000, 32) == 7
+    assert batch_size(1, 0, 32) == 2
+    assert batch_size(5000, 10_000, 32) == BATCH_MAX
+    measured = Throughput()
+    measured.note(5, 10.0)
+    measured.note(100, 10.5)
+    assert measured.rate == 0.5
+    measured.note(100, 11.0)
+    assert measured.rate == 200
     assert lease_size(100, 50) == 5
     assert lease_size(1, 50) == 1
     assert lease_size(10_000, 50) == 50

@@ -1,0 +1,235 @@
+"""The dedup set's twin in memory: each script of ``processor/adapters/lua`` as a plain function of one key's claim."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from processor.core.states import ABSENT, Claim, State, parse_claim
+from processor.ports import Item, NotWhole
+from schemas.identity import Key
+
+__all__ = ["MemoryDedup", "Scripts"]
+
+RANK = {
+    State.ABSENT: 0,
+    State.SENDING: 1,
+    State.CLOSED: 1,
+    State.UNCERTAIN: 2,
+    State.UNCERTAIN_RECORDED: 2,
+    State.DROPPED: 3,
+    State.SENT: 4,
+    State.SENT_RECORDED: 5,
+}
+DOUBTFUL = {State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
+
+
+class Scripts:
+    """What each script makes of a claim. A mutation of the protocol overrides one of them."""
+
+    def expired(self, claim: Claim) -> Claim:
+        """A claim whose lifetime has passed."""
+        return Claim(State.UNCERTAIN, attempt=claim.attempt) if claim.state is State.SENDING else claim
+
+    def claim(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        mine = Claim(State.SENDING, attempt=item.attempt, since_ms=now_ms)
+        match claim.state:
+            case State.ABSENT:
+                return mine
+            case State.SENDING if claim.attempt == item.attempt:
+                return mine
+            case State.CLOSED if claim.partition != item.partition or claim.offset < item.offset:
+                return mine
+            case _ if claim.state in DOUBTFUL and item.overrides and claim.attempt == item.overrides:
+                return mine
+        return claim
+
+    def cancel(self, claim: Claim, item: Item) -> Claim:
+        if claim.state is State.ABSENT:
+            return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
+        return claim
+
+    def mark_sent(self, claim: Claim, item: Item) -> Claim:
+        stands = claim.state in {State.SENT, State.SENT_RECORDED}
+        if stands or (claim.state is State.DROPPED and claim.attempt == item.attempt):
+            return claim
+        return Claim(State.SENT, message_id=item.message_id)
+
+    prove = mark_sent
+
+    def drop(self, claim: Claim, item: Item) -> Claim:
+        another = claim.attempt not in {"", item.attempt} if claim.state is not State.CLOSED else False
+        if another or (claim.state is State.SENT and claim.message_id != item.message_id):
+            return claim
+        return Claim(State.DROPPED, attempt=item.attempt)
+
+    def release(self, claim: Claim, item: Item) -> Claim:
+        return ABSENT if claim.state is State.SENDING and claim.attempt == item.attempt else claim
+
+    def mark_doubt(self, claim: Claim, item: Item) -> Claim:
+        mine = claim.state is State.SENDING and claim.attempt == item.attempt
+        return Claim(State.UNCERTAIN, attempt=item.attempt) if mine else claim
+
+    def record_sent(self, claim: Claim, item: Item) -> Claim:
+        dropped = claim.state is State.DROPPED and claim.attempt == item.attempt
+        if claim.state is State.SENT_RECORDED or dropped:
+            return claim
+        attempt = item.attempt if item.overrides else ""
+        return Claim(State.SENT_RECORDED, fingerprint=item.fingerprint, attempt=attempt)
+
+    def record_doubt(self, claim: Claim, item: Item) -> Claim:
+        mine = claim.state is State.SENDING and claim.attempt == item.attempt
+        if mine or claim.state in {State.ABSENT, State.UNCERTAIN}:
+            return Claim(State.UNCERTAIN_RECORDED, attempt=item.attempt)
+        return claim
+
+    def close(self, claim: Claim, item: Item) -> Claim:
+        older = claim.state is State.CLOSED and not (claim.partition == item.partition and claim.offset >= item.offset)
+        mine = claim.state is State.SENDING and claim.attempt == item.attempt != ""
+        if claim.state is State.ABSENT or older or mine:
+            return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
+        return claim
+
+    def restore(self, claim: Claim, known: Claim, partition: int) -> Claim:
+        doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
+        elsewhere = claim.state is State.CLOSED and claim.partition != partition
+        later = known.state is State.SENDING and (doubted or elsewhere)
+        return known if later or RANK[known.state] > RANK[claim.state] else claim
+
+
+class MemoryDedup:
+    """The port `Dedup` and the rest of the adapter's surface over a dict; time is the test's."""
+
+    def __init__(self, lifetime_s: float, now_ms: Callable[[], int], scripts: Scripts | None = None) -> None:
+        self.claims: dict[Key, Claim] = {}
+        self.run = "run"
+        self.marker = ""
+        self._lock: str | None = None
+        self._notes: set[tuple[str, str]] = set()
+        self._feed_ms = 0
+        self._lifetime_ms = int(lifetime_s * 1000)
+        self._now_ms = now_ms
+        self._scripts = scripts or Scripts()
+
+    def _current(self, key: Key) -> Claim:
+        claim = self.claims.get(key, ABSENT)
+        if claim.state is State.SENDING and self._now_ms() - claim.since_ms >= self._lifetime_ms:
+            claim = self._scripts.expired(claim)
+            self.claims[key] = claim
+        return claim
+
+    def _put(self, key: Key, claim: Claim) -> Claim:
+        self.claims[key] = claim
+        return claim
+
+    def _check(self) -> None:
+        if self.marker != self.run:
+            raise NotWhole("the dedup set is not whole")
+
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        self._check()
+        out = []
+        for item in items:
+            held = self.claims.get(item.key, ABSENT)
+            mine = held.state is State.SENDING and held.attempt == item.attempt
+            before = held if mine else self._current(item.key)
+            out.append(self._put(item.key, self._scripts.claim(before, item, self._now_ms())))
+        return out
+
+    async def cancel(self, items: Sequence[Item]) -> list[Claim]:
+        self._check()
+        return [self._put(item.key, self._scripts.cancel(self._current(item.key), item)) for item in items]
+
+    async def look(self, items: Sequence[Item]) -> list[Claim]:
+        self._check()
+        return [self._current(item.key) for item in items]
+
+    def _write(self, items: Sequence[Item], change: Callable[[Claim, Item], Claim]) -> list[Claim]:
+        return [self._put(item.key, change(self.claims.get(item.key, ABSENT), item)) for item in items]
+
+    def _fact(self, items: Sequence[Item], change: Callable[[Claim, Item], Claim]) -> list[Claim]:
+        before = []
+        for item in items:
+            before.append(self.claims.get(item.key, ABSENT))
+            self._put(item.key, change(before[-1], item))
+        return before
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        return self._write(items, self._scripts.mark_sent)
+
+    async def release(self, items: Sequence[Item]) -> None:
+        self._write(items, self._scripts.release)
+
+    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        return self._write(items, self._scripts.mark_doubt)
+
+    async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
+        return self._write(items, self._scripts.record_sent)
+
+    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        return self._write(items, self._scripts.record_doubt)
+
+    async def close(self, items: Sequence[Item]) -> None:
+        self._write(items, self._scripts.close)
+
+    async def prove(self, items: Sequence[Item]) -> list[Claim]:
+        return self._fact(items, self._scripts.prove)
+
+    async def drop(self, items: Sequence[Item]) -> list[Claim]:
+        return self._fact(items, self._scripts.drop)
+
+    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
+        for key, text, partition in claims:
+            self._put(key, self._scripts.restore(self.claims.get(key, ABSENT), parse_claim(text), partition))
+
+    async def peek(self, key: Key) -> Claim | None:
+        return self.claims.get(key, ABSENT) if self.marker == self.run else None
+
+    async def peek_all(self, keys: Sequence[Key]) -> list[Claim]:
+        return [self.claims.get(key, ABSENT) for key in keys]
+
+    async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
+        for key, claim in self.claims.items():
+            if claim.state is not State.ABSENT:
+                yield key, claim
+
+    async def server_run(self) -> tuple[bool, str]:
+        return self.marker == self.run, self.run
+
+    async def set_whole(self, run: str) -> bool:
+        if run == self.run:
+            self.marker = run
+        return self.marker == self.run
+
+    async def unset_whole(self) -> None:
+        self.marker = ""
+
+    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
+        if self._lock is not None:
+            return False
+        self._lock = token
+        return True
+
+    async def extend_lock(self, token: str, ttl_s: float) -> bool:
+        return self._lock == token
+
+    async def unlock_rebuild(self, token: str) -> None:
+        if self._lock == token:
+            self._lock = None
+
+    async def noted(self, notes: Sequence[tuple[str, str]]) -> list[bool]:
+        return [note in self._notes for note in notes]
+
+    async def note(self, notes: Sequence[tuple[str, str]]) -> None:
+        self._notes.update(notes)
+
+    async def feed_alive_ms(self, seen_ms: int = 0) -> int:
+        self._feed_ms = max(self._feed_ms, seen_ms)
+        return self._feed_ms
+
+    # ---- for tests: what an operator with a Redis console could do ----
+
+    async def poke(self, key: Key, claim: Claim) -> None:
+        self.claims[key] = claim
+
+    async def set_marker(self, run: str) -> None:
+        self.marker = run
