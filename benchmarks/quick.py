@@ -54,7 +54,9 @@ class Bench:
     def __init__(self, stack: Stack) -> None:
         self.env = stack.env()
         self.url = self.env["AWS_ENDPOINT_URL_SESV2"]
-        self.requests = [compose(job(n), f"attempt{n}", Place(n % 12, n), MailConfig("usage@example.com")) for n in range(MAILS)]
+        self.requests = [
+            compose(job(n), f"attempt{n}", Place(n % 12, n), MailConfig("usage@example.com")) for n in range(MAILS)
+        ]
 
     def client(self, threads: int) -> Any:
         return boto3.client(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -12,7 +12,10 @@ from schemas.identity import Key
 from schemas.reading import Follower
 from schemas.records import Delivery, Outcome
 
-__all__ = ["Doubt", "Doubts", "fold"]
+__all__ = ["EVIDENCE", "Doubt", "DoubtFold", "Doubts"]
+
+EVIDENCE = "evidence"
+"""The reason of an outcome that SES's event proved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +35,63 @@ class Doubt:
             outcome=Outcome.SENT,
             message_id=message_id,
             at_ms=now_ms,
-            reason="evidence",
+            reason=EVIDENCE,
             detail="the dedup set holds SES's acceptance",
             held=False,
             by=None,
         )
 
 
-@dataclass(slots=True)
-class Doubts:
-    """A fold over the ledger that keeps only what is in doubt."""
+class DoubtFold:
+    """A fold over the ledger that keeps only what is in doubt.
 
-    follower: Follower
-    _found: dict[bytes, Delivery] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    """Attempts that were asked to be sent again already."""
+    A doubt that came after SES's event had proved the acceptance was on its way to the ledger then: it says nothing.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[bytes, Delivery] = {}
+        self.overtaken: dict[bytes, Delivery] = {}
+        """Proofs whose key's last entry is such a doubt: compaction would keep only the doubt."""
+        self._proven: dict[bytes, Delivery] = {}
+
+    def add(self, key: bytes, value: bytes | None) -> None:
+        """One more entry of the ledger."""
+        try:
+            delivery = decode_delivery(value) if value is not None else None
+        except BadRecord:
+            return
+        doubtful = delivery is not None and (delivery.outcome is Outcome.UNCERTAIN or delivery.held)
+        if delivery is not None and doubtful and key in self._proven:
+            self.overtaken[key] = self._proven[key]
+            return
+        self.overtaken.pop(key, None)
+        if delivery is not None and doubtful:
+            self.found[key] = delivery
+            return
+        self.found.pop(key, None)
+        if delivery is not None and delivery.outcome is Outcome.SENT and delivery.reason == EVIDENCE:
+            self._proven[key] = delivery
+
+
+class Doubts:
+    """The mails in doubt as of now; `asked` are attempts that were asked to be sent again already."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._fold = DoubtFold()
+        self.asked: set[str] = set()
 
     def now(self) -> list[Doubt]:
-        """Every mail in doubt as of now. Raises `BrokerUnavailable`."""
-        for record in self.follower.news():
+        """Every mail in doubt. Raises `BrokerUnavailable`."""
+        for record in self._follower.news():
             if record.key is not None:
-                fold(self._found, record.key, record.value)
+                self._fold.add(record.key, record.value)
         return [
             Doubt(Key.from_bytes(raw), delivery)
-            for raw, delivery in self._found.items()
+            for raw, delivery in self._fold.found.items()
             if delivery.attempt not in self.asked
         ]
 
-
-def fold(found: dict[bytes, Delivery], key: bytes, value: bytes | None) -> None:
-    """One more entry of the ledger: the last one counts."""
-    try:
-        delivery = decode_delivery(value) if value is not None else None
-    except BadRecord:
-        return
-    if delivery is not None and (delivery.outcome is Outcome.UNCERTAIN or delivery.held):
-        found[key] = delivery
-    else:
-        found.pop(key, None)
+    def overtaken(self) -> dict[bytes, Delivery]:
+        """Proofs to be written once more, as of the last `now`."""
+        return dict(self._fold.overtaken)

@@ -89,10 +89,11 @@ class Foreign:
 def proof_is_news(event: SesEvent, before: Claim) -> bool:
     """Whether the ledger must be told of an acceptance, given what the dedup set said before.
 
-    While the call runs its own processor will tell; what the ledger holds already needs no telling.
+    What the ledger holds already needs no telling. A call that still runs does: its processor may die and Redis be lost
+    before anybody else has told, and the event will not come again.
     """
     match before.state:
-        case State.SENDING | State.SENT_RECORDED:
+        case State.SENT_RECORDED:
             return False
         case State.DROPPED:
             return before.attempt != event.attempt

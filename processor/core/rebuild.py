@@ -11,7 +11,10 @@ from typing import Protocol
 from processor.core.states import Claim, State
 from schemas.records import Attempt, Delivery, Outcome
 
-__all__ = ["Entries", "Fold", "claim_of"]
+__all__ = ["NOBODYS", "Entries", "Fold", "claim_of", "nobodys"]
+
+NOBODYS = "~"
+"""Begins the name of an attempt that no processor holds; no attempt's own name does."""
 
 
 def claim_of(delivery: Delivery) -> Claim:
@@ -47,6 +50,8 @@ class Fold:
         self._open = opened
 
     def outcome(self, key: bytes, delivery: Delivery) -> None:
+        if delivery.outcome is Outcome.UNCERTAIN and is_sent(self._recorded.get(key)):
+            return
         source = delivery.source
         text = f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim_of(delivery).to_text()}"
         self._recorded.set(key, text)
@@ -70,7 +75,22 @@ class Fold:
             if self._open.get(key) is None:
                 yield key, text.split(":", 3)[3]
         for key, text in self._open.items():
-            yield key, text.split()[-1]
+            first, *later = text.split()
+            yield key, nobodys(later[-1]) if later else first
+
+
+def is_sent(known: str | None) -> bool:
+    """Whether the ledger held `sent` before: a doubt that was on its way to it then says nothing."""
+    return known is not None and known.split(":", 3)[3][0] == State.SENT_RECORDED.value
+
+
+def nobodys(claim: str) -> str:
+    """The claim under an attempt that nobody holds.
+
+    Of several open intents each may have been called for, and each may still have a holder who would claim it again as
+    his own: a processor that died after its mark, one that took over, a zombie. So none of them may.
+    """
+    return f"A{NOBODYS}{claim[1:]}"
 
 
 def _is_open(attempt: Attempt, known: str) -> bool:

@@ -45,6 +45,8 @@ class Sweeper:
                 records.append(Produced(self.settings.topics.deliveries, -1, doubt.key.to_bytes(), encode(better)))
                 self.sink.counts["resolved"] += 1
                 log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")
+        deliveries = self.settings.topics.deliveries
+        records += [Produced(deliveries, -1, key, encode(proof)) for key, proof in self.doubts.overtaken().items()]
         await self.sink.write(records)
         if self.settings.on_uncertain != "resend-after-evidence-window":
             return

@@ -60,6 +60,8 @@ class Sink:
                 records += await self._acceptance(event, before[event], told)
         records += await self._drops([event for event in events if event.meaning is Meaning.DROPPED], noted, told)
         await self.write(records)
+        # Redis may have been lost and rebuilt from what the ledger held before this: the facts are told once more.
+        await self._dedup.prove([_item(event) for event in accepted if event.note in told])
         await self._dedup.note(sorted(told))
         self.counts["events"] += len(events) - len(early)
         self.counts["bad"] += len(bad)
@@ -97,7 +99,7 @@ class Sink:
         return records
 
     def _resolved(self, event: SesEvent, before: Claim) -> None:
-        if before.state is not State.SENT:
+        if before.state not in {State.SENT, State.SENDING}:
             self.counts["resolved"] += 1
             log.info(Event.RESOLVED, key=str(event.key), attempt=event.attempt, evidence=event.kind)
 

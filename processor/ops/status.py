@@ -57,6 +57,8 @@ def month_status(settings: Settings, month: str) -> MonthStatus:
         if record.key is None or record.value is None or not record.key.endswith(suffix):
             continue
         delivery = decode_delivery(record.value)
+        if delivery.outcome is Outcome.UNCERTAIN and ended.get(record.key) is Outcome.SENT:
+            continue  # a doubt that SES's event overtook on its way here
         ended[record.key] = delivery.outcome
         place = delivery.source.timestamp_ms, delivery.source.offset
         # A record after the one that died is another chance.

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from processor.adapters.doubts import Doubt, fold
+from processor.adapters.doubts import Doubt, DoubtFold
 from processor.adapters.jobs import find_jobs, publish_resends
 from processor.adapters.write import write_together
 from processor.ports import Dedup, Item, Produced
@@ -58,11 +58,11 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
     """The ledger's uncertain mails, of one month if given; with `decided` also those declared dead by a person."""
     suffix = f":{month}".encode() if month else b""
     for partition in partition_numbers(settings, settings.topics.deliveries):
-        found: dict[bytes, Delivery] = {}
+        fold = DoubtFold()
         for record in read_topic(settings, settings.topics.deliveries, [partition]):
             if record.key is not None and record.key.endswith(suffix):
-                fold(found, record.key, record.value)
-        for raw, delivery in found.items():
+                fold.add(record.key, record.value)
+        for raw, delivery in fold.found.items():
             if decided or delivery.outcome is Outcome.UNCERTAIN:
                 yield Doubt(Key.from_bytes(raw), delivery)
 

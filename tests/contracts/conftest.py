@@ -45,10 +45,10 @@ async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
 
 
 @pytest.fixture(params=["redis", "memory"])
-async def dedup(request: pytest.FixtureRequest) -> PokedDedup | MemoryDedup:
+async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> PokedDedup | MemoryDedup:
     """Both must obey the same laws."""
     if request.param == "redis":
-        return request.getfixturevalue("redis_dedup")
+        return redis_dedup
     twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
     assert await twin.set_whole((await twin.server_run())[1])
     return twin

@@ -213,6 +213,15 @@ async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
         assert await state(dedup) is after
 
 
+async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup) -> None:
+    """G1: a lagging replica's claim of one of them is not its holder's any more."""
+    await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))
+    await dedup.restore([(KEY, f"A~new:{FUTURE}", 1)])
+    assert (await dedup.claim([MINE]))[0].attempt == "~new"
+    await dedup.mark_sent([MINE])
+    assert await state(dedup) is State.SENT
+
+
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
     """G1: two groups, a replay and a live run, a zombie and its successor exclude each other."""
     keys = [Key(f"u{n}", "2026-11") for n in range(50)]

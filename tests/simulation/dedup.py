@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from processor.core.rebuild import NOBODYS
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole
 from schemas.identity import Key
@@ -92,7 +93,8 @@ class Scripts:
     def restore(self, claim: Claim, known: Claim, partition: int) -> Claim:
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
         elsewhere = claim.state is State.CLOSED and claim.partition != partition
-        later = known.state is State.SENDING and (doubted or elsewhere)
+        nobodys = known.attempt.startswith(NOBODYS) and claim.state is State.SENDING
+        later = known.state is State.SENDING and (doubted or elsewhere or nobodys)
         return known if later or RANK[known.state] > RANK[claim.state] else claim
 
 

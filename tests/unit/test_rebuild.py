@@ -65,7 +65,11 @@ def test_a_withdrawal_takes_back_its_own_attempt_only() -> None:
     assert folded(intent("a"), intent("b"), intent("b", withdrawn=True)) == Claim(
         State.SENDING, attempt="a", since_ms=500
     )
-    assert folded(intent("a"), intent("b", at_ms=600)) == Claim(State.SENDING, attempt="b", since_ms=600)
+
+
+def test_of_several_open_intents_none_may_be_claimed_again() -> None:
+    """G1: marked and never recorded, then intended by another, then Redis is lost: nobody may call under either name."""
+    assert folded(intent("a"), intent("b", at_ms=600)) == Claim(State.SENDING, attempt="~b", since_ms=600)
 
 
 def test_a_resend_is_open_only_if_it_names_what_the_ledger_holds() -> None:

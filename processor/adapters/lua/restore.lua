@@ -12,7 +12,9 @@ local function is_later(new, old, partition)
   local attempt, doubted = string.match(new, '^A(.-):%d+$'), string.match(old, '^[UuR](.+)$')
   local elsewhere = string.match(old, '^D(%d+):')
   -- Partitions were added: another partition's ended record says nothing of a call under this one's.
-  return attempt and ((doubted and attempt ~= doubted) or (elsewhere and tonumber(elsewhere) ~= partition))
+  -- Several open intents: what a lagging replica knows of one of them must not let its holder claim it again.
+  local nobodys = attempt and string.sub(attempt, 1, 1) == '~' and string.sub(old, 1, 1) == 'A'
+  return attempt and (nobodys or (doubted and attempt ~= doubted) or (elsewhere and tonumber(elsewhere) ~= partition))
 end
 local items = cmsgpack.unpack(ARGV[1])
 for i = 1, #KEYS do

@@ -1,0 +1,128 @@
+"""Every reachable state, breadth first, each looked at once; and random walks deeper than that.
+
+``python -m tests.simulation.explore --faults 3`` prints the number of states and transitions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tests.simulation.model import Rules, World, canonical, first_world, steps, violations
+
+__all__ = ["Found", "explore", "walk"]
+
+
+@dataclass
+class Found:
+    """What an exploration saw."""
+
+    states: int = 0
+    transitions: int = 0
+    at_rest: int = 0
+    complete: bool = True
+    violation: str = ""
+    trace: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        ended = "all" if self.complete else "stopped early"
+        verdict = f"VIOLATION {self.violation}: {' > '.join(self.trace)}" if self.violation else "no violation"
+        return (
+            f"{self.states:,} states, {self.transitions:,} transitions ({ended}), {self.at_rest:,} at rest, "
+            f"{self.seconds:.1f} s: {verdict}"
+        )
+
+
+def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Found:
+    """Breadth first from `first`; stops at the first violation, whose trace is then a shortest one."""
+    found, began = Found(), time.monotonic()
+    # Parents by hash only: the trace is walked again from the first state.
+    first = canonical(first)
+    came: dict[int, tuple[int, str]] = {hash(first): (0, "")}
+    queue = deque([first])
+    while queue:
+        world = queue.popleft()
+        found.states += 1
+        moves = False
+        for name, after in steps(world, rules):
+            found.transitions += 1
+            after = canonical(after)
+            if after == world:
+                continue
+            moves = moves or not name.startswith("!")
+            mark = hash(after)
+            if mark not in came:
+                came[mark] = (hash(world), name)
+                queue.append(after)
+        found.at_rest += not moves
+        if problem := next(violations(world, at_rest=not moves), None):
+            found.violation, found.trace = problem, _trace(came, hash(world))
+            break
+        if states_max is not None and found.states >= states_max:
+            found.complete = False
+            break
+    found.seconds = time.monotonic() - began
+    return found
+
+
+def _trace(came: dict[int, tuple[int, str]], mark: int) -> list[str]:
+    names: list[str] = []
+    while came[mark][0]:
+        mark, name = came[mark]
+        names.append(name)
+    return names[::-1]
+
+
+def walk(first: World, rules: Rules, seed: int, steps_max: int = 400) -> Found:
+    """One random walk: the same seed takes the same steps. Faults come now and then, as many as there are left."""
+    chance, found, world = random.Random(seed), Found(complete=False), first
+    for _ in range(steps_max):
+        moves = [(name, after) for name, after in steps(world, rules) if after != world]
+        calm = [move for move in moves if not move[0].startswith("!")]
+        found.states += 1
+        found.transitions += len(moves)
+        if problem := next(violations(world, at_rest=not calm), None):
+            found.violation = problem
+            break
+        if not moves:
+            found.at_rest += 1
+            break
+        wild = [move for move in moves if move[0].startswith("!")]
+        name, world = chance.choice(wild if wild and (not calm or chance.random() < 0.15) else calm)
+        found.trace.append(name)
+    return found
+
+
+SETTINGS: tuple[dict[str, object], ...] = ({}, {"rejects": 1}, {"resends": True})
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.explore", description=__doc__)
+    parser.add_argument("--faults", type=int, default=3, help="faults at the most")
+    parser.add_argument("--walks", type=int, default=0, help="random walks with twelve faults each, besides")
+    options = parser.parse_args(arguments)
+    good = True
+    for setting in SETTINGS:
+        found = explore(first_world(options.faults, **setting), Rules())  # type: ignore[arg-type]
+        print(f"{setting or 'two jobs'}: {found}", flush=True)
+        good = good and not found.violation
+    for setting in SETTINGS:
+        results = [walk(first_world(12, **setting), Rules(), seed) for seed in range(options.walks)]  # type: ignore[arg-type]
+        bad = [(seed, found) for seed, found in enumerate(results) if found.violation]
+        print(
+            f"{setting or 'two jobs'}: {len(results)} walks, {sum(f.states for f in results):,} states, {len(bad)} bad"
+        )
+        for seed, found in bad[:3]:
+            print(f"  seed {seed}: {found.violation}: {' > '.join(found.trace)}")
+        good = good and not bad
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
