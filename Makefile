@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check fix bench docs lock ci clean
+.PHONY: help setup demo test test-fast chaos proof check fix bench docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,10 +25,19 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
 test: setup check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-fast: setup ## tests without servers
 	@$(BIN)/python -m pytest -m "not slow"
+
+SEEDS ?= 20
+FIRST ?= 1
+
+chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .mailonce/chaos.json
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+
+proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
+	@$(BIN)/python -m tests.simulation.explore --walks 5000
 
 check: $(STAMP) ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -164,8 +164,10 @@ class Deliverer:
         while not self.halted and not self._side and not self._may_start():
             self._changed.clear()
             timeout = max(0.0, self._later[0][0] - self._clock.boot_s()) if self._later else 5.0
+            # Not `wait_for`: in Python 3.11 that swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), min(timeout, 5.0))
+                async with asyncio.timeout(min(timeout, 5.0)):
+                    await self._changed.wait()
             self._promote_due()
             await self._refresh_account_if_old()
 

@@ -158,7 +158,8 @@ class Worker:
     async def _rest(self, seconds: float) -> None:
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     @property
     def _batch(self) -> int:

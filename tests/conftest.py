@@ -14,7 +14,7 @@ from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, make_world
 
-SLOW = {"integration", "contracts", "chaos", "browser"}
+SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,7 +119,8 @@ class Evidence:
             else:
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), RETRY_S)
+                async with asyncio.timeout(RETRY_S):
+                    await self.stopping.wait()
 
 
 def gather(settings: Settings, version: str, now_ms: Callable[[], int], *, drain: bool) -> Counter[str]:

@@ -222,6 +222,13 @@ async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup)
     assert await state(dedup) is State.SENT
 
 
+async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: RedisDedup) -> None:
+    """G1: the ledger's word about an overridden attempt, told late, must not bring its name back: a leave names it."""
+    for later in (Claim(State.SENDING, attempt="new", since_ms=FUTURE), Claim(State.UNCERTAIN, attempt="new")):
+        await put(dedup, later)
+        assert await dedup.record_doubt([MINE]) == [later]
+
+
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
     """G1: two groups, a replay and a live run, a zombie and its successor exclude each other."""
     keys = [Key(f"u{n}", "2026-11") for n in range(50)]

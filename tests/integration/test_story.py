@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from schemas.records import Outcome
@@ -99,3 +101,19 @@ def test_stopped_gracefully_leaves_no_doubt(world: World) -> None:
     audit = world.audit()
     audit.check()
     assert audit.count(Outcome.SENT) == 200
+
+
+def test_stopped_right_after_the_start(world: World) -> None:
+    """A SIGTERM at any moment ends the processor; once a cancellation got lost there and it hung."""
+    world.sandbox.set(latency_ms=100)
+    world.publish(job(f"u{n}") for n in range(500))
+    for number in range(5):
+        process = world.processor(f"p{number}")
+        wait_for(lambda process=process: process.says("partitions assigned"), "partitions")
+        process.signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    world.sandbox.set(latency_ms=0)
+    world.drain("last")
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 500

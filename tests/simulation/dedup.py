@@ -78,8 +78,8 @@ class Scripts:
         return Claim(State.SENT_RECORDED, fingerprint=item.fingerprint, attempt=attempt)
 
     def record_doubt(self, claim: Claim, item: Item) -> Claim:
-        mine = claim.state is State.SENDING and claim.attempt == item.attempt
-        if mine or claim.state in {State.ABSENT, State.UNCERTAIN}:
+        mine = claim.state in {State.SENDING, State.UNCERTAIN} and claim.attempt == item.attempt
+        if mine or claim.state is State.ABSENT:
             return Claim(State.UNCERTAIN_RECORDED, attempt=item.attempt)
         return claim
 

@@ -99,29 +99,31 @@ def walk(first: World, rules: Rules, seed: int, steps_max: int = 400) -> Found:
     return found
 
 
-SETTINGS: tuple[dict[str, object], ...] = ({}, {"rejects": 1}, {"resends": True})
-
-
 def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.explore", description=__doc__)
-    parser.add_argument("--faults", type=int, default=3, help="faults at the most")
-    parser.add_argument("--walks", type=int, default=0, help="random walks with twelve faults each, besides")
+    parser.add_argument("--faults", type=int, default=3, help="faults at the most, in a world of one job")
+    parser.add_argument("--faults-of-two", type=int, default=1, help="faults at the most, in a world of two jobs")
+    parser.add_argument("--walks", type=int, default=0, help="random walks through two jobs, six faults each")
     options = parser.parse_args(arguments)
     good = True
-    for setting in SETTINGS:
-        found = explore(first_world(options.faults, **setting), Rules())  # type: ignore[arg-type]
-        print(f"{setting or 'two jobs'}: {found}", flush=True)
-        good = good and not found.violation
-    for setting in SETTINGS:
-        results = [walk(first_world(12, **setting), Rules(), seed) for seed in range(options.walks)]  # type: ignore[arg-type]
+    for jobs, faults in ((1, options.faults), (2, options.faults_of_two)):
+        for resends in (False, True):
+            found = explore(first_world(faults, jobs=jobs, resends=resends), Rules())
+            print(f"{_name(jobs, faults, resends)}: {found}", flush=True)
+            good = good and not found.violation
+    for resends in (False, True):
+        results = [walk(first_world(6, resends=resends), Rules(), seed) for seed in range(options.walks)]
         bad = [(seed, found) for seed, found in enumerate(results) if found.violation]
-        print(
-            f"{setting or 'two jobs'}: {len(results)} walks, {sum(f.states for f in results):,} states, {len(bad)} bad"
-        )
+        seen = sum(found.states for found in results)
+        print(f"{len(results):,} walks, {_name(2, 6, resends)}: {seen:,} states, {len(bad)} violations")
         for seed, found in bad[:3]:
             print(f"  seed {seed}: {found.violation}: {' > '.join(found.trace)}")
         good = good and not bad
     return 0 if good else 1
+
+
+def _name(jobs: int, faults: int, resends: bool) -> str:
+    return f"{jobs} job{'s' * (jobs > 1)}, {faults} faults{', resends by policy' * resends}"
 
 
 if __name__ == "__main__":

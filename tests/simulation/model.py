@@ -48,7 +48,6 @@ class Rules:
     owner_checked = True
     deadline_checked = True
     delete_after_commit = True
-    facts_told_again = True
     lifetime_waited = True
     intents_rebuilt = True
     fold = Fold
@@ -126,9 +125,9 @@ class World(NamedTuple):
 Steps = Iterator[tuple[str, World]]
 
 
-def first_world(faults: int, *, rejects: int = -1, resends: bool = False) -> World:
+def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False) -> World:
     return World(
-        jobs=((0, ""), (1, "")),
+        jobs=tuple((key, "") for key in range(jobs)),
         claims=(ABSENT, ABSENT),
         whole=True,
         snapshot=None,
@@ -438,9 +437,8 @@ def _evidence_steps(world: World, rules: Rules) -> Steps:
             yield "evidence commits", world._replace(ledger=ledger, evidence=(key, attempt, True))
         else:
             after = world._replace(evidence=None)
-            if rules.facts_told_again:
-                again = rules.scripts.prove(world.claims[key], Item(KEYS[key], attempt, message_id=attempt))
-                after = _claimed(after, key, again)
+            again = rules.scripts.prove(world.claims[key], Item(KEYS[key], attempt, message_id=attempt))
+            after = _claimed(after, key, again)
             if rules.delete_after_commit:
                 after = after._replace(events=_without(after.events, (key, attempt)))
             yield "evidence deletes", after
@@ -471,7 +469,8 @@ def _sweeps(world: World) -> Steps:
             entry = proofs[-1] if proofs else (Outcome.SENT.value, entries[-1][1], claim.message_id, -1)
             yield f"sweep {KEYS[key]}", world._replace(ledger=_replaced(world.ledger, key, (*entries, entry)))
         elif world.resends and _silent(world, key, claim, entries[-1][1]):
-            late = world.late | {claim.attempt}
+            # The window is no shorter than a lifetime: whoever may still hold an attempt of the key is too late by then.
+            late = world.late | {claim.attempt} | {intent[0] for intent in world.intents[key]}
             yield f"resend {KEYS[key]}", world._replace(jobs=(*world.jobs, (key, claim.attempt)), late=late)
 
 
@@ -527,7 +526,8 @@ def _left(world: World, number: int, processor: Processor) -> World:
 
 def violations(world: World, *, at_rest: bool) -> Iterator[str]:
     """What of the promise does not hold in this state; `at_rest` when nothing but a fault could still happen."""
-    for key, name in enumerate(KEYS):
+    for key in {key for key, _ in world.jobs}:
+        name = KEYS[key]
         took, entries = world.accepted[key], world.ledger[key]
         outcome = entries[-1][0] if entries else ""
         if len(took) > 1:

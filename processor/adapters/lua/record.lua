@@ -9,7 +9,7 @@ for i = 1, #KEYS do
   local user, what, text, attempt = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local value = redis.call('HGET', KEYS[i], user) or ''
   local state = string.sub(value, 1, 1)
-  local mine = state == 'U' or string.match(value, '^A(.-):%d+$') == attempt
+  local mine = (string.match(value, '^A(.-):%d+$') or string.match(value, '^U(.+)$')) == attempt
   local sent = what == 's' and state ~= 's' and value ~= 'R' .. attempt
   if sent or (what == 'u' and (value == '' or mine)) then
     value = what .. text
