@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,8 @@ from tests.support.feed import gather
 from tests.support.world import MONTH, World
 
 RECORDS = 10_000
+LARGE = 50_000
+BAD_KEYS = (b"", b"no-colon", b"u:2026-13", b"\xff\xfe:2026-11", b":" + MONTH.encode())
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -97,23 +100,21 @@ def draws(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
     return found
 
 
+def _record(number: int, value: bytes) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """Every other record has the right key: then its value alone is at fault."""
+    key = BAD_KEYS[number // 2 % len(BAD_KEYS)] if number % 2 else f"u:{MONTH}".encode()
+    return key, value, [("x-trace", bytes([number % 256])), ("x\r\ny", b"\x00\xff")]
+
+
 @pytest.mark.timeout(240)
 def test_ten_thousand_bad_records(world: World) -> None:
     """G2: none is sent, none stops the processor, and each is in the dead-letter topic with its exact bytes."""
     values = draws(bad_values(), 1200)
-    keys = [f"u:{MONTH}".encode(), b"", b"no-colon", b"u:2026-13", b"\xff\xfe:2026-11", b":" + MONTH.encode()]
-    records: list[tuple[bytes, bytes, list[tuple[str, bytes]]]] = []
-    while len(records) < RECORDS:
-        number = len(records)
-        # Every other record has the right key: then its value alone is at fault.
-        key = keys[0] if number % 2 else keys[number // 2 % len(keys)]
-        value = values[number % len(values)]
-        records.append((key, value, [("x-trace", bytes([number % 256])), ("x\r\ny", b"\x00\xff")]))
-    # The topic's largest ones would only take long: each is there once.
-    seen: Counter[bytes] = Counter()
-    records = [r for r in records if len(r[1]) < 50_000 or seen.update([r[1]]) or seen[r[1]] == 1]  # type: ignore[func-returns-value]
-    short = RECORDS - len(records)
-    records += [(keys[1], bytes([255, n % 256, n // 256]), []) for n in range(short)]
+    # Large ones only take long: each is there once, the others as often as it takes.
+    once = [value for value in values if len(value) > LARGE]
+    often = itertools.cycle([value for value in values if len(value) <= LARGE])
+    records = [_record(number, next(often)) for number in range(RECORDS - len(once))]
+    records += [_record(number, value) for number, value in enumerate(once)]
     world.publish_raw(records)
     world.drain(MAILONCE_BREAKER_CONSECUTIVE="0", MAILONCE_BREAKER_SHARE="0")
     assert world.sandbox.accepted_count() == 0
