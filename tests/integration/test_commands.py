@@ -88,11 +88,11 @@ def test_dead_letters_are_listed_and_shown(world: World) -> None:
 def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) -> None:
     """A topic that would lose records is refused by name."""
     states = json.loads(world.run("topics", "create", "--json").stdout)
-    assert [state["created"] for state in states] == [False] * 5
+    assert [state["created"] for state in states] == [False] * 6
     states = json.loads(
         world.run("topics", "create", "--json", MAILONCE_TOPIC_PREFIX=f"{world.settings.topic_prefix}x-").stdout
     )
-    assert [state["created"] for state in states] == [True] * 5
+    assert [state["created"] for state in states] == [True] * 6
     from confluent_kafka.admin import AdminClient, NewTopic
 
     admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})

@@ -114,6 +114,13 @@ def test_what_is_news(state: State) -> None:
         assert not drop_is_news(event("Reject"), replace(MINE[state], attempt="other"))
 
 
+def test_what_counts_once_has_a_name() -> None:
+    """An acceptance counts once whichever event tells of it; a bounce and a drop each for themselves."""
+    assert event("Send").note == event("Delivery").note == ("2026-11", "accepted:m1")
+    assert event("Reject").note == ("2026-11", "Reject:m1")
+    assert event("Bounce", feedback=Feedback.BOUNCED).note == ("2026-11", "Bounce:m1")
+
+
 def test_word_about_another_message_is_no_news() -> None:
     """G1: after a resend, late events of the first message are not taken for the second's."""
     other = Claim(State.SENT, message_id="m2")

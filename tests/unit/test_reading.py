@@ -120,3 +120,51 @@ def test_no_metadata_is_named(play: Callable[..., Script], settings: Settings) -
         reading.partition_numbers(settings, "t")
     assert reading.error_text(ValueError("x")) == "x"
     assert reading.error_text(ValueError()) == ""
+
+
+class Topic:
+    """Metadata of a topic with one partition."""
+
+    error = None
+    partitions = (0,)
+
+
+class Known(Script):
+    """A consumer whose broker knows the topic."""
+
+    starts: list[int]
+
+    def list_topics(self, topic: str, _timeout: float) -> Any:
+        return type("Metadata", (), {"topics": {topic: Topic()}})
+
+    def assign(self, places: list[Any]) -> None:
+        self.starts = [place.offset for place in places]
+
+
+def test_a_follower_reads_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time what came since the last."""
+    consumer = Known(Message(), END, END)
+    monkeypatch.setattr(reading, "Consumer", consumer)
+    follower = reading.Follower(settings, "t")
+    assert [record.offset for record in follower.news()] == [5]
+    assert consumer.starts == [0]
+    assert list(follower.news()) == []
+    assert consumer.starts == [6]
+
+
+def test_single_records_are_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By partition and offset; what is not there is ``None``, never another record."""
+    consumer = Known(Message(), Message(), None, Message(KafkaError._PARTITION_EOF))
+    monkeypatch.setattr(reading, "Consumer", consumer)
+    reader = reading.RecordReader(settings, "t")
+    reader.close()
+    found = reader.get(0, 5)
+    assert found is not None
+    assert found.offset == 5
+    assert [reader.get(0, 4), reader.get(0, 9), reader.get(0, 9)] == [None] * 3
+    assert reader.get(7, 0) is None
+    assert reader.get(0, -1) is None
+    reader.close()
+    assert consumer.closed
+    monkeypatch.setattr(reading, "Consumer", Known(Message()))
+    assert reading.read_record(settings, "t", 0, 5) is not None

@@ -86,3 +86,8 @@ def test_another_partition_is_told_by_time() -> None:
     dead = outcome(Outcome.DEAD)
     assert folded(dead, intent("a", partition=7, at_ms=999)) == claim_of(dead)
     assert folded(dead, intent("a", partition=7, at_ms=1001)) == Claim(State.SENDING, attempt="a", since_ms=1001)
+
+
+def test_a_doubt_after_a_proof_says_nothing() -> None:
+    """G1: it was on its way to the ledger when SES's event proved the acceptance."""
+    assert folded(outcome(Outcome.SENT), outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(outcome(Outcome.SENT))

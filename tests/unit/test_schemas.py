@@ -257,4 +257,4 @@ def test_suppressions_survive_their_bytes() -> None:
     assert decode_suppression(encode(entry)) == entry
     with pytest.raises(BadRecord):
         decode_suppression(b"[]")
-    assert decode_resend([]) is None
+    assert decode_resend([("x", b"y")]) is None

@@ -171,3 +171,10 @@ def test_logs_mask_addresses(fmt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "an***@example.com" in text
     if fmt != "console":
         assert json.loads(text)["event"] == Event.DEAD_LETTERED
+
+
+def test_the_evidence_window_is_no_shorter_than_a_lifetime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G1: until then SES may still accept the call."""
+    monkeypatch.setenv("MAILONCE_EVIDENCE_WINDOW_S", "60")
+    with pytest.raises(UsageError, match="evidence_window_s"):
+        load_settings()
