@@ -227,7 +227,6 @@ def uncertain_resolve(
     """
     from processor.cli import resolve_uncertain
     from processor.ops.uncertain import Resolution
-    from schemas.identity import Key
 
     try:
         chosen = Resolution(resolution)
@@ -235,8 +234,9 @@ def uncertain_resolve(
         raise UsageError(f"--as is sent, resend or dead, not {resolution!r}") from None
     if (month is None) == (user is None) or (user is None) != (month_of_user is None):
         raise UsageError("name a user and a month, or all of a month with --month")
-    keys = _month(month) if month else [Key(str(user), _month(str(month_of_user)))]
-    resolve_uncertain(_settings(), keys, chosen, who=_who(who), why=why, dry_run=dry_run)
+    resolve_uncertain(
+        _settings(), user, _month(month or str(month_of_user)), chosen, who=_who(who), why=why, dry_run=dry_run
+    )
 
 
 @suppressions_app.command("list", epilog="Example: `mailonce suppressions list --json`")

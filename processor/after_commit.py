@@ -12,17 +12,13 @@ from typing import TypeVar
 from processor.core.decide import Settle, after_doubt, after_mark
 from processor.core.states import Claim
 from processor.core.work import Work
+from processor.patience import until_redis_answers
 from processor.ports import Clock, Dedup, Item
-from schemas.errors import RedisUnavailable
-from schemas.logs import Event, get_log
 from schemas.records import Outcome
 
 __all__ = ["AfterCommit"]
 
-log = get_log()
 T = TypeVar("T")
-
-REDIS_RETRY_S = 0.5
 
 
 class AfterCommit:
@@ -78,13 +74,7 @@ class AfterCommit:
                 self._corrected(work)
 
     async def _tell(self, step: Callable[[list[Item]], Awaitable[T]], items: list[Item]) -> T | None:
-        while items:
-            try:
-                return await step(items)
-            except RedisUnavailable as error:
-                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-                await self._clock.sleep(REDIS_RETRY_S)
-        return None
+        return await until_redis_answers(self._clock, lambda: step(items)) if items else None
 
 
 def _with(finished: list[Work], *outcomes: Outcome) -> list[Work]:

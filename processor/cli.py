@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
+from processor.adapters.clock import SystemClock
 from processor.adapters.doubts import Doubt
 from processor.adapters.redis import RedisDedup, connect
 from processor.adapters.templates import push_templates
@@ -66,6 +67,10 @@ def _key(user: str, month: str) -> Key:
         raise UsageError(str(error)) from None
 
 
+def _utc(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def create_all_topics(settings: Settings, *, as_json: bool) -> None:
     states = create_topics(settings)
     if as_json:
@@ -112,10 +117,15 @@ def show_mail(settings: Settings, user: str, month: str, *, as_json: bool, unmas
 
 
 async def _story(settings: Settings, key: Key) -> Story:
+    async with _dedup(settings) as dedup:
+        return await tell_story(settings, dedup, key)
+
+
+@asynccontextmanager
+async def _dedup(settings: Settings) -> AsyncIterator[RedisDedup]:
     client = connect(settings)
     try:
-        dedup = RedisDedup.of(settings, client)
-        return await tell_story(settings, dedup, key)
+        yield RedisDedup.of(settings, client)
     finally:
         await client.aclose()
 
@@ -180,10 +190,7 @@ def gather_evidence(settings: Settings, *, drain: bool, cloudtrail: str | None, 
 
 
 _COUNTED = ("events", "resolved", "dropped", "bounced", "complained", "resent", "foreign", "bad")
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+_now_ms = SystemClock().now_ms
 
 
 def list_uncertain(settings: Settings, *, month: str | None, as_json: bool) -> None:
@@ -192,25 +199,23 @@ def list_uncertain(settings: Settings, *, month: str | None, as_json: bool) -> N
         return _json(entries)
     table = Table("user", "month", "attempt", "since (UTC)", "why")
     for entry in entries:
-        since = datetime.fromtimestamp(entry["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        since = _utc(entry["at_ms"])
         table.add_row(entry["user_id"], entry["month"], str(entry["attempt"]), since, str(entry["reason"]))
     Console().print(table)
     return None
 
 
 def resolve_uncertain(
-    settings: Settings, users: list[Key] | str, resolution: Resolution, *, who: str, why: str, dry_run: bool
+    settings: Settings, user: str | None, month: str, resolution: Resolution, *, who: str, why: str, dry_run: bool
 ) -> None:
-    """Decides doubtful mails: those of the keys, or every uncertain one of a month."""
-    if isinstance(users, str):
-        chosen = list(doubts_of(settings, users))
+    """Decides a user's doubtful mail of the month, or without a user every uncertain one."""
+    if user is None:
+        chosen = list(doubts_of(settings, month))
     else:
-        wanted = set(users)
-        months = {key.month for key in users}
-        month = months.pop() if len(months) == 1 else None
-        chosen = [doubt for doubt in doubts_of(settings, month, decided=True) if doubt.key in wanted]
-        if missing := wanted - {doubt.key for doubt in chosen}:
-            raise UsageError(f"not in doubt: {', '.join(map(str, sorted(missing)))}; `mailonce show` tells its outcome")
+        key = _key(user, month)
+        chosen = [doubt for doubt in doubts_of(settings, month, decided=True) if doubt.key == key]
+        if not chosen:
+            raise UsageError(f"not in doubt: {key}; `mailonce show` tells its outcome")
     if not dry_run:
         decision = Decision(resolution, who, why, _now_ms())
         asyncio.run(_resolve_all(settings, chosen, decision))
@@ -220,12 +225,8 @@ def resolve_uncertain(
 
 
 async def _resolve_all(settings: Settings, chosen: list[Doubt], decision: Decision) -> None:
-    client = connect(settings)
-    try:
-        dedup = RedisDedup.of(settings, client)
+    async with _dedup(settings) as dedup:
         await resolve(settings, dedup, chosen, decision, version("mailonce"))
-    finally:
-        await client.aclose()
 
 
 def show_suppressions(settings: Settings, *, as_json: bool, unmasked: bool) -> None:
@@ -235,7 +236,7 @@ def show_suppressions(settings: Settings, *, as_json: bool, unmasked: bool) -> N
         return _json(shown)
     table = Table("address", "reason", "since (UTC)", "by the mail of", "detail")
     for entry in shown:
-        since = datetime.fromtimestamp(entry["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        since = _utc(entry["at_ms"])
         mail = f"{entry['user_id']} {entry['month']}" if entry.get("user_id") else str(entry.get("by") or "")
         table.add_row(entry["address"], entry["reason"], since, mail, entry.get("detail", ""))
     Console().print(table)
@@ -283,7 +284,6 @@ def verify_dedup(settings: Settings, *, as_json: bool) -> int:
 
 async def _with_dedup(settings: Settings, step: Callable[[RedisDedup, Tell], Awaitable[T]]) -> T:
     """Runs a step on the dedup set behind a progress bar."""
-    client = connect(settings)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         bar = bars.add_task("partitions", total=None)
@@ -291,11 +291,8 @@ async def _with_dedup(settings: Settings, step: Callable[[RedisDedup, Tell], Awa
         def tell(at: Walk) -> None:
             bars.update(bar, completed=at.done, total=at.partitions, description=f"partitions, {at.entries:,} entries")
 
-        try:
-            dedup = RedisDedup.of(settings, client)
+        async with _dedup(settings) as dedup:
             return await step(dedup, tell)
-        finally:
-            await client.aclose()
 
 
 def cancel_mail(settings: Settings, user: str, month: str) -> None:

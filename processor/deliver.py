@@ -21,6 +21,7 @@ from processor.core.pace import Account, allowed_rate, lease_size, quota_left
 from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
+from processor.patience import REDIS_RETRY_S, until_redis_answers
 from processor.ports import Clock, Dedup, Item, NotWhole, Pace, Sender
 from schemas.errors import Halted, RedisUnavailable
 from schemas.logs import Event, get_log
@@ -32,7 +33,6 @@ log = get_log()
 
 LOOK_AGAIN_S = 1.0
 """How often a key that another attempt holds is looked at again."""
-REDIS_RETRY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,15 +326,7 @@ class Deliverer:
                 work.better = decide.after_doubt(claim, work.attempt)
 
     async def _retrying(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Repeats a step on Redis until it is done: the law of the port makes that safe."""
-        while True:
-            try:
-                await step()
-            except RedisUnavailable as error:
-                log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-                await self._clock.sleep(REDIS_RETRY_S)
-            else:
-                return
+        await until_redis_answers(self._clock, step)
 
     # ---- small change ----
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from processor.core.decide import Settle
 from processor.core.work import Work
 from processor.ports import Produced
-from schemas.codec import DEAD_LETTER_HEADER, encode
+from schemas.codec import dead_letter_headers, encode
 from schemas.logs import Event, get_log
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source
 from schemas.topics import Topics
@@ -89,7 +89,7 @@ class Scribe:
         log.warning(
             Event.DEAD_LETTERED, reason=letter.reason, detail=letter.detail, place=f"{record.partition}:{record.offset}"
         )
-        headers = [*record.headers, (DEAD_LETTER_HEADER, encode(letter))]
+        headers = dead_letter_headers(record.headers, letter)
         return Produced(self._topics.dead_letters, record.partition, record.key, record.value, headers)
 
     def _source(self, work: Work) -> Source:

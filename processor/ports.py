@@ -17,6 +17,7 @@ from schemas.identity import Key
 from schemas.reading import Record
 
 __all__ = [
+    "BY_KEY",
     "Clock",
     "Dedup",
     "Item",
@@ -143,6 +144,10 @@ class Pace(Protocol):
     async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
         """Takes up to `wanted` mails from the budget of `rate` a second: (granted, seconds until more)."""
         ...
+
+
+BY_KEY = -1
+"""The partition that follows from a record's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ from processor.worker import Worker, WorkerConfig
 from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
-from schemas.wire import jobs_consumer_config, transactional_config
 
 __all__ = ["Ports", "process"]
 
@@ -112,13 +111,7 @@ async def _build(
     clock = SystemClock()
     ports = run.wrap(
         Ports(
-            KafkaJobLog(
-                settings.topics.jobs,
-                settings.topics.beside_jobs,
-                jobs_consumer_config(settings),
-                transactional_config(settings, instance),
-                instance,
-            ),
+            KafkaJobLog(settings, instance),
             dedup,
             sender,
             RedisPace(client, settings.topic_prefix),

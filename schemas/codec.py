@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Res
 __all__ = [
     "DEAD_LETTER_HEADER",
     "RESEND_HEADER",
+    "dead_letter_headers",
     "decode_attempt",
     "decode_dead_letter",
     "decode_delivery",
@@ -113,6 +115,13 @@ def decode_attempt(raw: bytes) -> Attempt:
 def decode_delivery(raw: bytes) -> Delivery:
     """A ledger entry; raises `BadRecord` (``bad-schema``)."""
     return _ours(_delivery, raw, "a delivery")
+
+
+def dead_letter_headers(
+    original: Iterable[tuple[str, bytes | None]], letter: DeadLetter
+) -> list[tuple[str, bytes | None]]:
+    """The headers of a record in the dead-letter topic: its own, and why it died."""
+    return [*original, (DEAD_LETTER_HEADER, encode(letter))]
 
 
 def decode_dead_letter(headers: list[tuple[str, bytes | None]]) -> DeadLetter:

@@ -46,6 +46,7 @@ class Event(StrEnum):
     SES_READ_CALL_MISSING = "ses read call missing"
     DRAINED = "drained"
     PROGRESS = "progress"
+    READER_WAITS = "waiting for an open transaction"
     KAFKA = "kafka client"
 
 

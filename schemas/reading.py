@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.errors import BrokerUnavailable
+from schemas.logs import Event, get_log
 from schemas.settings import Settings
-from schemas.wire import reader_config
+from schemas.wire import admin_config, reader_config, transactional_config
 
 __all__ = [
     "Follower",
     "Record",
     "RecordReader",
+    "end_offsets",
     "error_text",
     "partition_numbers",
     "read_record",
@@ -24,7 +27,11 @@ __all__ = [
     "take",
 ]
 
+log = get_log()
+
 TIMEOUT_S = 15.0
+"""Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
+SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 
 
@@ -71,32 +78,80 @@ def read_topic(
 ) -> Iterator[Record]:
     """Every committed record of a topic, or of some partitions, from the beginning (or `starts`) to the end as of now.
 
-    Records of one partition come in order. Raises `BrokerUnavailable` when Kafka does not answer or there is no topic.
+    Records of one partition come in order. While a transaction is open nothing after its first record can be read: a
+    dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for the end. Raises
+    `BrokerUnavailable` when Kafka does not answer or there is no topic.
     """
+    admin = AdminClient(admin_config(settings))
+    numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
+    ends = end_offsets(admin, topic, numbers)
+    starts = {number: (starts or {}).get(number, 0) for number in numbers}
+    left = {number for number in numbers if starts[number] < ends[number]}
+    if not left:
+        return
     consumer = Consumer(reader_config(settings))
     try:
-        numbers = partitions if partitions is not None else _partitions(consumer, topic, settings)
-        consumer.assign([TopicPartition(topic, number, (starts or {}).get(number, 0)) for number in numbers])
-        left = set(numbers)
-        patience = time.monotonic() + TIMEOUT_S
+        consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
+        patience = Patience(settings, topic)
         while left:
             messages = take(consumer, 2000, 0.5)
-            if messages:
-                patience = time.monotonic() + TIMEOUT_S
-            elif time.monotonic() > patience:
-                raise BrokerUnavailable(f"Kafka sent nothing of {topic} for {TIMEOUT_S:g} s")
+            patience.look(bool(messages))
             for message in messages:
                 error = message.error()
                 if error is None:
                     yield record_of(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    left.discard(message.partition() or 0)
+                    number = message.partition() or 0
+                    if (message.offset() or 0) >= ends[number]:
+                        left.discard(number)
                 elif error.code() not in _PASSING:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
     except KafkaException as error:
         raise BrokerUnavailable(f"reading {topic}: {error_text(error)}") from error
     finally:
         consumer.close()
+
+
+class Patience:
+    """How long a reader waits for the next record: longer than a dead processor's transaction may stay open."""
+
+    def __init__(self, settings: Settings, topic: str) -> None:
+        open_ms = int(transactional_config(settings, "")["transaction.timeout.ms"])
+        self._longest_s = TIMEOUT_S + open_ms / 1000
+        self._topic = topic
+        self._since = time.monotonic()
+        self._said = False
+
+    def look(self, came: bool) -> None:
+        """After each poll. Raises `BrokerUnavailable` when it is at its end."""
+        now = time.monotonic()
+        if came:
+            self._since = now
+        elif now - self._since > self._longest_s:
+            raise BrokerUnavailable(f"Kafka sent nothing of {self._topic} for {self._longest_s:g} s")
+        elif now - self._since > SAY_AFTER_S and not self._said:
+            self._said = True
+            log.warning(
+                Event.READER_WAITS,
+                topic=self._topic,
+                follows=f"Kafka aborts a dead processor's by itself: waiting up to {self._longest_s:g} s",
+            )
+
+
+def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`.
+
+    A consumer of committed records is told another end: the first open transaction's beginning (librdkafka 1.7.1).
+    """
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    places = {TopicPartition(topic, number): latest for number in partitions}
+    if not places:
+        return {}
+    try:
+        asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=TIMEOUT_S)
+        return {place.partition: future.result(TIMEOUT_S + 1).offset for place, future in asked.items()}
+    except KafkaException as error:
+        raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
 
 
 class Follower:
@@ -132,11 +187,20 @@ class RecordReader:
         if partition not in self._partitions or offset < 0:
             return None
         self._consumer.assign([TopicPartition(self._topic, partition, offset)])
-        message = self._consumer.poll(TIMEOUT_S)
-        if message is None or message.error() is not None:
-            return None
-        record = record_of(message)
-        return record if record.offset == offset else None
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            message = self._consumer.poll(0.5)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                record = record_of(message)
+                return record if record.offset == offset else None
+            if error.code() == KafkaError._PARTITION_EOF:
+                return None
+            if error.code() not in _PASSING:
+                raise BrokerUnavailable(f"reading {self._topic}: {error.str()}")
+        raise BrokerUnavailable(f"Kafka did not say what {self._topic} holds at {partition}:{offset}")
 
     def close(self) -> None:
         if self._consumer is not None:
@@ -161,9 +225,9 @@ def partition_numbers(settings: Settings, topic: str) -> list[int]:
         consumer.close()
 
 
-def _partitions(consumer: Consumer, topic: str, settings: Settings) -> list[int]:
+def _partitions(client: Consumer | AdminClient, topic: str, settings: Settings) -> list[int]:
     try:
-        found = consumer.list_topics(topic, TIMEOUT_S).topics[topic]
+        found = client.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
     except KafkaException as error:
         raise BrokerUnavailable(
             f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "

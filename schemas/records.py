@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "EVIDENCE",
     "JOB_VERSION",
     "Attempt",
     "DeadLetter",
@@ -25,6 +26,8 @@ __all__ = [
 ]
 
 JOB_VERSION = 1
+EVIDENCE = "evidence"
+"""The reason of an outcome `sent` that SES's event proved."""
 
 
 class Outcome(StrEnum):

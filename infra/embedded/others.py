@@ -7,7 +7,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,10 @@ from schemas.errors import SetupError
 __all__ = [
     "CONFIGURATION_SET",
     "ELASTICMQ",
+    "EVENT_KINDS",
     "QUEUE_NAME",
     "connect_events",
+    "make_configuration_set",
     "queue_url",
     "start_sandbox",
     "start_sqs",
@@ -34,6 +36,7 @@ __all__ = [
 ACCOUNT = "123456789012"
 QUEUE_NAME = "mailonce-events"
 CONFIGURATION_SET = "mailonce"
+EVENT_KINDS = ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE")
 Started = tuple[Running, Callable[[], None]]
 
 
@@ -116,20 +119,31 @@ def queue_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/{ACCOUNT}/{QUEUE_NAME}"
 
 
+def make_configuration_set(ses: Any, name: str, kinds: Sequence[str] = EVENT_KINDS) -> None:
+    """A configuration set that publishes events of these kinds.
+
+    Args:
+        ses: a boto3 client for SES v2.
+        name: of the set.
+        kinds: as SES's API names them.
+    """
+    ses.create_configuration_set(ConfigurationSetName=name)
+    ses.create_configuration_set_event_destination(
+        ConfigurationSetName=name,
+        EventDestinationName="events",
+        EventDestination={
+            "Enabled": True,
+            "MatchingEventTypes": list(kinds),
+            "SnsDestination": {"TopicArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:{QUEUE_NAME}"},
+        },
+    )
+
+
 def connect_events(ses_port: int, sqs_port: int) -> None:
     """Lets the sandbox publish its events into the queue, through a configuration set as an account would have one."""
     ses = _client("sesv2", ses_port)
     with contextlib.suppress(ses.exceptions.AlreadyExistsException):
-        ses.create_configuration_set(ConfigurationSetName=CONFIGURATION_SET)
-        ses.create_configuration_set_event_destination(
-            ConfigurationSetName=CONFIGURATION_SET,
-            EventDestinationName="events",
-            EventDestination={
-                "Enabled": True,
-                "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE"],
-                "SnsDestination": {"TopicArn": "arn:aws:sns:us-east-1:123456789012:mailonce-events"},
-            },
-        )
+        make_configuration_set(ses, CONFIGURATION_SET)
     changes = {"events_queue_url": queue_url(sqs_port), "events_endpoint": f"http://127.0.0.1:{sqs_port}"}
     request = urllib.request.Request(
         f"http://127.0.0.1:{ses_port}/_sandbox/settings", json.dumps(changes).encode(), method="PATCH"

@@ -10,12 +10,9 @@ from schemas.codec import decode_delivery
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.reading import Follower
-from schemas.records import Delivery, Outcome
+from schemas.records import EVIDENCE, Delivery, Outcome
 
-__all__ = ["EVIDENCE", "Doubt", "DoubtFold", "Doubts"]
-
-EVIDENCE = "evidence"
-"""The reason of an outcome that SES's event proved."""
+__all__ = ["Doubt", "DoubtFold", "Doubts"]
 
 
 @dataclass(frozen=True, slots=True)

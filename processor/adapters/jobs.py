@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from processor.adapters.doubts import Doubt
 from processor.adapters.write import write_records
-from processor.ports import Produced
+from processor.ports import BY_KEY, Produced
 from schemas.codec import RESEND_HEADER, encode
 from schemas.reading import Record, RecordReader, read_topic
 from schemas.records import Resend, Source
@@ -49,6 +49,6 @@ def publish_resends(settings: Settings, leaves: Sequence[tuple[Doubt, Resend]]) 
         if job := jobs.get(key):
             headers = [header for header in job.headers if header[0] != RESEND_HEADER]
             headers.append((RESEND_HEADER, encode(leave)))
-            records.append(Produced(settings.topics.jobs, -1, key, job.value, headers))
+            records.append(Produced(settings.topics.jobs, BY_KEY, key, job.value, headers))
     write_records(settings, records)
     return [doubt for doubt, _ in leaves if doubt.key.to_bytes() not in jobs]

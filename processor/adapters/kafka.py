@@ -12,24 +12,21 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
-from schemas.reading import error_text, record_of, take
+from schemas.reading import end_offsets, error_text, record_of, take
+from schemas.settings import Settings
+from schemas.wire import admin_config, jobs_consumer_config, transactional_config
 
 __all__ = ["KafkaJobLog", "names_a_member"]
 
@@ -56,19 +53,13 @@ _FENCED = {
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(
-        self,
-        topic: str,
-        beside: Sequence[str],
-        consumer_config: Mapping[str, Any],
-        producer_config: Mapping[str, Any],
-        instance: str,
-    ) -> None:
-        self._topic = topic
-        self._beside = tuple(beside)
+    def __init__(self, settings: Settings, instance: str) -> None:
+        self._topic = settings.topics.jobs
+        self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
-        self._consumer_config = dict(consumer_config)
-        self._producer_config = dict(producer_config)
+        self._admin_config = admin_config(settings)
+        self._consumer_config = jobs_consumer_config(settings)
+        self._producer_config = transactional_config(settings, instance)
         self._instance = instance
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._consumer: Consumer
@@ -78,7 +69,7 @@ class KafkaJobLog:
         self._paused: frozenset[int] = frozenset()
         self._unknown = False
         self._began_s = 0.0
-        self._transaction_s = float(producer_config["transaction.timeout.ms"]) / 1000
+        self._transaction_s = float(self._producer_config["transaction.timeout.ms"]) / 1000
         self._failure: BaseException | None = None
 
     # ---- on the event loop ----
@@ -258,7 +249,7 @@ class KafkaJobLog:
         for place in self._asking(lambda: self._consumer.committed(partitions, READ_TIMEOUT_S)):
             offset = place.offset
             if offset < 0:
-                offset = self._watermarks(place.partition)[0]
+                offset = self._first(place.partition)
             found[place.partition] = (offset, place.metadata or "")
         return found
 
@@ -292,11 +283,12 @@ class KafkaJobLog:
         metadata = self._asking(lambda: self._consumer.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
         if metadata.error is not None:
             raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
-        return {p: self._watermarks(p)[1] for p in metadata.partitions}
+        return end_offsets(AdminClient(self._admin_config), self._topic, metadata.partitions)
 
-    def _watermarks(self, partition: int) -> tuple[int, int]:
+    def _first(self, partition: int) -> int:
         place = TopicPartition(self._topic, partition)
-        return self._asking(lambda: self._consumer.get_watermark_offsets(place, READ_TIMEOUT_S))
+        first, _ = self._asking(lambda: self._consumer.get_watermark_offsets(place, READ_TIMEOUT_S))
+        return first
 
     def _unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
         others = [TopicPartition(self._topic, p) for p in targets if p not in mine]
@@ -308,8 +300,7 @@ class KafkaJobLog:
             # Not stable while somebody's transaction is open: certainly not known to be settled.
             return True
         for partition, offset in committed.items():
-            first, _ = self._watermarks(partition) if offset < 0 else (offset, 0)
-            if max(offset, first) < targets[partition]:
+            if (offset if offset >= 0 else self._first(partition)) < targets[partition]:
                 return True
         return False
 

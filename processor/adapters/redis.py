@@ -149,11 +149,10 @@ class RedisDedup:
         return await self._read("look", items, lambda i: (i.key.user_id,))
 
     async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._fact("mark_sent", items)
+        return [parse_claim(after) for _, after in await self._fact("sent", items)]
 
-    async def _fact(self, name: str, items: Sequence[Item]) -> list[Claim]:
-        values = await self._write(name, items, lambda i: (i.key.user_id, i.message_id, i.attempt, self._expiry(i.key)))
-        return [parse_claim(value) for value in values]
+    async def _fact(self, name: str, items: Sequence[Item]) -> Any:
+        return await self._write(name, items, lambda i: (i.key.user_id, i.message_id, i.attempt, self._expiry(i.key)))
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
@@ -184,11 +183,11 @@ class RedisDedup:
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""
-        return await self._fact("prove", items)
+        return [parse_claim(before) for before, _ in await self._fact("sent", items)]
 
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event says that it accepted and dropped the attempt's message; returns what stood there."""
-        return await self._fact("drop", items)
+        return [parse_claim(before) for before in await self._fact("drop", items)]
 
     # ---- what evidence keeps beside the claims ----
 

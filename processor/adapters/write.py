@@ -1,4 +1,4 @@
-"""Records written to topics and acknowledged: what operators' commands and policies publish."""
+"""Records written to topics by those who are no consumers of jobs: operators' commands, policies, evidence."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from processor.ports import Produced
+from processor.ports import BY_KEY, Produced
 from schemas.errors import BrokerUnavailable
 from schemas.reading import error_text
 from schemas.settings import Settings
 from schemas.wire import producer_config, transactional_config
 
-__all__ = ["write_record", "write_records", "write_together"]
+__all__ = ["TransactionalWriter", "write_record", "write_records"]
 
-TIMEOUT_S = 30.0
+INIT_TIMEOUT_S = 30.0
+COMMIT_TIMEOUT_S = 20.0
+FLUSH_TIMEOUT_S = 30.0
 
 
 def write_record(settings: Settings, topic: str, key: bytes, value: bytes | None) -> None:
     """Writes one record; it is acknowledged when this returns. Raises `BrokerUnavailable`."""
-    write_records(settings, [Produced(topic, -1, key, value)])
+    write_records(settings, [Produced(topic, BY_KEY, key, value)])
 
 
 def write_records(settings: Settings, records: Sequence[Produced]) -> None:
@@ -41,20 +43,29 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> None:
             except BufferError:
                 producer.poll(0.5)
         producer.poll(0)
-    if producer.flush(TIMEOUT_S) or errors:
+    if producer.flush(FLUSH_TIMEOUT_S) or errors:
         raise BrokerUnavailable(f"Kafka did not take the record: {errors[0] if errors else 'no answer'}")
 
 
-def write_together(settings: Settings, instance: str, records: Sequence[Produced]) -> None:
-    """Writes records in one transaction, each to its key's partition. Raises `BrokerUnavailable`."""
-    try:
-        producer = Producer(transactional_config(settings, instance))
-        producer.init_transactions(TIMEOUT_S)
-        producer.begin_transaction()
-        for record in records:
-            producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
-        producer.commit_transaction(TIMEOUT_S)
-    except (KafkaException, BufferError) as error:
-        raise BrokerUnavailable(
-            f"Kafka did not take the records: {error_text(error)}; run the command again"
-        ) from error
+class TransactionalWriter:
+    """Writes records together, each to its key's partition; its producer is thrown away when a transaction fails."""
+
+    def __init__(self, settings: Settings, instance: str) -> None:
+        self._config = transactional_config(settings, instance)
+        self._producer: Producer | None = None
+
+    def write(self, records: Sequence[Produced]) -> None:
+        """One transaction. Raises `BrokerUnavailable`: whether it took place is unknown then, so do the same again."""
+        try:
+            if self._producer is None:
+                self._producer = Producer(self._config)
+                self._producer.init_transactions(INIT_TIMEOUT_S)
+            self._producer.begin_transaction()
+            for record in records:
+                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+        except (KafkaException, BufferError) as error:
+            self._producer = None
+            raise BrokerUnavailable(
+                f"Kafka did not take the records: {error_text(error)}; the same again does no harm"
+            ) from error

@@ -19,7 +19,7 @@ from processor.core.answers import (
     Verdict,
 )
 from processor.core.states import Claim, State
-from schemas.records import Outcome
+from schemas.records import EVIDENCE, Outcome
 
 __all__ = [
     "AfterAnswer",
@@ -161,7 +161,7 @@ def after_look(claim: Claim, refusal: Settle, *, partition: int, offset: int) ->
 def after_doubt(claim: Claim, attempt: str) -> Settle | None:
     """What replaces `uncertain` when the key, after the doubt was marked, says that evidence came first."""
     if claim.state is State.SENT:
-        return Settle(Outcome.SENT, reason="evidence", message_id=claim.message_id, attempt=attempt)
+        return Settle(Outcome.SENT, reason=EVIDENCE, message_id=claim.message_id, attempt=attempt)
     return None
 
 

@@ -11,7 +11,7 @@ from processor.adapters.redis import RedisDedup
 from processor.core.doubt import may_resend
 from processor.core.states import Claim, State
 from processor.evidence.sink import Sink
-from processor.ports import Produced
+from processor.ports import BY_KEY, Produced
 from schemas.codec import encode
 from schemas.logs import Event, get_log
 from schemas.records import Outcome, Resend
@@ -38,15 +38,15 @@ class Sweeper:
         found = await asyncio.to_thread(self.doubts.now)
         claims = await self.dedup.peek_all([doubt.key for doubt in found])
         alive_ms = await self.dedup.feed_alive_ms()
+        deliveries = self.settings.topics.deliveries
         records: list[Produced] = []
         for doubt, claim in zip(found, claims, strict=True):
             if claim.state is State.SENT:
                 better = doubt.as_sent(claim.message_id, now_ms)
-                records.append(Produced(self.settings.topics.deliveries, -1, doubt.key.to_bytes(), encode(better)))
+                records.append(Produced(deliveries, BY_KEY, doubt.key.to_bytes(), encode(better)))
                 self.sink.counts["resolved"] += 1
                 log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")
-        deliveries = self.settings.topics.deliveries
-        records += [Produced(deliveries, -1, key, encode(proof)) for key, proof in self.doubts.overtaken().items()]
+        records += [Produced(deliveries, BY_KEY, key, encode(proof)) for key, proof in self.doubts.overtaken().items()]
         await self.sink.write(records)
         if self.settings.on_uncertain != "resend-after-evidence-window":
             return

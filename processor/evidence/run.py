@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from processor.adapters.doubts import Doubts
 from processor.adapters.redis import RedisDedup, check_server, connect
+from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
 from processor.evidence.doubts import Sweeper
@@ -23,7 +24,6 @@ from schemas.errors import BadRecord, BrokerUnavailable, RedisUnavailable
 from schemas.logs import Event, get_log
 from schemas.reading import Follower, RecordReader
 from schemas.settings import Settings
-from schemas.wire import transactional_config
 
 __all__ = ["Evidence", "gather", "gather_cloudtrail"]
 
@@ -155,7 +155,7 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         await check_server(client)
         dedup = RedisDedup.of(settings, client)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
-        sink = Sink(scribe, dedup, jobs, transactional_config(settings, f"evidence-{instance}"))
+        sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
         evidence = Evidence(settings, dedup, sink, Sweeper(settings, dedup, sink, doubts), now_ms)
         for number in (signal.SIGTERM, signal.SIGINT):

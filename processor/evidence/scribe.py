@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processor.core.evidence import SesEvent
-from processor.ports import Produced
-from schemas.codec import DEAD_LETTER_HEADER, encode
+from processor.ports import BY_KEY, Produced
+from schemas.codec import dead_letter_headers, encode
 from schemas.errors import BadRecord
+from schemas.identity import NO_PLACE
 from schemas.logs import Event, get_log
 from schemas.reading import Record
-from schemas.records import DeadLetter, Delivery, Outcome, Source, Suppression
+from schemas.records import EVIDENCE, DeadLetter, Delivery, Outcome, Source, Suppression
 from schemas.topics import Topics
 
 __all__ = ["EventScribe"]
-
-BY_KEY = -1
 
 log = get_log()
 
@@ -38,7 +37,7 @@ class EventScribe:
         detail = f"SES's {event.kind} event proves that it was accepted"
         if event.feedback:
             detail = f"{event.kind}: {event.detail}"
-        return self._outcome(event, Outcome.SENT, "evidence", detail)
+        return self._outcome(event, Outcome.SENT, EVIDENCE, detail)
 
     def dropped(self, event: SesEvent) -> Produced:
         """The ledger's entry for a mail that SES accepted and threw away."""
@@ -64,13 +63,13 @@ class EventScribe:
         """The dead letter of a mail that came back; with the job's bytes as far as the topic still has them."""
         detail = event.detail if job else f"{event.detail} (the job is no longer in the topic)"
         letter = self._letter(event.reason, detail, self._source(event), event.attempt)
-        headers = [*(job.headers if job else []), (DEAD_LETTER_HEADER, encode(letter))]
+        headers = dead_letter_headers(job.headers if job else [], letter)
         return Produced(self._topics.dead_letters, BY_KEY, event.key.to_bytes(), job.value if job else None, headers)
 
     def bad_event(self, body: bytes, bad: BadRecord) -> Produced:
         """A queue message that nobody can read, kept with its exact bytes."""
-        letter = self._letter(bad.code, bad.detail, Source("sqs", BY_KEY, BY_KEY), None)
-        return Produced(self._topics.dead_letters, BY_KEY, None, body, [(DEAD_LETTER_HEADER, encode(letter))])
+        letter = self._letter(bad.code, bad.detail, Source("sqs", NO_PLACE.partition, NO_PLACE.offset), None)
+        return Produced(self._topics.dead_letters, BY_KEY, None, body, dead_letter_headers([], letter))
 
     def suppression(self, address: str, event: SesEvent) -> Produced:
         """From now on the address gets no mail."""

@@ -8,37 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from confluent_kafka import KafkaException, Producer
+from collections.abc import Sequence
 
 from processor.adapters.redis import RedisDedup
+from processor.adapters.write import TransactionalWriter
 from processor.core.evidence import Meaning, SesEvent, drop_is_news, is_early, proof_is_news
 from processor.core.states import Claim, State
 from processor.evidence.scribe import EventScribe
 from processor.ports import Item, Produced
-from schemas.errors import BadRecord, BrokerUnavailable
+from schemas.errors import BadRecord
 from schemas.logs import Event, get_log
-from schemas.reading import RecordReader, error_text
+from schemas.reading import RecordReader
 
 __all__ = ["Sink"]
 
 log = get_log()
 
-INIT_TIMEOUT_S = 30.0
-COMMIT_TIMEOUT_S = 20.0
-
 
 class Sink:
-    """Takes events to where they belong; one transactional producer, thrown away when a transaction fails."""
+    """Takes events to where they belong."""
 
-    def __init__(self, scribe: EventScribe, dedup: RedisDedup, jobs: RecordReader, producer: Mapping[str, Any]) -> None:
+    def __init__(self, scribe: EventScribe, dedup: RedisDedup, jobs: RecordReader, writer: TransactionalWriter) -> None:
         self._scribe = scribe
         self._dedup = dedup
         self._jobs = jobs
-        self._config = dict(producer)
-        self._producer: Producer | None = None
+        self._writer = writer
         self.counts: Counter[str] = Counter()
 
     async def take(
@@ -110,20 +104,7 @@ class Sink:
     async def write(self, records: Sequence[Produced]) -> None:
         """One transaction. Raises `BrokerUnavailable`; whether it took place does not matter then: it is done again."""
         if records:
-            await asyncio.to_thread(self._commit, records)
-
-    def _commit(self, records: Sequence[Produced]) -> None:
-        try:
-            if self._producer is None:
-                self._producer = Producer(self._config)
-                self._producer.init_transactions(INIT_TIMEOUT_S)
-            self._producer.begin_transaction()
-            for record in records:
-                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
-            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
-        except (KafkaException, BufferError) as error:
-            self._producer = None
-            raise BrokerUnavailable(f"Kafka did not take the events: {error_text(error)}") from error
+            await asyncio.to_thread(self._writer.write, records)
 
 
 def _item(event: SesEvent) -> Item:

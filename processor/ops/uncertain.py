@@ -11,9 +11,9 @@ import msgspec
 
 from processor.adapters.doubts import Doubt, DoubtFold
 from processor.adapters.jobs import find_jobs, publish_resends
-from processor.adapters.write import write_together
-from processor.ports import Dedup, Item, Produced
-from schemas.codec import DEAD_LETTER_HEADER, encode
+from processor.adapters.write import TransactionalWriter
+from processor.ports import BY_KEY, Dedup, Item, Produced
+from schemas.codec import dead_letter_headers, encode
 from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.reading import partition_numbers, read_topic
@@ -68,11 +68,14 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
 
 
 async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], decision: Decision, version: str) -> None:
-    """Carries a decision out. Raises `UsageError` when it cannot be (yet), before anything was done.
+    """Carries a decision out.
 
-    A resend waits for the attempt's lifetime: before, SES may still accept the first call. Raises `BrokerUnavailable`.
+    A resend waits for the attempt's lifetime: before, SES may still accept the first call; then nothing is done at all.
+
+    Raises `UsageError` when it is too early, or names the mails whose jobs are gone and that alone were left out;
+    `BrokerUnavailable`.
     """
-    topics = settings.topics
+    writer, deliveries = TransactionalWriter(settings, _writer(settings)), settings.topics.deliveries
     match decision.resolution:
         case Resolution.RESEND:
             _check_lifetime(settings, doubts, decision.at_ms)
@@ -82,7 +85,7 @@ async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], dec
                 raise UsageError(f"{len(gone)} jobs are no longer in the topic ({names}): run the producer again first")
         case Resolution.SENT:
             entries = [_entry(doubt, decision, Outcome.SENT) for doubt in doubts]
-            write_together(settings, _writer(settings), _records(topics.deliveries, doubts, entries))
+            writer.write(_records(deliveries, doubts, entries))
             items = [
                 Item(doubt.key, doubt.attempt, fingerprint=entry.fingerprint)
                 for doubt, entry in zip(doubts, entries, strict=True)
@@ -91,7 +94,7 @@ async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], dec
         case Resolution.DEAD:
             entries = [msgspec.structs.replace(_entry(doubt, decision, Outcome.DEAD), held=True) for doubt in doubts]
             letters = _letters(settings, doubts, decision, version)
-            write_together(settings, _writer(settings), [*_records(topics.deliveries, doubts, entries), *letters])
+            writer.write([*_records(deliveries, doubts, entries), *letters])
 
 
 def _check_lifetime(settings: Settings, doubts: Sequence[Doubt], now_ms: int) -> None:
@@ -116,7 +119,8 @@ def _entry(doubt: Doubt, decision: Decision, outcome: Outcome) -> Delivery:
 
 def _records(topic: str, doubts: Sequence[Doubt], entries: Sequence[Delivery]) -> list[Produced]:
     return [
-        Produced(topic, -1, doubt.key.to_bytes(), encode(entry)) for doubt, entry in zip(doubts, entries, strict=True)
+        Produced(topic, BY_KEY, doubt.key.to_bytes(), encode(entry))
+        for doubt, entry in zip(doubts, entries, strict=True)
     ]
 
 
@@ -135,8 +139,8 @@ def _letters(settings: Settings, doubts: Sequence[Doubt], decision: Decision, ve
             processor_version=version,
             attempt=about.attempt,
         )
-        headers = [*(job.headers if job else []), (DEAD_LETTER_HEADER, encode(letter))]
-        letters.append(Produced(settings.topics.dead_letters, -1, key, job.value if job else None, headers))
+        headers = dead_letter_headers(job.headers if job else [], letter)
+        letters.append(Produced(settings.topics.dead_letters, BY_KEY, key, job.value if job else None, headers))
     return letters
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.embedded import Stack
-from infra.embedded.service import Running, free_port, is_alive, stop
+from infra.embedded.service import Running, free_port
 from processor.core.pace import BATCH_MAX
 from schemas.codec import decode_delivery
 from schemas.identity import Key
@@ -26,6 +26,7 @@ from tests.chaos.plan import Plan, Step
 from tests.support.feed import connected, published
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
+from tests.support.servers import kill_server, server_runs, signal_server
 from tests.support.world import MONTH, Process, World, job, make_world, wait_for
 
 CALLS_AT_ONCE = 8
@@ -105,12 +106,10 @@ class Servers:
         }
 
     def signal(self, name: str, number: int) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self._known(name).pid, number)
+        signal_server(self.stack, name, number)
 
     def kill(self, name: str) -> None:
-        self.signal(name, signal.SIGKILL)
-        stop(self._known(name))
+        kill_server(self.stack, name)
 
     def start(self, name: str) -> None:
         self.stack.up((name,))
@@ -118,8 +117,7 @@ class Servers:
     def mend(self) -> None:
         """Everything runs and flows again."""
         for name in ("kafka", "valkey"):
-            if is_alive(self._known(name)):
-                self.signal(name, signal.SIGCONT)
+            self.signal(name, signal.SIGCONT)
             self.start(name)
         for proxy in self.proxies.values():
             proxy.release()
@@ -242,8 +240,8 @@ class Chaos:
         self.servers.kill("valkey")
 
     def _redis_start(self, how: str) -> None:
-        if how == "empty" and not is_alive(self.servers.stack.known()["valkey"]):
-            subprocess.run(["rm", "-rf", str(self.servers.folder / "valkey" / "appendonlydir")], check=True)
+        if how == "empty" and not server_runs(self.servers.stack, "valkey"):
+            shutil.rmtree(self.servers.folder / "valkey" / "appendonlydir")
         self.servers.start("valkey")
 
     def _kafka_kill(self) -> None:
@@ -422,7 +420,7 @@ def run_seed(servers: Servers, plan: Plan) -> Result:
         result = Result(plan.seed, plan.processors, len(plan.steps), plan.users)
         result.problems.append(f"{type(error).__name__}: {str(error)[:300]}")
     if result.good:
-        subprocess.run(["rm", "-rf", str(folder)], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
     else:
         (folder / "plan.txt").write_text("\n".join(map(str, plan.steps)))
         result.problems.append(f"logs in {folder}")

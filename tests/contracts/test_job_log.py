@@ -14,7 +14,7 @@ from processor.adapters.kafka import KafkaJobLog, names_a_member
 from processor.ports import Produced, Transaction
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.reading import Record, read_topic
-from schemas.wire import jobs_consumer_config, reader_config, transactional_config
+from schemas.wire import reader_config
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, job, make_world
 
@@ -52,13 +52,7 @@ async def start(world: World) -> AsyncIterator[Make]:
     opened: list[KafkaJobLog] = []
 
     async def make(instance: str) -> tuple[KafkaJobLog, Watcher]:
-        log = KafkaJobLog(
-            world.settings.topics.jobs,
-            world.settings.topics.beside_jobs,
-            jobs_consumer_config(world.settings),
-            transactional_config(world.settings, instance),
-            instance,
-        )
+        log = KafkaJobLog(world.settings, instance)
         watcher = Watcher()
         await log.start(watcher)
         opened.append(log)

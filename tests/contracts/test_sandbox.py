@@ -16,6 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from infra.embedded import Stack
+from infra.embedded.others import make_configuration_set
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from infra.ses_sandbox.record import Record, read_record_file
@@ -367,16 +368,7 @@ def test_events_reach_sqs(stack: Stack, ses: Any, admin: SandboxAdmin) -> None:
         events_held=True,
     )
     name = f"events-{time.time_ns()}"
-    ses.create_configuration_set(ConfigurationSetName=name)
-    ses.create_configuration_set_event_destination(
-        ConfigurationSetName=name,
-        EventDestinationName="d",
-        EventDestination={
-            "Enabled": True,
-            "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT"],
-            "SnsDestination": {"TopicArn": "arn:aws:sns:x"},
-        },
-    )
+    make_configuration_set(ses, name, ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT"))
     tags = [{"Name": "mailonce_user", "Value": "u"}, {"Name": "mailonce_attempt", "Value": "a"}]
     for address in ("success", "bounce+1", "complaint"):
         ses.send_email(**mail(f"{address}@simulator.amazonses.com", ConfigurationSetName=name, EmailTags=tags))

@@ -26,12 +26,6 @@ from tests.support.world import MONTH, Process, World, job, wait_for
 
 CALLS_AT_ONCE = 8
 
-unresolved = pytest.mark.xfail(
-    strict=False,
-    reason="about one run in three: a transaction that librdkafka reported as committed is not there after a single "
-    "broker's SIGKILL and restart; its mails are sent and marked, their outcomes are missing in the ledger",
-)
-
 
 @pytest.fixture(scope="module")
 def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
@@ -55,7 +49,8 @@ def sending(world: World, *fault: str, users: int = 1200, at: str = "", nth: int
     world.sandbox.set(latency_ms=50)
     world.publish(job(f"u{n}") for n in range(users))
     process = world.processor("p1", *fault, at=at, nth=nth, **env)
-    wait_for(lambda: world.sandbox.accepted_count() > 40, "sending")
+    # A fault may strike before the first batch is through.
+    wait_for(lambda: world.sandbox.accepted_count() > (0 if fault else 40), "sending")
     return process
 
 
@@ -67,7 +62,6 @@ def finish(world: World, process: Process, *, uncertain_max: int = 0) -> None:
     world.audit().check(uncertain_max=uncertain_max)
 
 
-@unresolved
 def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World) -> None:
     """G1, G2: three times, at any moment; the processor waits for it, and goes on by itself."""
     process = sending(on_own, users=2500)
@@ -81,7 +75,6 @@ def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World) -> 
     assert on_own.audit().count(Outcome.SENT) == 2500
 
 
-@unresolved
 @pytest.mark.parametrize("nth", [2, 5])
 def test_the_broker_dies_inside_a_transaction(own: OwnKafka, on_own: World, nth: int) -> None:
     """G1, G3: records written, offsets sent, and the broker dies before the commit's answer."""
@@ -95,7 +88,6 @@ def test_the_broker_dies_inside_a_transaction(own: OwnKafka, on_own: World, nth:
     assert on_own.audit().count(Outcome.SENT) == 1200
 
 
-@unresolved
 def test_a_coordinator_that_answers_too_late(own: OwnKafka, on_own: World) -> None:
     """G1, G3: the commit's time is up and nobody knows its end: a new producer, and everything read again."""
     fault = ("--signal", "STOP", "--broker", str(own.pid()), "--commit-timeout", "2")
@@ -108,7 +100,6 @@ def test_a_coordinator_that_answers_too_late(own: OwnKafka, on_own: World) -> No
     assert on_own.audit().count(Outcome.SENT) == 1200
 
 
-@unresolved
 def test_a_broker_that_stays_away_ends_the_processor_clearly(own: OwnKafka, on_own: World) -> None:
     """Exit code 7 and what to do; whoever starts it again loses nothing."""
     process = sending(on_own, users=200)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
 from infra.embedded import Stack
-from infra.embedded.service import is_alive, stop
 from tests.support.sandbox import SandboxAdmin
+from tests.support.servers import kill_server, server_runs, signal_server
 from tests.support.world import World, make_world
 
 __all__ = ["OwnKafka"]
@@ -38,21 +37,18 @@ class OwnKafka:
         return self._stack.known()[name].pid
 
     def alive(self, name: str = "kafka") -> bool:
-        return is_alive(self._stack.known()[name])
+        return server_runs(self._stack, name)
 
     def signal(self, name: str, number: int) -> None:
-        os.kill(self._stack.known()[name].pid, number)
+        signal_server(self._stack, name, number)
 
     def kill(self, name: str = "kafka") -> None:
-        running = self._stack.known()[name]
-        os.kill(running.pid, signal.SIGKILL)
-        stop(running)
+        kill_server(self._stack, name)
 
     def start(self, name: str = "kafka") -> None:
         self._stack.up((name,))
 
     def close(self) -> None:
-        for name, running in self._stack.known().items():
-            if is_alive(running):
-                self.signal(name, signal.SIGCONT)
+        for name in self._stack.known():
+            self.signal(name, signal.SIGCONT)
         self._stack.down()

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import boto3
 
 from infra.embedded import Stack
+from infra.embedded.others import EVENT_KINDS, make_configuration_set
 from tests.support.world import World, wait_for
-
-KINDS = ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE")
 
 __all__ = ["connected", "gather", "published"]
 
 
 @contextmanager
-def connected(world: World, stack: Stack, kinds: tuple[str, ...] = KINDS) -> Iterator[Any]:
+def connected(world: World, stack: Stack, kinds: Sequence[str] = EVENT_KINDS) -> Iterator[Any]:
     """The world's mails cause events of these kinds in a queue of their own; gives the SQS client."""
     stack.up(("sqs",))
     endpoint = stack.env()["AWS_ENDPOINT_URL_SQS"]
@@ -32,17 +31,7 @@ def connected(world: World, stack: Stack, kinds: tuple[str, ...] = KINDS) -> Ite
     )
     url = sqs.create_queue(QueueName=f"q-{time.time_ns()}", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
     name = f"set-{time.time_ns()}"
-    ses = world.ses()
-    ses.create_configuration_set(ConfigurationSetName=name)
-    ses.create_configuration_set_event_destination(
-        ConfigurationSetName=name,
-        EventDestinationName="d",
-        EventDestination={
-            "Enabled": True,
-            "MatchingEventTypes": list(kinds),
-            "SnsDestination": {"TopicArn": "arn:aws:sns:x"},
-        },
-    )
+    make_configuration_set(world.ses(), name, kinds)
     world.sandbox.set(events_queue_url=url, events_endpoint=endpoint)
     world.env |= {
         "MAILONCE_CONFIGURATION_SET": name,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,9 @@ from schemas.settings import Settings, load_settings
 
 
 class Message:
-    def __init__(self, error: int | None = None, partition: int = 0, key: Any = b"k") -> None:
+    def __init__(self, error: int | None = None, partition: int = 0, key: Any = b"k", offset: int = 5) -> None:
         self._error = None if error is None else KafkaError(error)
-        self._partition, self._key = partition, key
+        self._partition, self._key, self._offset = partition, key, offset
 
     def error(self) -> KafkaError | None:
         return self._error
@@ -25,7 +27,7 @@ class Message:
         return self._partition
 
     def offset(self) -> int:
-        return 5
+        return self._offset
 
     def key(self) -> Any:
         return self._key
@@ -41,14 +43,21 @@ class Message:
 
 
 class Script:
-    """A consumer that gives what it was told to."""
+    """A consumer that gives what it was told to, and the admin client beside it: the topic ends at `end`."""
 
-    def __init__(self, *polls: Message | Exception | None) -> None:
+    def __init__(self, *polls: Message | Exception | None, end: int = 5) -> None:
         self._polls = list(polls)
+        self._end = end
         self.closed = False
 
     def __call__(self, _config: dict[str, Any]) -> Script:
         return self
+
+    def list_offsets(self, places: Any, **_options: Any) -> dict[Any, Future[Any]]:
+        futures: dict[Any, Future[Any]] = {place: Future() for place in places}
+        for future in futures.values():
+            future.set_result(SimpleNamespace(offset=self._end))
+        return futures
 
     def poll(self, _timeout: float) -> Message | None:
         answer = self._polls.pop(0) if self._polls else None
@@ -61,7 +70,7 @@ class Script:
 
     def assign(self, _places: list[Any]) -> None: ...
 
-    def list_topics(self, _topic: str, _timeout: float) -> Any:
+    def list_topics(self, _topic: str, timeout: float) -> Any:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def close(self) -> None:
@@ -71,12 +80,16 @@ class Script:
 END = Message(KafkaError._PARTITION_EOF)
 
 
+def use(monkeypatch: pytest.MonkeyPatch, script: Script) -> Script:
+    monkeypatch.setattr(reading, "Consumer", script)
+    monkeypatch.setattr(reading, "AdminClient", script)
+    return script
+
+
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Script]:
     def install(*polls: Message | Exception | None) -> Script:
-        script = Script(*polls)
-        monkeypatch.setattr(reading, "Consumer", script)
-        return script
+        return use(monkeypatch, Script(*polls))
 
     return install
 
@@ -94,9 +107,44 @@ def test_lost_connections_pass(play: Callable[..., Script], settings: Settings) 
     assert script.closed
 
 
+def test_an_open_transaction_is_not_the_end(
+    play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka tells readers of committed records an end that moves on when the transaction is ended."""
+    monkeypatch.setattr(reading, "SAY_AFTER_S", -1.0)
+    play(Message(KafkaError._PARTITION_EOF, offset=3), None, None, Message(offset=4), END)
+    assert [record.offset for record in reading.read_topic(settings, "t", [0])] == [4]
+
+
+def test_a_topic_that_was_read_needs_no_consumer(play: Callable[..., Script], settings: Settings) -> None:
+    """Nothing new is nothing to wait for."""
+    play(KafkaException(KafkaError(KafkaError._FATAL)))
+    assert list(reading.read_topic(settings, "t", [0], starts={0: 5})) == []
+
+
+def test_no_answer_about_the_end(
+    play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that names the topic."""
+    script = play()
+    fault = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    monkeypatch.setattr(script, "list_offsets", lambda *_, **__: (_ for _ in ()).throw(fault))
+    with pytest.raises(BrokerUnavailable, match="where t ends"):
+        list(reading.read_topic(settings, "t", [0]))
+    assert reading.end_offsets(script, "t", []) == {}  # type: ignore[arg-type]
+
+
+def test_a_silent_place(play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that was not found in time is not a record that is gone."""
+    monkeypatch.setattr(reading, "TIMEOUT_S", 0.01)
+    use(monkeypatch, Known())
+    with pytest.raises(BrokerUnavailable, match="0:5"):
+        reading.read_record(settings, "t", 0, 5)
+
+
 def test_silence_ends(play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command does not hang for ever."""
-    monkeypatch.setattr(reading, "TIMEOUT_S", -1.0)
+    monkeypatch.setattr(reading, "TIMEOUT_S", -60.0)
     play()
     with pytest.raises(BrokerUnavailable, match="sent nothing"):
         list(reading.read_topic(settings, "t", [0]))
@@ -134,7 +182,7 @@ class Known(Script):
 
     starts: list[int]
 
-    def list_topics(self, topic: str, _timeout: float) -> Any:
+    def list_topics(self, topic: str, timeout: float) -> Any:
         return type("Metadata", (), {"topics": {topic: Topic()}})
 
     def assign(self, places: list[Any]) -> None:
@@ -143,8 +191,9 @@ class Known(Script):
 
 def test_a_follower_reads_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each time what came since the last."""
-    consumer = Known(Message(), END, END)
-    monkeypatch.setattr(reading, "Consumer", consumer)
+    end = Message(KafkaError._PARTITION_EOF, offset=7)
+    consumer = Known(Message(), end, end, end=7)
+    use(monkeypatch, consumer)
     follower = reading.Follower(settings, "t")
     assert [record.offset for record in follower.news()] == [5]
     assert consumer.starts == [0]
@@ -154,17 +203,20 @@ def test_a_follower_reads_on(settings: Settings, monkeypatch: pytest.MonkeyPatch
 
 def test_single_records_are_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """By partition and offset; what is not there is ``None``, never another record."""
-    consumer = Known(Message(), Message(), None, Message(KafkaError._PARTITION_EOF))
-    monkeypatch.setattr(reading, "Consumer", consumer)
+    lost = Message(KafkaError._TRANSPORT)
+    consumer = Known(Message(), Message(), None, lost, END, Message(KafkaError._FATAL))
+    use(monkeypatch, consumer)
     reader = reading.RecordReader(settings, "t")
     reader.close()
     found = reader.get(0, 5)
     assert found is not None
     assert found.offset == 5
-    assert [reader.get(0, 4), reader.get(0, 9), reader.get(0, 9)] == [None] * 3
+    assert [reader.get(0, 4), reader.get(0, 9)] == [None] * 2
+    with pytest.raises(BrokerUnavailable, match="reading t: "):
+        reader.get(0, 9)
     assert reader.get(7, 0) is None
     assert reader.get(0, -1) is None
     reader.close()
     assert consumer.closed
-    monkeypatch.setattr(reading, "Consumer", Known(Message()))
+    use(monkeypatch, Known(Message()))
     assert reading.read_record(settings, "t", 0, 5) is not None

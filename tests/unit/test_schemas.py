@@ -8,7 +8,7 @@ import pytest
 
 from schemas.addresses import address_problem, mask
 from schemas.codec import (
-    DEAD_LETTER_HEADER,
+    dead_letter_headers,
     decode_attempt,
     decode_dead_letter,
     decode_delivery,
@@ -203,7 +203,7 @@ def test_the_other_records_survive_the_wire() -> None:
     letter = DeadLetter(reason="r", detail="d", at_ms=1, source=PLACE, instance="i", processor_version="1")
     assert decode_attempt(encode(attempt)) == attempt
     assert decode_delivery(encode(delivery)) == delivery
-    assert decode_dead_letter([("x", b"y"), (DEAD_LETTER_HEADER, encode(letter))]) == letter
+    assert decode_dead_letter(dead_letter_headers([("x", b"y"), ("x", None)], letter)) == letter
     for broken in (b"{}", b"\xff", b"["):
         with pytest.raises(BadRecord):
             decode_delivery(broken)

@@ -1,0 +1,27 @@
+"""Repeating a step on Redis until it is done: the laws of the port `Dedup` make that safe."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from processor.ports import Clock
+from schemas.errors import RedisUnavailable
+from schemas.logs import Event, get_log
+
+__all__ = ["REDIS_RETRY_S", "until_redis_answers"]
+
+log = get_log()
+T = TypeVar("T")
+
+REDIS_RETRY_S = 0.5
+
+
+async def until_redis_answers(clock: Clock, step: Callable[[], Awaitable[T]]) -> T:
+    """What the step returns, once Redis answers."""
+    while True:
+        try:
+            return await step()
+        except RedisUnavailable as error:
+            log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+            await clock.sleep(REDIS_RETRY_S)
