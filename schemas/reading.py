@@ -35,6 +35,9 @@ SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 
 
+_REFUSED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A record as Kafka gave it."""
@@ -147,11 +150,16 @@ def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     places = {TopicPartition(topic, number): latest for number in partitions}
     if not places:
         return {}
-    try:
-        asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=TIMEOUT_S)
-        return {place.partition: future.result(TIMEOUT_S + 1).offset for place, future in asked.items()}
-    except KafkaException as error:
-        raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
+            return {place.partition: future.result(TIMEOUT_S).offset for place, future in asked.items()}
+        except KafkaException as error:
+            # Leaders move, and a new topic has none yet: librdkafka does not ask again by itself here.
+            if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
+                raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
+            time.sleep(0.1)
 
 
 class Follower:

@@ -57,7 +57,9 @@ class KafkaJobLog:
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
-        self._admin_config = admin_config(settings)
+        # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
+        # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
+        self._admin = AdminClient(admin_config(settings))
         self._consumer_config = jobs_consumer_config(settings)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
@@ -269,7 +271,7 @@ class KafkaJobLog:
         deadline = time.monotonic() + PATIENCE_S
         for name in self._beside:
             while self._counts.get(name, 0) <= partition:
-                found = self._asking(partial(self._consumer.list_topics, name, READ_TIMEOUT_S)).topics[name]
+                found = self._asking(partial(self._admin.list_topics, name, READ_TIMEOUT_S)).topics[name]
                 self._counts[name] = len(found.partitions)
                 if self._counts[name] > partition:
                     break
@@ -280,10 +282,10 @@ class KafkaJobLog:
                 time.sleep(1.0)
 
     def _ends(self) -> dict[int, int]:
-        metadata = self._asking(lambda: self._consumer.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
+        metadata = self._asking(lambda: self._admin.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
         if metadata.error is not None:
             raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
-        return end_offsets(AdminClient(self._admin_config), self._topic, metadata.partitions)
+        return end_offsets(self._admin, self._topic, metadata.partitions)
 
     def _first(self, partition: int) -> int:
         place = TopicPartition(self._topic, partition)

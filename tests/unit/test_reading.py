@@ -122,13 +122,16 @@ def test_a_topic_that_was_read_needs_no_consumer(play: Callable[..., Script], se
     assert list(reading.read_topic(settings, "t", [0], starts={0: 5})) == []
 
 
+@pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.NOT_LEADER_FOR_PARTITION])
 def test_no_answer_about_the_end(
-    play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch
+    play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    """An error that names the topic."""
+    """An error that names the topic: at once when refused, after a time when it could pass."""
+    monkeypatch.setattr(reading, "TIMEOUT_S", 0.15)
     script = play()
-    fault = KafkaException(KafkaError(KafkaError._TIMED_OUT))
-    monkeypatch.setattr(script, "list_offsets", lambda *_, **__: (_ for _ in ()).throw(fault))
+    failed: Future[Any] = Future()
+    failed.set_exception(KafkaException(KafkaError(code)))
+    monkeypatch.setattr(script, "list_offsets", lambda places, **_: dict.fromkeys(places, failed))
     with pytest.raises(BrokerUnavailable, match="where t ends"):
         list(reading.read_topic(settings, "t", [0]))
     assert reading.end_offsets(script, "t", []) == {}  # type: ignore[arg-type]
