@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import psutil
 from confluent_kafka import Producer
 
 from processor.adapters.topics import create_topics
@@ -84,6 +85,11 @@ class Process:
     @property
     def running(self) -> bool:
         return self._popen.poll() is None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether SIGSTOP holds it."""
+        return self.running and psutil.Process(self._popen.pid).status() == psutil.STATUS_STOPPED
 
     def events(self) -> list[dict[str, Any]]:
         """Its log, parsed."""
