@@ -131,6 +131,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ended = self.outcome in {Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED}
         return ended and not self.held and self.message_id is None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nobody knows if SES took the attempt. After `sent` it says nothing: the proof came while it was on
+        its way to the ledger."""
+        return self.outcome is Outcome.UNCERTAIN or self.held
+
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a record died (``email-dead-letters``).

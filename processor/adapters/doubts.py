@@ -57,8 +57,8 @@ class DoubtFold:
             delivery = decode_delivery(value) if value is not None else None
         except BadRecord:
             return
-        doubtful = delivery is not None and (delivery.outcome is Outcome.UNCERTAIN or delivery.held)
-        if delivery is not None and doubtful and key in self._proven:
+        doubtful = delivery is not None and delivery.in_doubt
+        if doubtful and key in self._proven:
             self.overtaken[key] = self._proven[key]
             return
         self.overtaken.pop(key, None)
@@ -71,23 +71,18 @@ class DoubtFold:
 
 
 class Doubts:
-    """The mails in doubt as of now; `asked` are attempts that were asked to be sent again already."""
+    """The mails in doubt as of now."""
 
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
         self._fold = DoubtFold()
-        self.asked: set[str] = set()
 
     def now(self) -> list[Doubt]:
         """Every mail in doubt. Raises `BrokerUnavailable`."""
         for record in self._follower.news():
             if record.key is not None:
                 self._fold.add(record.key, record.value)
-        return [
-            Doubt(Key.from_bytes(raw), delivery)
-            for raw, delivery in self._fold.found.items()
-            if delivery.attempt not in self.asked
-        ]
+        return [Doubt(Key.from_bytes(raw), delivery) for raw, delivery in self._fold.found.items()]
 
     def overtaken(self) -> dict[bytes, Delivery]:
         """Proofs to be written once more, as of the last `now`."""

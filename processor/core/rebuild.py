@@ -50,7 +50,7 @@ class Fold:
         self._open = opened
 
     def outcome(self, key: bytes, delivery: Delivery) -> None:
-        if delivery.outcome is Outcome.UNCERTAIN and is_sent(self._recorded.get(key)):
+        if delivery.in_doubt and is_sent(self._recorded.get(key)):
             return
         source = delivery.source
         text = f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim_of(delivery).to_text()}"

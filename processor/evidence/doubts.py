@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from processor.adapters.doubts import Doubt, Doubts
 from processor.adapters.jobs import publish_resends
@@ -32,6 +32,8 @@ class Sweeper:
     dedup: RedisDedup
     sink: Sink
     doubts: Doubts
+    asked: set[str] = field(default_factory=set)
+    """Attempts whose mails were asked to be sent again: their doubt stays until the new attempt has an outcome."""
 
     async def sweep(self, now_ms: int) -> None:
         """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
@@ -55,12 +57,13 @@ class Sweeper:
             (doubt, Resend(doubt.attempt, WHO, why, now_ms))
             for doubt, claim in zip(found, claims, strict=True)
             if self._is_held(doubt, claim)
+            and doubt.attempt not in self.asked
             and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s)
         ]
         if leaves:
             gone = await asyncio.to_thread(publish_resends, self.settings, leaves)
             self.sink.counts["resent"] += len(leaves) - len(gone)
-            self.doubts.asked.update(doubt.attempt for doubt, _ in leaves)
+            self.asked.update(doubt.attempt for doubt, _ in leaves)
 
     def _is_held(self, doubt: Doubt, claim: Claim) -> bool:
         """Whether the mail waits for a decision, and the attempt in the ledger is the one in doubt."""

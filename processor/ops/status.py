@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +14,8 @@ from processor.core.states import State
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
 from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import read_topic
-from schemas.records import Outcome
+from schemas.reading import Record, read_topic
+from schemas.records import Delivery, Outcome
 from schemas.settings import Settings
 
 __all__ = ["MonthStatus", "Story", "month_status", "tell_story"]
@@ -57,8 +58,8 @@ def month_status(settings: Settings, month: str) -> MonthStatus:
         if record.key is None or record.value is None or not record.key.endswith(suffix):
             continue
         delivery = decode_delivery(record.value)
-        if delivery.outcome is Outcome.UNCERTAIN and ended.get(record.key) is Outcome.SENT:
-            continue  # a doubt that SES's event overtook on its way here
+        if delivery.in_doubt and ended.get(record.key) is Outcome.SENT:
+            continue
         ended[record.key] = delivery.outcome
         place = delivery.source.timestamp_ms, delivery.source.offset
         # A record after the one that died is another chance.
@@ -86,13 +87,20 @@ class Story:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     claim: dict[str, Any] | None = None
+    ended: Outcome | None = None
 
     @property
     def outcome(self) -> str:
         """The outcome, ``pending``, or ``unknown`` for a mail nobody published."""
-        if self.outcomes:
-            return str(self.outcomes[-1]["outcome"])
+        if self.ended is not None:
+            return self.ended.value
         return "pending" if self.jobs else "unknown"
+
+    def add_outcome(self, delivery: Delivery) -> None:
+        """The next entry of the ledger."""
+        self.outcomes.append(msgspec.to_builtins(delivery))
+        if not (delivery.in_doubt and self.ended is Outcome.SENT):
+            self.ended = delivery.outcome
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -110,41 +118,42 @@ class Story:
 
 async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
     """Reads the four topics for one key, and its claim."""
-    story, raw, topics = Story(key), key.to_bytes(), settings.topics
-    for record in read_topic(settings, topics.jobs):
-        if record.key == raw:
-            story.jobs.append(_job(record.key, record.value) | {"place": f"{record.partition}:{record.offset}"})
-    for record in read_topic(settings, topics.attempts):
-        if record.key == raw and record.value is not None:
+    story, topics = Story(key), settings.topics
+    for record in _of(settings, topics.jobs, key):
+        story.jobs.append(_job(record) | {"place": f"{record.partition}:{record.offset}"})
+    for record in _of(settings, topics.attempts, key):
+        if record.value is not None:
             story.intents.append(msgspec.to_builtins(decode_attempt(record.value)))
-    for record in read_topic(settings, topics.deliveries):
-        if record.key == raw and record.value is not None:
-            story.outcomes.append(msgspec.to_builtins(decode_delivery(record.value)))
-    for record in read_topic(settings, topics.dead_letters):
-        if record.key == raw:
-            letter = msgspec.to_builtins(decode_dead_letter(record.headers))
-            story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
-    for record in read_topic(settings, topics.events):
-        if record.key == raw and record.value is not None:
-            event = msgspec.json.decode(record.value)
-            story.events.append(
-                {
-                    "kind": event.get("eventType"),
-                    "mail": event.get("mail", {}).get("messageId"),
-                    "at_ms": record.timestamp_ms,
-                }
-            )
+    for record in _of(settings, topics.deliveries, key):
+        if record.value is not None:
+            story.add_outcome(decode_delivery(record.value))
+    for record in _of(settings, topics.dead_letters, key):
+        letter = msgspec.to_builtins(decode_dead_letter(record.headers))
+        story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
+    for record in _of(settings, topics.events, key):
+        if record.value is not None:
+            story.events.append(_event(record.value) | {"at_ms": record.timestamp_ms})
     claim = await dedup.peek(key)
     if claim is not None and claim.state is not State.ABSENT:
         story.claim = {"state": claim.state.name.lower(), "value": claim.to_text()}
     return story
 
 
-def _job(key: bytes, value: bytes | None) -> dict[str, Any]:
-    if value is None:
+def _of(settings: Settings, topic: str, key: Key) -> Iterator[Record]:
+    raw = key.to_bytes()
+    return (record for record in read_topic(settings, topic) if record.key == raw)
+
+
+def _event(value: bytes) -> dict[str, Any]:
+    event = msgspec.json.decode(value)
+    return {"kind": event.get("eventType"), "mail": event.get("mail", {}).get("messageId")}
+
+
+def _job(record: Record) -> dict[str, Any]:
+    if record.key is None or record.value is None:
         return {"tombstone": True}
     try:
-        job = decode_job(key, value)
+        job = decode_job(record.key, record.value)
     except BadRecord as bad:
         return {"unreadable": bad.detail}
     return {**msgspec.to_builtins(job), "fingerprint": fingerprint(job)}

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from infra.ses_sandbox.model import AcceptedMail
 from schemas.codec import RESEND_HEADER, encode
@@ -306,6 +309,35 @@ def test_cloudtrail_resolves_doubt(world: World, tmp_path: Path, form: str) -> N
     assert audit.count(Outcome.SENT) == 3
     missing = world.run("evidence", "--cloudtrail", str(tmp_path / "nothing"), ok=(2,))
     assert "No such file" in missing.stderr
+
+
+@pytest.fixture
+def s3() -> Iterator[str]:
+    """The address of an S3 (moto's server)."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def test_cloudtrail_in_s3_resolves_doubt(world: World, s3: str) -> None:
+    """Where CloudTrail writes by itself: every log under a prefix, whatever lies beside it."""
+    in_doubt(world, "doubt1", "doubt2", took=True)
+    one, two = (cloudtrail_log([mail]) for mail in world.sandbox.accepted()[-2:])
+    client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
+    client.create_bucket(Bucket="trail")
+    client.put_object(Bucket="trail", Key="AWSLogs/1/2026/11/a.json.gz", Body=gzip.compress(one))
+    client.put_object(Bucket="trail", Key="AWSLogs/1/2026/11/b.json", Body=two)
+    client.put_object(Bucket="trail", Key="other/junk.json", Body=b"{}")
+    counts = gather(world, "--cloudtrail", "s3://trail/AWSLogs/", AWS_ENDPOINT_URL_S3=s3)
+    assert (counts["resolved"], counts["bad"]) == (2, 0)
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 3
+    missing = world.run("evidence", "--cloudtrail", "s3://nobodys/x", ok=(2,), AWS_ENDPOINT_URL_S3=s3)
+    assert "s3://nobodys/x" in missing.stderr
+    assert "Traceback" not in missing.stderr
 
 
 def cloudtrail_log(mails: list[AcceptedMail]) -> bytes:
