@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import sys
 import time
@@ -42,12 +43,13 @@ class Found:
 def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Found:
     """Breadth first from `first`; stops at the first violation, whose trace is then a shortest one."""
     found, began = Found(), time.monotonic()
-    # Parents by hash only: the trace is walked again from the first state.
+    # States by hash only, each with the one it came from: a trace is walked again from the first.
     first = canonical(first)
-    came: dict[int, tuple[int, str]] = {hash(first): (0, "")}
+    came: dict[int, int] = {hash(first): 0}
     queue = deque([first])
     while queue:
         world = queue.popleft()
+        here = hash(world)
         found.states += 1
         moves = False
         for name, after in steps(world, rules):
@@ -58,11 +60,11 @@ def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Fou
             moves = moves or not name.startswith("!")
             mark = hash(after)
             if mark not in came:
-                came[mark] = (hash(world), name)
+                came[mark] = here
                 queue.append(after)
         found.at_rest += not moves
         if problem := next(violations(world, at_rest=not moves), None):
-            found.violation, found.trace = problem, _trace(came, hash(world))
+            found.violation, found.trace = problem, _trace(first, rules, came, here)
             break
         if states_max is not None and found.states >= states_max:
             found.complete = False
@@ -71,12 +73,17 @@ def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Fou
     return found
 
 
-def _trace(came: dict[int, tuple[int, str]], mark: int) -> list[str]:
-    names: list[str] = []
-    while came[mark][0]:
-        mark, name = came[mark]
+def _trace(first: World, rules: Rules, came: dict[int, int], mark: int) -> list[str]:
+    """The names of the steps from the first state to this one."""
+    path = [mark]
+    while came[path[-1]]:
+        path.append(came[path[-1]])
+    names, world = [], first
+    for mark in path[-2::-1]:
+        moves = ((name, canonical(after)) for name, after in steps(world, rules))
+        name, world = next((name, after) for name, after in moves if hash(after) == mark)
         names.append(name)
-    return names[::-1]
+    return names
 
 
 def walk(first: World, rules: Rules, seed: int, steps_max: int = 400) -> Found:
@@ -105,6 +112,8 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--faults-of-two", type=int, default=1, help="faults at the most, in a world of two jobs")
     parser.add_argument("--walks", type=int, default=0, help="random walks through two jobs, six faults each")
     options = parser.parse_args(arguments)
+    # States refer to no one who refers to them: a collector would look at millions of them in vain.
+    gc.disable()
     good = True
     for jobs, faults in ((1, options.faults), (2, options.faults_of_two)):
         for resends in (False, True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from processor.core import decide
@@ -568,13 +569,35 @@ def _replaced(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...
 
 
 def canonical(world: World) -> World:
-    """The same world whichever of the two processors is called the first; generations only differ."""
-    now, (one, two) = world.generation, world.processors
-    one, two = (p._replace(generation=2 if p.generation == now else 1) if p.generation else p for p in (one, two))
-    world = world._replace(generation=2 if now else 0, processors=(one, two))
-    if hash(one) <= hash(two):
+    """The same world without what makes no difference any more, whichever of the two processors is called the first."""
+    now = world.generation
+    one, two = (_canonical(processor, now) for processor in world.processors)
+    held = {work.attempt for processor in (one, two) for work in (*processor.works, *processor.orphans)}
+    world = world._replace(
+        generation=2 if now else 0,
+        processors=(one, two),
+        late=world.late & held,
+        excused=frozenset() if world.wiped else world.excused,
+        ledger=tuple(_once(entries) for entries in world.ledger),
+    )
+    if one == two:
+        return world._replace(owner=min(world.owner, 0))
+    if hash(one) < hash(two):
         return world
     return world._replace(processors=(two, one), owner=1 - world.owner if world.owner >= 0 else -1)
+
+
+def _canonical(processor: Processor, now: int) -> Processor:
+    if not processor.generation:
+        return processor._replace(base=(0, ""), position=0)
+    return processor._replace(generation=2 if processor.generation == now else 1)
+
+
+def _once(entries: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A ledger that says the same thing twice in a row says it once."""
+    if len(entries) < 2:
+        return entries
+    return (entries[0], *(after for before, after in pairwise(entries) if after != before))
 
 
 def _without(values: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
