@@ -1,4 +1,5 @@
-"""The laws of the job log on real Kafka: all of a transaction or nothing of it, and only for partitions that are ours."""
+"""The laws of the job log, on real Kafka and on its twin in memory: all of a transaction or nothing of it, and only for
+partitions that are ours."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from confluent_kafka import Consumer, TopicPartition
 
 from infra.embedded import Stack
 from processor.adapters.kafka import KafkaJobLog, names_a_member
-from processor.ports import Produced, Transaction
+from processor.ports import JobLog, Produced, Transaction
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.reading import Record, read_topic
 from schemas.wire import reader_config
+from tests.simulation.log import MemoryJobLog, MemoryKafka
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, job, make_world
 
@@ -39,72 +41,6 @@ class Watcher:
         await self.revoked(partitions)
 
 
-Make = Callable[[str], Any]
-
-
-@pytest.fixture
-def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> World:
-    return make_world(stack.env(), sandbox, tmp_path)
-
-
-@pytest.fixture
-async def start(world: World) -> AsyncIterator[Make]:
-    opened: list[KafkaJobLog] = []
-
-    async def make(instance: str) -> tuple[KafkaJobLog, Watcher]:
-        log = KafkaJobLog(world.settings, instance)
-        watcher = Watcher()
-        await log.start(watcher)
-        opened.append(log)
-        return log, watcher
-
-    yield make
-    for log in opened:
-        await log.stop()
-
-
-async def assigned(log: KafkaJobLog, watcher: Watcher) -> list[Record]:
-    """Waits for partitions; returns what the poll that brought them brought besides."""
-    records: list[Record] = []
-    for _ in range(200):
-        if watcher.committed:
-            return records
-        records += (await log.poll(1, 0.1, frozenset(range(4)))).records
-    raise AssertionError("no partitions came")
-
-
-def outcome(world: World, partition: int = 0) -> Transaction:
-    record = Produced(world.settings.topics.deliveries, partition, b"u1:2026-11", b"outcome", [])
-    return Transaction([record], {partition: (1, "m1:note")})
-
-
-def visible(world: World) -> int:
-    return sum(1 for _ in read_topic(world.settings, world.settings.topics.deliveries))
-
-
-def written(world: World) -> int:
-    """What stands in the topic for those who do not care about transactions."""
-    consumer = Consumer(reader_config(world.settings) | {"isolation.level": "read_uncommitted"})
-    consumer.assign([TopicPartition(world.settings.topics.deliveries, 0, 0)])
-    count, message = 0, consumer.poll(10)
-    while message is not None and message.error() is None:
-        count += 1
-        message = consumer.poll(10)
-    consumer.close()
-    return count
-
-
-async def test_a_transaction_is_visible_with_its_offset_and_note(world: World, start: Make) -> None:
-    """G3: records, offset and metadata together; the next owner is told."""
-    world.publish(job(f"u{n}") for n in range(8))
-    log, watcher = await start("one")
-    await assigned(log, watcher)
-    assert watcher.committed[0] == (0, "")
-    await log.commit(outcome(world))
-    assert visible(world) == 1
-    assert (await log.renew())[0] == (1, "m1:note")
-
-
 class Zombie:
     """A consumer whose group metadata is not what the group knows."""
 
@@ -118,43 +54,193 @@ class Zombie:
         return self._metadata
 
 
-async def test_an_aborted_transaction_is_invisible(world: World, start: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """G3: written and aborted: a read_committed reader, every command among them, never sees it."""
+class RealKafka:
+    """The job log on Kafka, and what a test does to it."""
+
+    def __init__(self, world: World, patch: pytest.MonkeyPatch) -> None:
+        self.world = world
+        self._patch = patch
+
+    def log(self, instance: str) -> JobLog:
+        return KafkaJobLog(self.world.settings, instance)
+
+    def publish(self, count: int) -> None:
+        self.world.publish(job(f"u{n}") for n in range(count))
+
+    def visible(self) -> int:
+        return sum(1 for _ in read_topic(self.world.settings, self.world.settings.topics.deliveries))
+
+    def written(self) -> int:
+        """What stands in the topic for those who do not care about transactions."""
+        consumer = Consumer(reader_config(self.world.settings) | {"isolation.level": "read_uncommitted"})
+        consumer.assign([TopicPartition(self.world.settings.topics.deliveries, 0, 0)])
+        count, message = 0, consumer.poll(10)
+        while message is not None and message.error() is None:
+            count += 1
+            message = consumer.poll(10)
+        consumer.close()
+        return count
+
+    def forget(self, log: Any) -> None:
+        """The group does not know this member any more, and the member does not know that."""
+        member = log._consumer.memberid().encode()
+        stranger = log._consumer.consumer_group_metadata().replace(member, b"x" * len(member))
+        self._patch.setattr(log, "_consumer", Zombie(log._consumer, stranger))
+
+    def remember(self, log: Any) -> None:
+        self._patch.setattr(log, "_consumer", log._consumer._consumer)
+
+    def lose_an_end(self, log: Any) -> None:
+        self._patch.setattr(log, "_unknown", True)
+
+
+class TwinKafka:
+    """The same in memory."""
+
+    def __init__(self) -> None:
+        self.kafka = MemoryKafka(4)
+
+    def log(self, instance: str) -> JobLog:
+        return MemoryJobLog(self.kafka, instance)
+
+    def publish(self, count: int) -> None:
+        for n in range(count):
+            jobs = self.kafka.jobs[n % 4]
+            jobs.append(Record(n % 4, len(jobs), f"u{n}:2026-11".encode(), b"{}", [], 0))
+
+    def visible(self) -> int:
+        return len(self.kafka.visible)
+
+    written = visible
+
+    def forget(self, log: Any) -> None:
+        self._before = self.kafka.partitions
+        self.kafka.partitions = [partition.assigned(99) for partition in self._before]
+
+    def remember(self, log: Any) -> None:
+        self.kafka.partitions = self._before
+
+    def lose_an_end(self, log: Any) -> None:
+        log.unknown = True
+
+
+Make = Callable[[str], Any]
+Kafka = RealKafka | TwinKafka
+
+
+@pytest.fixture
+def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> World:
+    return make_world(stack.env(), sandbox, tmp_path)
+
+
+@pytest.fixture(params=["kafka", "memory"])
+def kafka(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    """Both must obey the same laws."""
+    if request.param == "memory":
+        return TwinKafka()
+    return RealKafka(request.getfixturevalue("world"), monkeypatch)
+
+
+@pytest.fixture
+async def start(kafka: Kafka) -> AsyncIterator[Make]:
+    opened: list[JobLog] = []
+
+    async def make(instance: str) -> tuple[JobLog, Watcher]:
+        log = kafka.log(instance)
+        watcher = Watcher()
+        await log.start(watcher)
+        opened.append(log)
+        return log, watcher
+
+    yield make
+    for log in opened:
+        await log.stop()
+
+
+async def assigned(log: JobLog, watcher: Watcher) -> list[Record]:
+    """Waits for partitions; returns what the poll that brought them brought besides."""
+    records: list[Record] = []
+    for _ in range(200):
+        if watcher.committed:
+            return records
+        records += (await log.poll(1, 0.1, frozenset(range(4)))).records
+    raise AssertionError("no partitions came")
+
+
+async def eight(log: JobLog, records: list[Record]) -> set[tuple[int, int]]:
+    """The places of what was read, as soon as there are eight."""
+    for _ in range(50):
+        records += (await log.poll(100, 0.1, frozenset())).records
+        if len(records) == 8:
+            break
+    return {(record.partition, record.offset) for record in records}
+
+
+def outcome(kafka: Kafka, partition: int = 0) -> Transaction:
+    topic = kafka.world.settings.topics.deliveries if isinstance(kafka, RealKafka) else "email-deliveries"
+    record = Produced(topic, partition, b"u1:2026-11", b"outcome", [])
+    return Transaction([record], {partition: (1, "m1:note")})
+
+
+async def test_a_transaction_is_visible_with_its_offset_and_note(kafka: Kafka, start: Make) -> None:
+    """G3: records, offset and metadata together; the next owner is told."""
+    kafka.publish(8)
     log, watcher = await start("one")
     await assigned(log, watcher)
-    consumer = log._consumer
-    member = consumer.memberid().encode()
-    stranger = consumer.consumer_group_metadata().replace(member, b"x" * len(member))
-    monkeypatch.setattr(log, "_consumer", Zombie(consumer, stranger))
+    assert watcher.committed[0] == (0, "")
+    await log.commit(outcome(kafka))
+    assert kafka.visible() == 1
+    assert (await log.renew())[0] == (1, "m1:note")
+
+
+async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
+    """G3: offset and note of a committed transaction, to whoever comes after."""
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    await log.commit(outcome(kafka))
+    await log.stop()
+    heir, told = await start("two")
+    await assigned(heir, told)
+    assert told.committed[0] == (1, "m1:note")
+
+
+async def test_an_aborted_transaction_is_invisible(kafka: Kafka, start: Make) -> None:
+    """G3: a read_committed reader, every command among them, never sees it, written or not."""
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    kafka.forget(log)
     with pytest.raises(TransactionAborted, match="Unknown member"):
-        await log.commit(outcome(world))
-    assert written(world) == 1
-    assert visible(world) == 0
-    monkeypatch.setattr(log, "_consumer", consumer)
-    await log.commit(outcome(world))
-    assert visible(world) == 1
+        await log.commit(outcome(kafka))
+    if isinstance(kafka, RealKafka):
+        assert kafka.written() == 1
+    assert kafka.visible() == 0
+    kafka.remember(log)
+    await log.commit(outcome(kafka))
+    assert kafka.visible() == 1
 
 
+@pytest.mark.parametrize("kafka", ["kafka"], indirect=True)
 async def test_a_zombie_without_a_member_id_is_stopped(
-    world: World, start: Make, monkeypatch: pytest.MonkeyPatch
+    kafka: RealKafka, start: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """G1: Kafka would accept offsets of a client that names no member; the adapter does not send them."""
     log, watcher = await start("one")
     await assigned(log, watcher)
-    outsider = Consumer(reader_config(world.settings, group=world.settings.group_id))
+    settings = kafka.world.settings
+    outsider = Consumer(reader_config(settings, group=settings.group_id))
     nobody = outsider.consumer_group_metadata()
     outsider.close()
     assert names_a_member(log._consumer.consumer_group_metadata())
     assert not names_a_member(nobody)
     monkeypatch.setattr(log, "_consumer", Zombie(log._consumer, nobody))
     with pytest.raises(TransactionAborted, match="not a member"):
-        await log.commit(outcome(world))
-    assert written(world) == 0
+        await log.commit(outcome(kafka))
+    assert kafka.written() == 0
     with pytest.raises(BrokerUnavailable, match="unknown form"):
         names_a_member(b"CGMDv9:xxxx")
 
 
-async def test_a_partition_that_is_not_ours_aborts_the_whole(world: World, start: Make) -> None:
+async def test_a_partition_that_is_not_ours_aborts_the_whole(kafka: Kafka, start: Make) -> None:
     """G1: the coordinator does not check who owns a partition (KIP-447), so the adapter does, at that moment."""
     one, first = await start("one")
     two, second = await start("two")
@@ -166,50 +252,53 @@ async def test_a_partition_that_is_not_ours_aborts_the_whole(world: World, start
             break
     foreign = next(iter(second.committed))
     with pytest.raises(TransactionAborted, match="no longer assigned"):
-        await one.commit(outcome(world, foreign))
-    assert visible(world) == 0
+        await one.commit(outcome(kafka, foreign))
+    assert kafka.visible() == 0
 
 
-async def test_a_second_instance_of_the_name_fences_the_first(world: World, start: Make) -> None:
+async def test_a_second_instance_of_the_name_fences_the_first(kafka: Kafka, start: Make) -> None:
     """Two processors under one name: the older one cannot commit any more."""
     one, watcher = await start("same")
     await assigned(one, watcher)
     await start("same")
     with pytest.raises(Fenced, match="another processor runs as instance 'same'"):
-        await one.commit(outcome(world))
-    assert visible(world) == 0
+        await one.commit(outcome(kafka))
+    assert kafka.visible() == 0
 
 
-async def test_after_an_unknown_end_only_renewal_helps(world: World, start: Make) -> None:
+async def test_after_an_unknown_end_only_renewal_helps(kafka: Kafka, start: Make) -> None:
     """A transaction whose end is unknown is never retried on the same producer."""
-    world.publish(job(f"u{n}") for n in range(8))
+    kafka.publish(8)
     log, watcher = await start("one")
     await assigned(log, watcher)
-    log._unknown = True
+    kafka.lose_an_end(log)
     with pytest.raises(TransactionUnknown):
-        await log.commit(outcome(world))
-    again = await log.renew()
-    assert set(again) == {0, 1, 2, 3}
-    records = []
-    for _ in range(50):
-        records += (await log.poll(100, 0.1, frozenset())).records
-        if len(records) == 8:
-            break
-    assert len({(record.partition, record.offset) for record in records}) == 8
-    await log.commit(outcome(world))
-    assert visible(world) == 1
+        await log.commit(outcome(kafka))
+    assert set(await log.renew()) == {0, 1, 2, 3}
+    assert len(await eight(log, [])) == 8
+    await log.commit(outcome(kafka))
+    assert kafka.visible() == 1
 
 
-async def test_paused_partitions_bring_nothing(world: World, start: Make) -> None:
+async def test_paused_partitions_bring_nothing(kafka: Kafka, start: Make) -> None:
     """Back-pressure: rebalances are served, records are not taken, none is lost."""
-    world.publish(job(f"u{n}") for n in range(8))
+    kafka.publish(8)
     log, watcher = await start("one")
     records = await assigned(log, watcher)
     everything = frozenset(range(4))
     for _ in range(5):
         assert (await log.poll(100, 0.05, everything)).records == []
-    for _ in range(50):
-        records += (await log.poll(100, 0.1, frozenset())).records
-        if len(records) == 8:
-            break
-    assert len({(record.partition, record.offset) for record in records}) == 8
+    assert len(await eight(log, records)) == 8
+
+
+async def test_ends_and_what_is_left(kafka: Kafka, start: Make) -> None:
+    """A drain's question: how far every partition goes, and whether others have settled theirs."""
+    kafka.publish(8)
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    ends = await log.ends()
+    assert sum(ends.values()) == 8
+    assert not await log.unsettled(ends, frozenset(range(4)))
+    assert await log.unsettled(ends, frozenset())
+    await log.commit(Transaction([], {partition: (end, "") for partition, end in ends.items()}))
+    assert not await log.unsettled(ends, frozenset())

@@ -112,8 +112,6 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser.add_argument("--faults-of-two", type=int, default=1, help="faults at the most, in a world of two jobs")
     parser.add_argument("--walks", type=int, default=0, help="random walks through two jobs, six faults each")
     options = parser.parse_args(arguments)
-    # States refer to no one who refers to them: a collector would look at millions of them in vain.
-    gc.disable()
     good = True
     for jobs, faults in ((1, options.faults), (2, options.faults_of_two)):
         for resends in (False, True):
@@ -136,4 +134,6 @@ def _name(jobs: int, faults: int, resends: bool) -> str:
 
 
 if __name__ == "__main__":
+    # States refer to no one who refers to them: a collector would look at millions of them in vain.
+    gc.disable()
     sys.exit(main())

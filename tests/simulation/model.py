@@ -24,6 +24,7 @@ from processor.ports import Item
 from schemas.identity import Key
 from schemas.records import Attempt, Delivery, Outcome, Resend, Source
 from tests.simulation.dedup import Scripts
+from tests.simulation.log import Partition
 
 __all__ = ["KEYS", "Rules", "World", "canonical", "first_world", "steps", "violations"]
 
@@ -101,9 +102,7 @@ class World(NamedTuple):
     """per key: (attempt, offset, overrides, withdrawn)"""
     ledger: tuple[tuple[tuple[str, str, str, int], ...], ...]
     """per key: (outcome, attempt, message id, offset)"""
-    committed: tuple[int, str]
-    owner: int
-    generation: int
+    log: Partition
     processors: tuple[Processor, ...]
     accepted: tuple[tuple[str, ...], ...]
     late: frozenset[str]
@@ -134,9 +133,7 @@ def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool 
         snapshot=None,
         intents=((), ()),
         ledger=((), ()),
-        committed=(0, ""),
-        owner=-1,
-        generation=0,
+        log=Partition(),
         processors=(Processor(), Processor()),
         accepted=((), ()),
         late=frozenset(),
@@ -279,13 +276,13 @@ def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor
 
 
 def _commits(world: World, rules: Rules, number: int, processor: Processor) -> Steps:
-    mine = world.owner == number and processor.generation == world.generation
+    mine = world.log.admits(number, processor.generation)
     if not mine and rules.owner_checked:
         yield f"refused {number}", _with(world, number, _lost(processor))
         return
     if not rules.outcomes_with_offsets and any(work.phase == "done" for work in processor.works):
         # The mutation: the offsets go first, the outcomes would follow in a transaction of their own.
-        early = world._replace(committed=_settled(processor), faults=max(0, world.faults - 1))
+        early = world._replace(log=world.log.settled(_settled(processor)), faults=max(0, world.faults - 1))
         if world.faults:
             yield f"!crash between offsets and outcomes {number}", _with(early, number, Processor())
     visible, after = _committed(world, rules, number, processor)
@@ -294,9 +291,9 @@ def _commits(world: World, rules: Rules, number: int, processor: Processor) -> S
         less, again = world.faults - 1, _lost(processor)._replace(generation=processor.generation)
         # Aborted: nothing is visible and the works stay. Unknown: a new producer, everything read again.
         yield f"!aborted {number}", world._replace(faults=less)
-        unseen = _polled(world, again._replace(base=world.committed, position=world.committed[0]))
+        unseen = _polled(world, again._replace(base=world.log.committed, position=world.log.committed[0]))
         yield f"!unknown, not committed {number}", _with(world._replace(faults=less), number, unseen)
-        seen = _polled(visible, again._replace(base=visible.committed, position=visible.committed[0]))
+        seen = _polled(visible, again._replace(base=visible.log.committed, position=visible.log.committed[0]))
         yield f"!unknown, committed {number}", _with(visible._replace(faults=less), number, seen)
 
 
@@ -312,7 +309,7 @@ def _committed(world: World, rules: Rules, number: int, processor: Processor) ->
                 if rules.intent_first:
                     intents[work.key] = (*intents[work.key], (attempt, work.offset, work.overrides, False))
                 else:
-                    attempt = f"{KEYS[work.key].user_id}{number}x{world.generation}"
+                    attempt = f"{KEYS[work.key].user_id}{number}x{world.log.generation}"
                 works.append(work._replace(phase="ready", attempt=attempt))
             case "done":
                 if isinstance(work.result, decide.Settle):
@@ -321,7 +318,7 @@ def _committed(world: World, rules: Rules, number: int, processor: Processor) ->
             case _:
                 works.append(work)
     committed = _settled(processor)
-    visible = world._replace(intents=tuple(intents), ledger=tuple(ledger), committed=committed)
+    visible = world._replace(intents=tuple(intents), ledger=tuple(ledger), log=world.log.settled(committed))
     return visible, processor._replace(base=committed, works=tuple(works), marks=tuple(marks))
 
 
@@ -350,15 +347,15 @@ def _lost(processor: Processor) -> Processor:
 
 def _group_steps(world: World) -> Steps:
     """Whoever runs may take over from an owner who does not, or does not know that he is."""
-    if world.owner >= 0:
-        owner = world.processors[world.owner]
-        if not owner.stalled and owner.generation == world.generation:
+    if world.log.owner >= 0:
+        owner = world.processors[world.log.owner]
+        if not owner.stalled and world.log.admits(world.log.owner, owner.generation):
             return
     for number, processor in enumerate(world.processors):
         if not processor.stalled:
-            generation = world.generation + 1
-            joined = _lost(processor)._replace(generation=generation, base=world.committed, position=world.committed[0])
-            assigned = world._replace(owner=number, generation=generation)
+            log = world.log.assigned(number)
+            joined = _lost(processor)._replace(generation=log.generation, base=log.committed, position=log.committed[0])
+            assigned = world._replace(log=log)
             yield f"assign {number}", _with(assigned, number, _polled(world, joined))
 
 
@@ -493,7 +490,7 @@ def _faults(world: World) -> Steps:
         yield f"!crash {number}", _with(doubtful, number, Processor())
         if not processor.stalled:
             yield f"!stall {number}", _with(doubtful, number, processor._replace(stalled=True))
-        mine = world.owner == number and processor.generation == world.generation and not processor.stalled
+        mine = world.log.admits(number, processor.generation) and not processor.stalled
         if mine and not any(work.phase in {"calling", "air"} for work in processor.works):
             yield f"!leave {number}", _left(world, number, processor)
     if world.whole:
@@ -518,7 +515,7 @@ def _left(world: World, number: int, processor: Processor) -> World:
         withdrawn = (work.attempt, work.offset, work.overrides, True)
         intents[work.key] = (*intents[work.key], withdrawn)
         claims[work.key] = Scripts().release(claims[work.key], _item(work))
-    gone = visible._replace(intents=tuple(intents), claims=tuple(claims), owner=-1)
+    gone = visible._replace(intents=tuple(intents), claims=tuple(claims), log=visible.log.left())
     return _with(gone, number, after._replace(generation=0, works=()))
 
 
@@ -542,9 +539,9 @@ def violations(world: World, *, at_rest: bool) -> Iterator[str]:
                 yield f"G2 {name} was accepted and is {outcome}"
             elif not took and outcome == "sent":
                 yield f"G2 {name} is sent and was never accepted"
-    window = Window(*world.committed)
+    window = Window(*world.log.committed)
     for offset, (key, _) in enumerate(world.jobs):
-        settled = offset < world.committed[0] or not window.add(offset)
+        settled = offset < world.log.committed[0] or not window.add(offset)
         if settled and not world.ledger[key]:
             yield f"G3 offset {offset} is settled without an outcome"
 
@@ -570,21 +567,21 @@ def _replaced(values: tuple[Any, ...], index: int, value: Any) -> tuple[Any, ...
 
 def canonical(world: World) -> World:
     """The same world without what makes no difference any more, whichever of the two processors is called the first."""
-    now = world.generation
-    one, two = (_canonical(processor, now) for processor in world.processors)
+    log = world.log
+    one, two = (_canonical(processor, log.generation) for processor in world.processors)
     held = {work.attempt for processor in (one, two) for work in (*processor.works, *processor.orphans)}
     world = world._replace(
-        generation=2 if now else 0,
         processors=(one, two),
         late=world.late & held,
         excused=frozenset() if world.wiped else world.excused,
         ledger=tuple(_once(entries) for entries in world.ledger),
     )
+    owner = log.owner
     if one == two:
-        return world._replace(owner=min(world.owner, 0))
-    if hash(one) < hash(two):
-        return world
-    return world._replace(processors=(two, one), owner=1 - world.owner if world.owner >= 0 else -1)
+        owner = min(owner, 0)
+    elif hash(one) > hash(two):
+        world, owner = world._replace(processors=(two, one)), 1 - owner if owner >= 0 else -1
+    return world._replace(log=log._replace(owner=owner, generation=2 if log.generation else 0))
 
 
 def _canonical(processor: Processor, now: int) -> Processor:
