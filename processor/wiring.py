@@ -16,6 +16,7 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
+from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics
 from processor.core.breaker import Breaker
@@ -80,7 +81,7 @@ def process(
 async def _run(run: _Process) -> int:
     settings = run.settings
     client = connect(settings)
-    sender = BotoSender(settings)
+    sender = make_sender(settings)
     try:
         await check_server(client)
         await asyncio.to_thread(check_topics, settings)
@@ -102,6 +103,11 @@ async def _run(run: _Process) -> int:
     finally:
         sender.close()
         await client.aclose()
+
+
+def make_sender(settings: Settings) -> BotoSender:
+    """The transport that the settings name."""
+    return LeanSender(settings) if settings.ses_transport == "lean" else BotoSender(settings)
 
 
 async def _build(

@@ -108,9 +108,9 @@ class BotoSender:
         )
         patient = Config(retries={"total_max_attempts": 4, "mode": "standard"}, connect_timeout=5, read_timeout=10)
         try:
-            session = aws_session()
-            self._client = session.client("sesv2", config=once)
-            self._reader = session.client("sesv2", config=patient)
+            self._session = aws_session()
+            self._client = self._session.client("sesv2", config=once)
+            self._reader = self._session.client("sesv2", config=patient)
         except BotoCoreError as error:
             raise UsageError(f"boto3 cannot make an SES client: {error}; set AWS_REGION and credentials") from None
         attempts = self._client.meta.config.retries["total_max_attempts"]  # type: ignore[attr-defined]

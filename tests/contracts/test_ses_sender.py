@@ -1,4 +1,4 @@
-"""boto3 against a misbehaving SES: what each fault looks like to the client, and that no call is ever repeated.
+"""Both transports against a misbehaving SES: what each fault looks like, and that no call is ever repeated.
 
 A plain socket server stands for what the sandbox cannot do: it counts the requests that really arrived.
 """
@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.adapters.clock import boot_s
-from processor.adapters.ses import BotoSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
+from processor.wiring import make_sender
 from schemas.settings import Settings, load_settings
 
 REQUEST = {
@@ -38,6 +38,7 @@ class Server:
     def __init__(self, answer: bytes | None, after: Callable[[socket.socket], None] | None = None) -> None:
         self._answer, self._after = answer, after
         self.requests = 0
+        self.received: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -53,15 +54,13 @@ class Server:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        try:
+        with contextlib.suppress(OSError), connection:
             while self._read_request(connection):
                 self.requests += 1
                 if self._answer is not None:
                     connection.sendall(self._answer)
                 if self._after is not None:
                     self._after(connection)
-        except OSError:
-            pass
 
     def _read_request(self, connection: socket.socket) -> bool:
         data = b""
@@ -76,6 +75,7 @@ class Server:
         )
         while len(body) < length:
             body += connection.recv(65536)
+        self.received.append(head + b"\r\n\r\n" + body)
         return True
 
     def close(self) -> None:
@@ -101,12 +101,14 @@ def http(status: str, body: bytes = b"", *, code: str = "", length: int | None =
     )
 
 
-@pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+@pytest.fixture(params=["boto3", "lean"])
+def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Settings:
     # Whatever the machine is configured to retry must not reach the sending client.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
-    return load_settings(calls_at_once=2, ses_read_timeout_s=0.5, ses_connect_timeout_s=0.5)
+    return load_settings(
+        calls_at_once=2, ses_read_timeout_s=0.5, ses_connect_timeout_s=0.5, ses_transport=request.param
+    )
 
 
 async def send(
@@ -116,11 +118,12 @@ async def send(
     *,
     scheme: str = "http",
     start_by_s: float | None = None,
+    request: dict[str, object] = REQUEST,
 ) -> object:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"{scheme}://127.0.0.1:{port}")
-    sender = BotoSender(settings)
+    sender = make_sender(settings)
     try:
-        return await sender.send(REQUEST, boot_s() + 10 if start_by_s is None else start_by_s)
+        return await sender.send(request, boot_s() + 10 if start_by_s is None else start_by_s)
     finally:
         sender.close()
 
@@ -153,6 +156,9 @@ async def test_lost_answers_are_doubt_and_never_repeated(
         answer = await send(settings, server.port, monkeypatch)
         assert isinstance(classify(answer), Unknown), answer  # type: ignore[arg-type]
         assert server.requests == 1
+        if settings.ses_transport == "lean":
+            reference = await send(settings.model_copy(update={"ses_transport": "boto3"}), server.port, monkeypatch)
+            assert isinstance(classify(reference), Unknown), reference  # type: ignore[arg-type]
 
 
 async def test_refusals_are_read_and_never_repeated(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +168,68 @@ async def test_refusals_are_read_and_never_repeated(settings: Settings, monkeypa
         answer = await send(settings, server.port, monkeypatch)
         assert answer == ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
         assert server.requests == 1
+
+
+REFUSALS = {
+    "throttled": http("429 Slow", b'{"message": "Maximum sending rate exceeded."}', code="TooManyRequestsException"),
+    "quota": http("400 Bad", b'{"message": "Daily message quota exceeded."}', code="LimitExceededException"),
+    "rejected": http("400 Bad", b'{"message": "Email address is not verified."}', code="MessageRejected"),
+    "code with a namespace": http("400 Bad", b'{"message": "no"}', code="BadRequestException:http://x/"),
+    "code in the body": http("403 No", b'{"__type": "com.amazon#AccessDeniedException", "message": "no"}'),
+    "message in capitals": http("404 Gone", b'{"Message": "no template"}', code="NotFoundException"),
+    "no body": http("403 No", b"", code="SignatureDoesNotMatch"),
+}
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_refusals_are_read_as_boto3_reads_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, refusal: str
+) -> None:
+    """Status, code and sentence are the same, whichever transport asked."""
+    with serving(REFUSALS[refusal]) as server:
+        answer = await send(settings, server.port, monkeypatch)
+        reference = await send(settings.model_copy(update={"ses_transport": "boto3"}), server.port, monkeypatch)
+    assert isinstance(answer, ServiceError)
+    assert answer == reference
+
+
+TEMPLATED = {
+    "FromEmailAddress": "Ümlaut <usage@example.com>",
+    "Destination": {"ToAddresses": ["a@mail.example.net"]},
+    "Content": {
+        "Template": {
+            "TemplateName": "monthly",
+            "TemplateData": '{"name": "Zoë \u2028 \U0001f600", "usage": "4,2"}',
+            "Headers": [{"Name": "List-Unsubscribe", "Value": "<https://example.com/u?x=1&y=2>"}],
+        }
+    },
+    "EmailTags": [{"Name": "mailonce_user", "Value": "u1"}, {"Name": "mailonce_month", "Value": "2026-11"}],
+    "ReplyToAddresses": ["help@example.com"],
+    "ConfigurationSetName": "mailonce",
+}
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+@pytest.mark.parametrize("token", ["", "a/session+token=="])
+@pytest.mark.parametrize("request_", [REQUEST, TEMPLATED], ids=["simple", "templated"])
+async def test_the_lean_transport_writes_boto3s_bytes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, token: str, request_: dict[str, object]
+) -> None:
+    """The same request to the last byte, signature and order of headers included, when the clock stands still."""
+    if token:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    for at in (datetime(2026, 11, 1, 23, 59, 59), datetime(2026, 11, 2)):  # noqa: DTZ001 - as botocore has it
+        for module in ("botocore.auth", "processor.adapters.ses_wire"):
+            monkeypatch.setattr(f"{module}.get_current_datetime", lambda *_, at=at, **__: at)
+        monkeypatch.setattr("uuid.uuid4", lambda: "an-id")
+        monkeypatch.setattr("processor.adapters.ses_wire.uuid4", lambda: "an-id")
+        with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+            for transport in ("boto3", "lean"):
+                chosen = settings.model_copy(update={"ses_transport": transport})
+                assert await send(chosen, server.port, monkeypatch, request=request_) == Accepted("0100-x")
+            reference, lean = server.received
+        assert lean == reference
 
 
 async def test_an_acceptance_is_read(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +264,7 @@ async def test_an_unknown_certificate_halts(
 
         def serve() -> None:
             connection, _ = listener.accept()
-            with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
+            with connection, contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
                 pass
 
         thread = threading.Thread(target=serve)
@@ -240,10 +308,11 @@ async def test_a_late_call_does_not_leave(settings: Settings, monkeypatch: pytes
         assert server.requests == 0
 
 
+@pytest.mark.parametrize("settings", ["boto3"], indirect=True)
 async def test_bad_parameters_do_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """botocore's own validation comes before the network."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1")
-    sender = BotoSender(settings)
+    sender = make_sender(settings)
     answer = await sender.send({"Nonsense": 1}, boot_s() + 5)
     sender.close()
     assert isinstance(answer, NotWritten)
@@ -260,12 +329,12 @@ async def test_without_credentials_nothing_leaves(settings: Settings, monkeypatc
 
 
 async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adapter's threads: two calls of 0.3 s take 0.3 s."""
+    """Two calls of 0.3 s take 0.3 s."""
     import time
 
     with serving(None, lambda s: (time.sleep(0.3), s.sendall(http("200 OK", b'{"MessageId": "x"}')))[0]) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
-        sender = BotoSender(settings)
+        sender = make_sender(settings)
         began = time.monotonic()
         answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 5) for _ in range(2)))
         sender.close()
