@@ -23,6 +23,7 @@ from processor.core.states import Claim
 from processor.core.work import Work
 from processor.patience import REDIS_RETRY_S, until_redis_answers
 from processor.ports import Clock, Dedup, Item, NotWhole, Pace, Sender
+from processor.together import Together
 from schemas.errors import Halted, RedisUnavailable
 from schemas.logs import Event, get_log
 from schemas.settings import RetryTable
@@ -65,6 +66,7 @@ class Deliverer:
     ) -> None:
         self._config = config
         self._dedup = dedup
+        self._mark_sent = Together(dedup.mark_sent)
         self._sender = sender
         self._pace = pace
         self._clock = clock
@@ -315,7 +317,7 @@ class Deliverer:
     async def _mark(self, work: Work, mark: decide.Mark) -> None:
         match mark:
             case decide.MarkSent(message_id):
-                (claim,) = await self._dedup.mark_sent([_item(work, message_id)])
+                claim = await self._mark_sent(_item(work, message_id))
                 work.better = decide.after_mark(claim, message_id=message_id, attempt=work.attempt)
                 if work.better is None and claim.message_id != message_id:
                     log.error(Event.DUPLICATE_SEEN, key=str(work.key), message_id=message_id)

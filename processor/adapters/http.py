@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import httptools
 
@@ -57,8 +58,8 @@ class _Connection(asyncio.Protocol):
         self.idle_since_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's are no subclass of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
         self.open = True
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -171,7 +172,14 @@ class Connections:
                 reached = await self._reach(loop)
         except (OSError, TimeoutError) as error:
             raise NotConnected(f"cannot connect to {self._host}:{self._port}: {error or 'time-out'}") from None
-        # The other end may have read something from here on, if only our part of the handshake.
+        try:
+            return await self._secure(loop, reached)
+        except BaseException:
+            reached.close()
+            raise
+
+    async def _secure(self, loop: asyncio.AbstractEventLoop, reached: socket.socket) -> _Connection:
+        """TLS, if any. The other end may have read something from here on, if only our part of the handshake."""
         try:
             async with asyncio.timeout(self._read_timeout_s):
                 _, connection = await loop.create_connection(

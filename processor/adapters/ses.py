@@ -7,6 +7,7 @@ second client with ordinary retries serves the reads, which may be repeated.
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -59,6 +60,10 @@ _CREDENTIALS = (
 )
 
 
+_UNTRUSTED = re.compile(r"certificate verify failed|hostname '.*' doesn't match|IP address mismatch", re.IGNORECASE)
+"""OpenSSL's words and urllib3's own, for a certificate that was looked at before anything was written."""
+
+
 class DeadlinePassed(Exception):
     """The claim is too old for a call to begin: nothing was written."""
 
@@ -86,7 +91,7 @@ def answer_of_exception(error: BaseException) -> Answer:
             return NotWritten("credentials", str(error))
         case ParamValidationError():
             return NotWritten("parameters", str(error))
-        case SSLError() if "certificate verify failed" in str(error).lower():
+        case SSLError() if _UNTRUSTED.search(str(error)):
             return NotWritten("certificate", str(error))
         case _:
             return Unanswered(type(error).__name__, str(error)[:300])

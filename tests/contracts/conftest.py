@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import uuid4
 
 import pytest
 import redis.asyncio
+import uvloop
 
 from infra.embedded import Stack
 from processor.adapters.redis import RedisDedup
@@ -16,6 +18,12 @@ from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
 
 LIFETIME_S = 0.3
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A processor runs on uvloop where there is one: the transports must do on both."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    return factories | ({"uvloop": uvloop.new_event_loop} if item.path.name == "test_ses_sender.py" else {})
 
 
 @pytest.fixture

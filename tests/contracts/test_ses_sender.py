@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -254,32 +255,50 @@ async def test_a_broken_handshake_is_doubt(settings: Settings, monkeypatch: pyte
         assert isinstance(answer, Unanswered)
 
 
-async def test_an_unknown_certificate_halts(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A certificate that cannot be verified fails before the request: not sent, and no other message would be."""
+def serving_tls(listener: socket.socket, pem: Path) -> threading.Thread:
+    """Answers one request on TLS with an acceptance."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
+    context.load_cert_chain(pem)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as secure:
+            data = b""
+            while not data.endswith(b"}}") and (piece := secure.recv(65536)):
+                data += piece
+            secure.sendall(http("200 OK", b'{"MessageId": "0100-x"}'))
+        connection.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize("named", ["127.0.0.1", "192.0.2.1"])
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_certificates_are_verified(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str, trusted: bool
+) -> None:
+    """Unknown or for another host: it fails before the request, so it is not sent, and no other message would be."""
+    pem = self_signed(tmp_path, named)
+    if trusted:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(pem))
     with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True):
-                pass
-
-        thread = threading.Thread(target=serve)
-        thread.start()
+        thread = serving_tls(listener, pem)
         answer = await send(settings, listener.getsockname()[1], monkeypatch, scheme="https")
-        thread.join()
-    assert isinstance(answer, NotWritten)
-    assert answer.kind == "certificate"
-    assert isinstance(classify(answer), Halt)
+        await asyncio.to_thread(thread.join)
+    if trusted and named == "127.0.0.1":
+        assert answer == Accepted("0100-x")
+    else:
+        assert isinstance(answer, NotWritten)
+        assert answer.kind == "certificate"
+        assert isinstance(classify(answer), Halt)
 
 
-def self_signed(folder: Path) -> Path:
-    """A certificate that nobody trusts, with its key."""
+def self_signed(folder: Path, address: str) -> Path:
+    """A certificate of its own authority for an address, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, address)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -289,6 +308,7 @@ def self_signed(folder: Path) -> Path:
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = folder / "server.pem"

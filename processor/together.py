@@ -1,0 +1,43 @@
+"""Calls that come while one is under way go together in the next: one round trip for many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+__all__ = ["Together"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Together(Generic[T, R]):
+    """Makes a call for many a call for one; each gets its own answer, or the error of the call it went with."""
+
+    def __init__(self, call: Callable[[Sequence[T]], Awaitable[Sequence[R]]]) -> None:
+        self._call = call
+        self._next: list[tuple[T, asyncio.Future[R]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def __call__(self, item: T) -> R:
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._next.append((item, answer))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+        return await answer
+
+    async def _run(self) -> None:
+        while batch := self._next:
+            self._next = []
+            try:
+                answers = await self._call([item for item, _ in batch])
+            except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+                for _, answer in batch:
+                    if not answer.done():
+                        answer.set_exception(error)
+            else:
+                for (_, answer), found in zip(batch, answers, strict=True):
+                    if not answer.done():
+                        answer.set_result(found)
+        self._running = None
