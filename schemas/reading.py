@@ -104,9 +104,11 @@ def read_topic(
                 if error is None:
                     yield record_of(message)
                 elif error.code() == KafkaError._PARTITION_EOF:
-                    number = message.partition() or 0
-                    if (message.offset() or 0) >= ends[number]:
+                    number, offset = message.partition() or 0, message.offset() or 0
+                    if offset >= ends[number]:
                         left.discard(number)
+                    else:
+                        patience.stopped_at[number] = offset
                 elif error.code() not in _PASSING:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
     except KafkaException as error:
@@ -124,6 +126,8 @@ class Patience:
         self._topic = topic
         self._since = time.monotonic()
         self._said = False
+        self.stopped_at: dict[int, int] = {}
+        """partition: offset of the first record of an open transaction"""
 
     def look(self, came: bool) -> None:
         """After each poll. Raises `BrokerUnavailable` when it is at its end."""
@@ -131,12 +135,19 @@ class Patience:
         if came:
             self._since = now
         elif now - self._since > self._longest_s:
-            raise BrokerUnavailable(f"Kafka sent nothing of {self._topic} for {self._longest_s:g} s")
+            places = ", ".join(f"{number}:{offset}" for number, offset in sorted(self.stopped_at.items()))
+            hint = (
+                f", open transactions begin at {places}: `kafka-transactions.sh find-hanging` shows whose"
+                if places
+                else ""
+            )
+            raise BrokerUnavailable(f"Kafka sent nothing of {self._topic} for {self._longest_s:g} s{hint}")
         elif now - self._since > SAY_AFTER_S and not self._said:
             self._said = True
             log.warning(
                 Event.READER_WAITS,
                 topic=self._topic,
+                places=self.stopped_at,
                 follows=f"Kafka aborts a dead processor's by itself: waiting up to {self._longest_s:g} s",
             )
 

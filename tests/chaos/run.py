@@ -423,6 +423,8 @@ def run_seed(servers: Servers, plan: Plan) -> Result:
         shutil.rmtree(folder, ignore_errors=True)
     else:
         (folder / "plan.txt").write_text("\n".join(map(str, plan.steps)))
+        for log in servers.folder.rglob("kafka-server.log*"):
+            shutil.copy(log, folder)
         result.problems.append(f"logs in {folder}")
         print(f"  logs of seed {plan.seed}: {folder}", file=sys.stderr)
     return result

@@ -20,10 +20,9 @@ from tests.simulation.dedup import MemoryDedup
 LIFETIME_S = 0.3
 
 
-def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """A processor runs on uvloop where there is one: the transports must do on both."""
-    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    return factories | ({"uvloop": uvloop.new_event_loop} if item.path.name == "test_ses_sender.py" else {})
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What a processor runs on where there is one."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture
