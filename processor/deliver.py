@@ -42,6 +42,8 @@ class DeliveryConfig:
     start_window_s: float
     rate_headroom: float
     rate_max: float
+    rate_reserve: float
+    quota_reserve: int
     account_refresh_s: float
     retry: RetryTable
 
@@ -105,7 +107,8 @@ class Deliverer:
     @property
     def rate(self) -> float:
         """Mails a second that the group may send; 0 without limit."""
-        return allowed_rate(self._account, self._config.rate_headroom, self._config.rate_max)
+        config = self._config
+        return allowed_rate(self._account, config.rate_headroom, config.rate_max, config.rate_reserve)
 
     def submit(self, works: Iterable[Work]) -> None:
         """Takes works that may be attempted: their intents have committed, or they need none."""
@@ -186,7 +189,7 @@ class Deliverer:
         self._promote_due()
         if self._quota_gone or not self._account.sending_enabled:
             return 0
-        quota = quota_left(self._account, self._accepted_since + self._calling)
+        quota = quota_left(self._account, self._accepted_since + self._calling, self._config.quota_reserve)
         free = min(self._config.calls_at_once - self._calling, len(self._ready))
         if free > 0 and quota < 1:
             self._quota_ended("the account's 24 h quota is used up")
@@ -302,6 +305,8 @@ class Deliverer:
                 self._done(work, work.better or settle)
             case decide.RetryLater(retry, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
+                if retry is RetryClass.THROTTLED:
+                    await self._retrying(self._pace.throttled)
                 delay = delay_s(getattr(self._config.retry, retry), work.tries[retry], self._clock.random())
                 log.info(Event.RETRYING, key=str(work.key), error_class=retry, detail=detail, delay_s=round(delay, 3))
                 self._put_off(work, delay)
@@ -374,7 +379,7 @@ class Deliverer:
         self._account, self._accepted_since = account, 0
         if not account.sending_enabled:
             self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
-        if self._quota_gone and quota_left(account, self._calling) >= 1:
+        if self._quota_gone and quota_left(account, self._calling, self._config.quota_reserve) >= 1:
             self._quota_gone = False
             log.info(Event.QUOTA_AGAIN)
 

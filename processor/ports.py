@@ -145,6 +145,10 @@ class Pace(Protocol):
         """Takes up to `wanted` mails from the budget of `rate` a second: (granted, seconds until more)."""
         ...
 
+    async def throttled(self) -> float:
+        """SES said that the group is too fast: halves what `lease` gives; it comes back slowly. Returns the share."""
+        ...
+
 
 BY_KEY = -1
 """The partition that follows from a record's key."""

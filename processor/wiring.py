@@ -139,6 +139,8 @@ async def _build(
                 start_window_s=settings.start_window_s,
                 rate_headroom=settings.rate_headroom,
                 rate_max=settings.rate_max,
+                rate_reserve=settings.rate_reserve,
+                quota_reserve=settings.quota_reserve,
                 account_refresh_s=settings.account_refresh_s,
                 retry=settings.retry,
             ),

@@ -274,6 +274,14 @@ class RedisDedup:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
 
 
+BURST_S = 0.1
+"""That much sending may come at once: SES allows short bursts, not sustained ones."""
+RECOVERY_PER_S = 0.02
+"""After a throttle the rate comes back by this share of itself a second: 25 s for a half."""
+ONE_MOMENT_MS = 1000
+SHARE_MIN = 0.05
+
+
 class RedisPace:
     """One token bucket for the whole group; see `processor.ports.Pace`."""
 
@@ -282,9 +290,11 @@ class RedisPace:
         self._key = f"{{mailonce:{prefix}}}:pace"
 
     async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
-        # A tenth of a second of sending may come at once: SES allows short bursts, not sustained ones.
-        granted, wait_ms = await self._run("lease", [self._key], [rate, max(1.0, rate * 0.1), wanted])
+        granted, wait_ms = await self._run("lease", [self._key], [rate, BURST_S, wanted, RECOVERY_PER_S])
         return int(granted), min(0.25, int(wait_ms) / 1000)
+
+    async def throttled(self) -> float:
+        return int(await self._run("throttled", [self._key], [ONE_MOMENT_MS, SHARE_MIN])) / 1000
 
 
 def _escaped(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["BATCH_MAX", "Account", "Throughput", "allowed_rate", "batch_size", "lease_size", "quota_left"]
+__all__ = ["BATCH_MAX", "RATE_MIN", "Account", "Throughput", "allowed_rate", "batch_size", "lease_size", "quota_left"]
 
 BATCH_MAX = 500
 """A batch holds half a second of sending and never more than this: what Kafka alone would leave in doubt."""
@@ -22,22 +22,35 @@ class Account:
     production: bool = True
 
 
-def allowed_rate(account: Account, headroom: float, own_max: float) -> float:
-    """Mails a second for the whole group; 0 means without limit."""
-    rates = [rate for rate in (account.max_send_rate * headroom, own_max) if rate > 0]
+RATE_MIN = 0.1
+"""Mails a second that are left to mailonce whatever the reserve is: less would be a standstill."""
+
+
+def allowed_rate(account: Account, headroom: float, own_max: float, reserve: float = 0.0) -> float:
+    """Mails a second for the whole group; 0 means without limit.
+
+    Args:
+        account: as last refreshed.
+        headroom: share of the account's rate that is used.
+        own_max: the operator's ceiling; 0 for none.
+        reserve: mails a second kept for the account's other mail.
+    """
+    share = max(RATE_MIN, account.max_send_rate * headroom - reserve) if account.max_send_rate > 0 else 0.0
+    rates = [rate for rate in (share, own_max) if rate > 0]
     return min(rates) if rates else 0.0
 
 
-def quota_left(account: Account, sent_since: int) -> float:
+def quota_left(account: Account, sent_since: int, reserve: int = 0) -> float:
     """Mails that the rolling 24 h window still takes; infinity without a limit.
 
     Args:
         account: as last refreshed.
         sent_since: accepted by this processor since then.
+        reserve: mails kept for the account's other mail.
     """
     if account.max_24_hour_send < 0:
         return float("inf")
-    return max(0.0, account.max_24_hour_send - account.sent_last_24_hours - sent_since)
+    return max(0.0, account.max_24_hour_send - reserve - account.sent_last_24_hours - sent_since)
 
 
 def batch_size(rate: float, measured: float, calls_at_once: int) -> int:

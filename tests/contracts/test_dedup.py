@@ -345,3 +345,19 @@ async def test_the_pace_is_one_for_the_group(client: redis.asyncio.Redis) -> Non
             granted += count
         await asyncio.sleep(min(wait_s, 0.01))
     assert 85 <= granted <= 100 * (loop.time() - began) + 10 + 1
+
+
+async def test_a_throttle_halves_the_pace_and_it_comes_back(client: redis.asyncio.Redis) -> None:
+    """Once for all the calls of one moment, for the whole group, and slowly back."""
+    prefix = f"c{uuid4().hex[:8]}-"
+    one, two = RedisPace(client, prefix), RedisPace(client, prefix)
+    await one.lease(1, 200)
+    assert [await one.throttled(), await two.throttled()] == [0.5, 0.5]
+    loop = asyncio.get_running_loop()
+    began, granted = loop.time(), 0
+    while loop.time() - began < 1.0:
+        count, wait_s = await two.lease(5, 200)
+        granted += count
+        await asyncio.sleep(min(wait_s, 0.01))
+    assert 85 <= granted <= 104 * (loop.time() - began) + 10 + 1
+    assert await two.throttled() == pytest.approx(0.26, abs=0.01)

@@ -8,7 +8,16 @@ import pytest
 
 from processor.core.breaker import WINDOW_MIN, Breaker
 from processor.core.mail import MailConfig, compose
-from processor.core.pace import BATCH_MAX, Account, Throughput, allowed_rate, batch_size, lease_size, quota_left
+from processor.core.pace import (
+    BATCH_MAX,
+    RATE_MIN,
+    Account,
+    Throughput,
+    allowed_rate,
+    batch_size,
+    lease_size,
+    quota_left,
+)
 from processor.core.retry import delay_s
 from schemas.identity import Place
 from schemas.settings import Backoff
@@ -55,9 +64,13 @@ def test_rate_and_quota() -> None:
     account = Account(max_send_rate=100, max_24_hour_send=1000, sent_last_24_hours=990)
     assert allowed_rate(account, 0.9, 0) == 90
     assert allowed_rate(account, 0.9, 5) == 5
+    assert allowed_rate(account, 0.9, 0, reserve=20) == 70
+    assert allowed_rate(account, 0.9, 0, reserve=200) == RATE_MIN
+    assert allowed_rate(Account(), 0.9, 0, reserve=20) == 0
     assert allowed_rate(Account(), 0.9, 0) == 0
     assert allowed_rate(Account(), 0.9, 7) == 7
     assert quota_left(account, 4) == 6
+    assert quota_left(account, 4, reserve=5) == 1
     assert quota_left(account, 40) == 0
     assert quota_left(Account(), 40) == math.inf
 
