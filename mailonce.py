@@ -86,6 +86,7 @@ def produce(
     as_json: Json = False,
 ) -> None:
     """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected."""
+    from processor.cli import warn_of_a_long_month
     from producer.cli import produce as run
     from producer.plan import OnDuplicate
 
@@ -93,8 +94,9 @@ def produce(
         duplicate = OnDuplicate(on_duplicate)
     except ValueError:
         raise UsageError(f"--on-duplicate is `error` or `last`, not {on_duplicate!r}") from None
+    settings = _settings()
     code = run(
-        _settings(),
+        settings,
         month=month,
         source_uri=source,
         template=template,
@@ -104,6 +106,7 @@ def produce(
         max_rate=max_rate,
         dry_run=dry_run,
         as_json=as_json,
+        warn_of=lambda mails: warn_of_a_long_month(settings, mails),
     )
     raise typer.Exit(code)
 
@@ -147,6 +150,18 @@ def status(month: Month, as_json: Json = False) -> None:
     from processor.cli import show_status
 
     show_status(_settings(), month, as_json=as_json)
+
+
+@app.command(epilog="Example: `mailonce forecast --month 2026-11` or `--mails 1000000`")
+def forecast(
+    month: Month,
+    mails: Annotated[int | None, typer.Option(min=0, help="So many, instead of the month's pending jobs.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How long a month's mails will take, by the account's rate and daily quota."""
+    from processor.cli import show_forecast
+
+    show_forecast(_settings(), month, mails, as_json=as_json)
 
 
 @app.command(epilog="Example: `mailonce show u-1042 2026-11`")

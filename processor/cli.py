@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,8 @@ from processor.adapters.doubts import Doubt
 from processor.adapters.redis import RedisDedup, connect
 from processor.adapters.templates import push_templates
 from processor.adapters.topics import create_topics
+from processor.core.forecast import Forecast, Limits, forecast
+from processor.core.pace import Account
 from processor.evidence.run import gather, gather_cloudtrail
 from processor.ops.cancel import cancel
 from processor.ops.dead_letters import get_entry, list_entries
@@ -30,8 +33,9 @@ from processor.ops.rebuild import Tell
 from processor.ops.status import Story, month_status, tell_story
 from processor.ops.suppressions import list_suppressions, remove_suppression, suppress
 from processor.ops.uncertain import Decision, Resolution, describe, doubts_of, resolve
+from processor.wiring import make_sender
 from schemas.addresses import mask
-from schemas.errors import UsageError
+from schemas.errors import MailonceError, UsageError
 from schemas.identity import Key
 from schemas.settings import Settings
 
@@ -47,10 +51,12 @@ __all__ = [
     "rebuild_dedup",
     "resolve_uncertain",
     "show_dead_letter",
+    "show_forecast",
     "show_mail",
     "show_status",
     "show_suppressions",
     "verify_dedup",
+    "warn_of_a_long_month",
 ]
 
 T = TypeVar("T")
@@ -100,6 +106,65 @@ def show_status(settings: Settings, month: str, *, as_json: bool) -> None:
     table.add_row("[bold]jobs", f"[bold]{status.jobs:,}")
     Console().print(table)
     return None
+
+
+def show_forecast(settings: Settings, month: str, mails: int | None, *, as_json: bool) -> None:
+    count = mails if mails is not None else month_status(settings, month).pending
+    found = month_forecast(settings, count)
+    end = None if found.seconds is None else datetime.now(UTC) + timedelta(seconds=found.seconds)
+    if as_json:
+        return _json(
+            {
+                "month": month,
+                "mails": found.mails,
+                "rate_per_s": found.rate or None,
+                "per_day": None if math.isinf(found.per_day) else found.per_day,
+                "seconds": found.seconds,
+                "end": end and end.isoformat(timespec="seconds"),
+            }
+        )
+    console = Console()
+    console.print(sentence(found), highlight=False)
+    if end is not None:
+        console.print(f"started now, done by {end:%Y-%m-%d %H:%M} UTC", highlight=False)
+    return None
+
+
+def month_forecast(settings: Settings, mails: int) -> Forecast:
+    """Asks SES for the account's limits."""
+
+    async def ask() -> Account:
+        sender = make_sender(settings)
+        try:
+            return await sender.account()
+        finally:
+            sender.close()
+
+    limits = Limits(settings.rate_headroom, settings.rate_max, settings.rate_reserve, settings.quota_reserve)
+    return forecast(mails, asyncio.run(ask()), limits)
+
+
+def sentence(found: Forecast) -> str:
+    """The forecast in words."""
+    mails = f"{found.mails:,} mails"
+    if found.seconds is None:
+        return f"{mails}: SES names no rate and no quota, so nothing says how long they take"
+    limits = [f"{found.rate:,.1f} a second"] if found.rate else []
+    limits += [] if math.isinf(found.per_day) else [f"{found.per_day:,.0f} a day"]
+    days, rest = divmod(found.seconds, 86_400)
+    took = f"{found.seconds / 86_400:.1f} days" if days else f"{timedelta(seconds=math.ceil(rest))}"
+    return f"at {' and '.join(limits)} these {mails} take {took}"
+
+
+def warn_of_a_long_month(settings: Settings, mails: int) -> None:
+    """Says on standard error when so many mails cannot go out in the days the operator set."""
+    try:
+        found = month_forecast(settings, mails)
+    except MailonceError:
+        return  # the producer may run where nobody may ask SES
+    if found.days is not None and found.days > settings.month_days_max:
+        limit = f"more than the {settings.month_days_max:g} of MAILONCE_MONTH_DAYS_MAX"
+        Console(stderr=True).print(f"[yellow]warning:[/] {sentence(found)}, {limit}", highlight=False)
 
 
 def show_mail(settings: Settings, user: str, month: str, *, as_json: bool, unmasked: bool) -> int:

@@ -6,6 +6,7 @@ import csv
 import json
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,9 @@ def produce(
     max_rate: float,
     dry_run: bool,
     as_json: bool,
+    warn_of: Callable[[int], None] = lambda _mails: None,
 ) -> int:
-    """Publishes a month's jobs; returns the exit code: 0, or 3 when rows were rejected."""
+    """Publishes a month's jobs; returns the exit code: 0, or 3 when rows were rejected. `warn_of` is told how many."""
     source = open_source(source_uri)
     console = Console(stderr=True)
     rejects: list[Reject] = []
@@ -69,6 +71,8 @@ def produce(
                 bars.update(task, completed=count)
         bars.update(task, completed=users.rows)
         publisher.finish()
+    if publisher.published:
+        warn_of(publisher.published)
     written = None
     if rejects and not dry_run:
         written = rejects_file or Path(f"{Path(source.name).stem}-{month}.rejects.csv")

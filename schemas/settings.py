@@ -97,6 +97,9 @@ class Settings(BaseSettings):
     rate_headroom: float = Field(0.95, gt=0, le=1, description="share of the account's MaxSendRate that mailonce uses")
     rate_reserve: float = Field(0.0, ge=0, description="mails a second kept for the account's other mail")
     quota_reserve: int = Field(0, ge=0, description="mails in 24 hours kept for the account's other mail")
+    month_days_max: float = Field(
+        3.0, gt=0, description="the producer warns when a month's mails would take longer than this, days"
+    )
     rate_max: float = Field(0.0, ge=0, description="own ceiling for mails a second, all processors; 0: none")
     account_refresh_s: float = Field(
         60.0, gt=0, description="how often GetAccount is asked for rate and quota, seconds"
