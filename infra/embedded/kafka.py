@@ -20,7 +20,7 @@ from schemas.errors import SetupError, UsageError
 
 __all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "start_kafka"]
 
-KAFKA_VERSION = "4.3.1"
+KAFKA_VERSION = "4.2.2"
 _LOG4J = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
