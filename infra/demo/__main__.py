@@ -66,8 +66,20 @@ class Demo:
         arguments = tuple(part for option in options for part in ("--set", option))
         self.stack = Stack(FOLDER, tied=True, sandbox_options=arguments)
         self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.interrupted = False
         self.settings: Settings
         self.sandbox: SandboxView
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self.interrupted = True
+        raise KeyboardInterrupt
+
+    def go_on(self) -> None:
+        """Raises KeyboardInterrupt once more: Python drops an exception that a signal raises in its hooks on a fork."""
+        if self.interrupted:
+            raise KeyboardInterrupt
 
     def start_stack(self) -> None:
         with self.console.status("starting Kafka, Valkey and the SES sandbox") as line:
@@ -93,6 +105,7 @@ class Demo:
 
     def finish(self, process: subprocess.Popen[bytes], ok: tuple[int, ...] = (0,)) -> None:
         code = process.wait()
+        self.go_on()
         if code not in ok:
             raise MailonceError(f"{process.args!r} ended with {code}; its output is in {self.work}")
 
@@ -104,13 +117,13 @@ class Demo:
         self.stack.down()
 
     def published(self) -> int:
+        self.go_on()
         return sum(1 for _ in read_topic(self.settings, self.settings.topics.jobs))
 
 
 def main() -> int:
     console = Console()
     demo = Demo(console)
-    signal.signal(signal.SIGTERM, _interrupt)
     began = time.monotonic()
     try:
         demo.start_stack()
@@ -123,10 +136,6 @@ def main() -> int:
         return 130
     finally:
         demo.stop()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _story(demo: Demo, began: float) -> int:
@@ -177,6 +186,7 @@ def _process(demo: Demo, bars: Progress) -> None:
 def _watch(demo: Demo, bars: Progress, bar: TaskID, done: Callable[[int], bool]) -> None:
     """Shows the sandbox's count until `done` says so; a processor that ended badly ends the demo."""
     while not done(accepted := demo.sandbox.accepted()):
+        demo.go_on()
         bars.update(bar, completed=accepted)
         for command, process in demo.processes:
             if command == "process" and process.poll() not in {None, 0, -signal.SIGKILL}:

@@ -25,6 +25,9 @@ class JavaProgram:
     main_jar: str
     """How the name of its own jar begins: without that one the download is incomplete."""
     size_mb: int
+    alone: tuple[str, str, str] | None = None
+    """Group, artifact and version of one jar more, without what it depends on: jgo would take the versions that its
+    POM manages for the program's too."""
 
     @property
     def folder(self) -> Path:
@@ -34,7 +37,8 @@ class JavaProgram:
     def fetch(self, say: Callable[[str], None]) -> Path:
         """The folder of its jars; downloads them the first time. Raises `SetupError`."""
         target = self.folder
-        if (target / "complete").exists():
+        complete = target / "complete"
+        if complete.exists() and complete.read_text() == self._contents:
             return target
         say(f"downloading {self.name} {self.version} ({self.size_mb} MB, once)")
         check_disk(target)
@@ -48,7 +52,7 @@ class JavaProgram:
                 shutil.copy2(jar, final / jar.name)
             for name in ("repository", "environment"):
                 shutil.rmtree(work / name, ignore_errors=True)
-            (work / "complete").touch()
+            (work / "complete").write_text(self._contents)
             shutil.rmtree(target, ignore_errors=True)
             work.rename(target)
         except OSError as error:
@@ -56,6 +60,10 @@ class JavaProgram:
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return target
+
+    @property
+    def _contents(self) -> str:
+        return f"{self.coordinates} {self.alone}"
 
     def _resolve(self, work: Path) -> list[Path]:
         try:
@@ -69,12 +77,15 @@ class JavaProgram:
         builder = EnvironmentBuilder(context=context, cache_dir=work / "environment", link_strategy=LinkStrategy.COPY)
         try:
             builder.from_endpoint(self.coordinates)
+            jars = sorted((work / "environment").rglob("*.jar"))
+            if self.alone:
+                group, artifact, version = self.alone
+                jars.append(context.project(group, artifact).at_version(version).artifact().resolve())
         except Exception as error:
             raise SetupError(
                 f"{self.name} {self.version} could not be downloaded from Maven Central: {error}. "
                 "Check the network, then try again"
             ) from error
-        jars = sorted((work / "environment").rglob("*.jar"))
         if not any(jar.name.startswith(self.main_jar) for jar in jars):
             raise SetupError(f"the download of {self.name} {self.version} is incomplete; try again")
         return jars
