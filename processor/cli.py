@@ -1,4 +1,4 @@
-"""What the processor's commands print. The command line itself is in ``mailonce.py``."""
+"""What the processor's commands print. The command line itself is in `mailonce`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,5 @@
+"""``python -m mailonce``."""
+
+from mailonce import main
+
+main()

@@ -1,0 +1,47 @@
+"""Options that several commands share, and the settings they run with."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from schemas.identity import check_month
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+__all__ = ["Json", "Month", "MonthArgument", "Unmasked", "User", "Who", "Why", "load", "login", "month_of"]
+
+
+def month_of(text: str) -> str:
+    """The month as written; raises `BadParameter`."""
+    try:
+        return check_month(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+Month = Annotated[str, typer.Option("--month", "-m", callback=month_of, help="The month, YYYY-MM.")]
+MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", callback=month_of, help="The month, YYYY-MM.")]
+User = Annotated[str, typer.Argument(help="The user id.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show whole addresses.")]
+Why = Annotated[str, typer.Option(help="Why: kept with the record.")]
+Who = Annotated[str | None, typer.Option(help="Who decides; your login name unless given.")]
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings, with the logs set up as they say."""
+    from schemas.logs import configure_logs
+    from schemas.settings import load_settings
+
+    settings = load_settings(**overrides)
+    configure_logs(settings.log_format, settings.log_level)
+    return settings
+
+
+def login(given: str | None) -> str:
+    """Who acts."""
+    return given or getpass.getuser()
