@@ -13,10 +13,11 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from processor.core import decide
-from processor.core.answers import Accepted, NotWritten, RefusedForNow, RetryClass, classify
+from processor.core.answers import NotWritten, RefusedForNow, RetryClass, classify
 from processor.core.pace import Account, allowed_rate, lease_size, quota_left
 from processor.core.retry import delay_s
 from processor.core.states import Claim
@@ -84,7 +85,6 @@ class Deliverer:
         self._changed = asyncio.Event()
         self._account = Account()
         self._account_at_s = float("-inf")
-        self._accepted_since = 0
         self._quota_gone = False
         self.halted: Halted | None = None
 
@@ -143,7 +143,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Starts calls until it is cancelled; a halt stops the starting and stays visible in `halted`."""
-        await self._refresh_account()
+        await self._retrying(self._refresh_account)
         while True:
             await self._wait_for_work()
             await self._refresh_account_if_old()
@@ -189,25 +189,17 @@ class Deliverer:
         self._promote_due()
         if self._quota_gone or not self._account.sending_enabled:
             return 0
-        quota = quota_left(self._account, self._accepted_since + self._calling, self._config.quota_reserve)
-        free = min(self._config.calls_at_once - self._calling, len(self._ready))
-        if free > 0 and quota < 1:
-            self._quota_ended("the account's 24 h quota is used up")
-            return 0
-        return int(min(free, quota))
+        return min(self._config.calls_at_once - self._calling, len(self._ready))
 
     # ---- claim ----
 
     async def _start(self, count: int) -> None:
         """Claims up to `count` works in one round trip and starts a call for each that is granted."""
-        if (rate := self.rate) > 0:
-            count, wait_s = await self._pace.lease(lease_size(rate, count), rate)
-            if count == 0:
-                return await self._clock.sleep(wait_s)
+        count = await self._lease(count)
         batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
         works = [work for work in batch if not work.window.closed and not self._superseded(work)]
         if not works:
-            return None
+            return
         start_by_s = self._clock.boot_s() + self._config.start_window_s
         self._active.update(dict.fromkeys(works))
         self._calling += len(works)
@@ -220,7 +212,21 @@ class Deliverer:
             raise
         for work, claim in zip(works, claims, strict=True):
             self._after_claim(work, claim, start_by_s)
-        return None
+        return
+
+    async def _lease(self, wanted: int) -> int:
+        """How many of `wanted` the group's budget allows now; waits a little when it allows none."""
+        rate, quota = self.rate, self._account.max_24_hour_send >= 0
+        if rate == 0 and not quota:
+            return wanted
+        lease = await self._pace.lease(lease_size(rate, wanted), rate, quota=quota)
+        if lease.room is None:
+            await self._refresh_account()
+        elif lease.granted == 0 and lease.room < 1:
+            await self._quota_ended("the account's 24 h quota is used up")
+        elif lease.granted == 0:
+            await self._clock.sleep(lease.wait_s)
+        return lease.granted
 
     def _after_claim(self, work: Work, claim: Claim, start_by_s: float) -> None:
         record = work.record
@@ -283,8 +289,6 @@ class Deliverer:
             else:
                 answer = await self._sender.send(request, start_by_s)
             verdict = classify(answer)
-            if isinstance(verdict, Accepted):
-                self._accepted_since += 1
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
@@ -312,7 +316,7 @@ class Deliverer:
                 self._put_off(work, delay)
             case decide.Pause(detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
-                self._quota_ended(detail)
+                await self._retrying(lambda: self._quota_ended(detail))
                 self._ready.appendleft(work)
             case decide.GiveUp(reason, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
@@ -362,26 +366,39 @@ class Deliverer:
         work.result = result
         self._on_done(work)
 
-    def _quota_ended(self, detail: str) -> None:
+    async def _quota_ended(self, detail: str) -> None:
         if not self._quota_gone:
+            opens_s = await self._pace.quota_opens_s()
             self._quota_gone = True
-            log.warning(Event.QUOTA_USED_UP, detail=detail, follows="sending goes on when the 24 h window has room")
+            log.warning(
+                Event.QUOTA_USED_UP,
+                detail=detail,
+                until=_time(self._clock.now_ms() + opens_s * 1000) if opens_s is not None else "unknown",
+                follows="sending goes on by itself when the 24 h window has room; SES is asked every 10 s",
+            )
 
     async def _refresh_account_if_old(self) -> None:
         # Without quota the answer that opens it again is asked for more often.
         patience = min(self._config.account_refresh_s, 10.0) if self._quota_gone else self._config.account_refresh_s
         if self._clock.boot_s() - self._account_at_s >= patience:
-            await self._refresh_account()
+            await self._guard(self._refresh_account)
 
     async def _refresh_account(self) -> None:
+        leased = await self._pace.leased()
         account = await self._sender.account()
-        self._account_at_s = self._clock.boot_s()
-        self._account, self._accepted_since = account, 0
+        left = quota_left(account, self._config.quota_reserve)
+        if account.max_24_hour_send >= 0:
+            await self._pace.set_room(left, leased)
+        self._account_at_s, self._account = self._clock.boot_s(), account
         if not account.sending_enabled:
             self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
-        if self._quota_gone and quota_left(account, self._calling, self._config.quota_reserve) >= 1:
+        if self._quota_gone and left >= 1:
             self._quota_gone = False
             log.info(Event.QUOTA_AGAIN)
+
+
+def _time(at_ms: float) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _item(work: Work, message_id: str = "") -> Item:

@@ -138,11 +138,40 @@ class Sender(Protocol):
         ...
 
 
-class Pace(Protocol):
-    """The group's rate."""
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A part of the group's budget."""
 
-    async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
-        """Takes up to `wanted` mails from the budget of `rate` a second: (granted, seconds until more)."""
+    granted: int
+    wait_s: float
+    """until the rate allows one more"""
+    room: float | None
+    """mails that the account's quota still takes; None when that has to be asked of SES anew"""
+
+
+class Pace(Protocol):
+    """The group's budget: one rate and one rolling quota for all its processors."""
+
+    async def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
+        """Takes up to `wanted` mails of the budget.
+
+        Args:
+            wanted: mails.
+            rate: mails a second for the whole group; 0 without limit.
+            quota: whether the account has one.
+        """
+        ...
+
+    async def leased(self) -> int:
+        """Mails that the group had leased and SES has counted by now: what `set_room` wants from before the asking."""
+        ...
+
+    async def set_room(self, left: float, leased_before: int) -> None:
+        """Tells the group how many mails the quota still takes, as SES says."""
+        ...
+
+    async def quota_opens_s(self) -> float | None:
+        """Seconds until the group's oldest mails leave the rolling window, at the latest; None when it sent none."""
         ...
 
     async def throttled(self) -> float:

@@ -120,7 +120,7 @@ async def _build(
             KafkaJobLog(settings, instance),
             dedup,
             sender,
-            RedisPace(client, settings.topic_prefix),
+            RedisPace(client, settings.topic_prefix, settings.quota_window_s),
             clock,
         )
     )

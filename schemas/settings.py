@@ -97,6 +97,11 @@ class Settings(BaseSettings):
     rate_headroom: float = Field(0.95, gt=0, le=1, description="share of the account's MaxSendRate that mailonce uses")
     rate_reserve: float = Field(0.0, ge=0, description="mails a second kept for the account's other mail")
     quota_reserve: int = Field(0, ge=0, description="mails in 24 hours kept for the account's other mail")
+    quota_window_s: float = Field(
+        86_400.0,
+        gt=0,
+        description="the quota's rolling window: 24 hours with SES, shorter only with a stand-in; seconds",
+    )
     month_days_max: float = Field(
         3.0, gt=0, description="the producer warns when a month's mails would take longer than this, days"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ class Sandbox:
         for at_ms in self.record.times_ms():
             self.limits.count(1, at_ms / 1000)
         self.faults = Faults()
+        self.refused: Counter[str] = Counter()
+        """SendEmail's refusals since the record began, by SES's code."""
         self.events = Events(self.store.settings)
         self.api = Api(self.store, self.limits)
         self._decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -62,7 +65,7 @@ class Sandbox:
         path = request.path
         try:
             if path == _SEND and request.method == "POST":
-                return await self._send(request)
+                return await self._sent_or_refused(request)
             if path.startswith("/v2/"):
                 self._check_signature(request)
                 answer = self.api.call(
@@ -82,6 +85,13 @@ class Sandbox:
         check_signature(headers.get("Authorization"), headers.get("X-Amz-Date"), self.store.settings)
 
     # ---- SendEmail ----
+
+    async def _sent_or_refused(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._send(request)
+        except SesError as error:
+            self.refused[error.code] += 1
+            raise
 
     async def _send(self, request: web.BaseRequest) -> web.StreamResponse:
         body = self._decode(await request.read())
@@ -111,7 +121,7 @@ class Sandbox:
 
     async def _fail(self, request: web.BaseRequest, kind: FaultKind) -> web.StreamResponse:
         if error := error_of(kind):
-            return _error(error)
+            raise error
         match kind:
             case FaultKind.ACCEPT_GARBLE:
                 return web.Response(body=b'{"MessageId": "0100', headers=_JSON)
@@ -138,6 +148,7 @@ class Sandbox:
                 self.faults.clear()
             case "DELETE", "accepted":
                 self.record.clear()
+                self.refused.clear()
             case "POST", "events":
                 return await self._emit(self._decode(body))
             case "POST", "events/flush":
@@ -154,7 +165,7 @@ class Sandbox:
                 return web.Response(text=about)
             case "summary":
                 events = {"events_pending": self.events.pending, "events": self.events.published}
-                return _json(self.record.summary() | events)
+                return _json(self.record.summary() | {"refused": dict(self.refused)} | events)
             case "accepted":
                 mails = (self.record.get(n) for n in range(int(since), len(self.record)))
                 return _json([as_dict(mail) for mail in mails if mail])

@@ -6,7 +6,8 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
   or names another run (a restart, a failover), the set cannot be trusted.
 - ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
   costs a fifth of a key each. A bucket expires as a whole after the retention.
-- ``{mailonce:PREFIX}:pace``: the token bucket. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
+- ``{mailonce:PREFIX}:pace``: the budget of rate and quota; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by
+  the time of day. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
+from math import inf
 from typing import Any
 
 import msgspec
@@ -23,8 +25,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
+from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim
-from processor.ports import Item, NotWhole
+from processor.ports import Item, Lease, NotWhole
 from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.identity import Key
 from schemas.settings import Settings
@@ -196,7 +199,7 @@ class RedisDedup:
         async with self._client.pipeline(transaction=False) as pipe:
             for month, note in notes:
                 pipe.sismember(f"{self._base}:noted:{month}", note)
-            return [bool(found) for found in await self._asking(pipe.execute())] if notes else []
+            return [bool(found) for found in await _asking(pipe.execute())] if notes else []
 
     async def note(self, notes: Sequence[tuple[str, str]]) -> None:
         """Notes events that Kafka holds, so that their repetitions are known."""
@@ -206,7 +209,7 @@ class RedisDedup:
                 pipe.sadd(name, note)
                 pipe.expireat(name, month_expiry_s(month, self._retention_months))
             if notes:
-                await self._asking(pipe.execute())
+                await _asking(pipe.execute())
 
     async def feed_alive_ms(self, seen_ms: int = 0) -> int:
         """The latest sending time (ms) of which the event feed has told, `seen_ms` included."""
@@ -231,13 +234,13 @@ class RedisDedup:
         async with self._client.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.hget(self._bucket(key), key.user_id)
-            return [parse_claim(str(value or "")) for value in await self._asking(pipe.execute())]
+            return [parse_claim(str(value or "")) for value in await _asking(pipe.execute())]
 
     async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
         """Every entry of the set, bucket after bucket."""
         async for name in self._client.scan_iter(match=f"{_escaped(self._base)}:2*", count=1000):
             month = str(name).split(":")[-2]
-            for user_id, value in (await self._asking(self._client.hgetall(name))).items():
+            for user_id, value in (await _asking(self._client.hgetall(name))).items():
                 yield Key(user_id, month), parse_claim(value)
 
     async def server_run(self) -> tuple[bool, str]:
@@ -252,26 +255,27 @@ class RedisDedup:
 
     async def unset_whole(self) -> None:
         """Takes the marker away: nobody claims until the set was rebuilt."""
-        await self._asking(self._client.delete(self.marker))
+        await _asking(self._client.delete(self.marker))
 
     async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        return bool(await self._asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
+        return bool(await _asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
 
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
         """Keeps the lock; false when it is no longer ours."""
-        if await self._asking(self._client.get(self.lock)) != token:
+        if await _asking(self._client.get(self.lock)) != token:
             return False
-        return bool(await self._asking(self._client.pexpire(self.lock, int(ttl_s * 1000))))
+        return bool(await _asking(self._client.pexpire(self.lock, int(ttl_s * 1000))))
 
     async def unlock_rebuild(self, token: str) -> None:
-        if await self._asking(self._client.get(self.lock)) == token:
-            await self._asking(self._client.delete(self.lock))
+        if await _asking(self._client.get(self.lock)) == token:
+            await _asking(self._client.delete(self.lock))
 
-    async def _asking(self, call: Any) -> Any:
-        try:
-            return await call
-        except (RedisError, OSError, TimeoutError) as error:
-            raise RedisUnavailable(f"Redis does not answer: {error}") from error
+
+async def _asking(call: Any) -> Any:
+    try:
+        return await call
+    except (RedisError, OSError, TimeoutError) as error:
+        raise RedisUnavailable(f"Redis does not answer: {error}") from error
 
 
 BURST_S = 0.1
@@ -279,19 +283,41 @@ BURST_S = 0.1
 RECOVERY_PER_S = 0.02
 """After a throttle the rate comes back by this share of itself a second: 25 s for a half."""
 ONE_MOMENT_MS = 1000
+UNCOUNTED_MS = 2000
+"""Mails leased so lately may still be on their way: SES's count may lack them."""
 SHARE_MIN = 0.05
+_NO_QUOTA, _NOT_TOLD = -1, -2
 
 
 class RedisPace:
-    """One token bucket for the whole group; see `processor.ports.Pace`."""
+    """One budget for the whole group; see `processor.ports.Pace`."""
 
-    def __init__(self, client: redis.asyncio.Redis, prefix: str) -> None:
+    def __init__(self, client: redis.asyncio.Redis, prefix: str, window_s: float) -> None:
+        self._client = client
         self._run = _Scripts(client).run
         self._key = f"{{mailonce:{prefix}}}:pace"
+        self._spent = f"{{mailonce:{prefix}}}:spent"
+        self._step_ms = max(1, int(window_s * 1000 / WINDOW_STEPS))
 
-    async def lease(self, wanted: int, rate: float) -> tuple[int, float]:
-        granted, wait_ms = await self._run("lease", [self._key], [rate, BURST_S, wanted, RECOVERY_PER_S])
-        return int(granted), min(0.25, int(wait_ms) / 1000)
+    async def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
+        arguments: list[str | int | float | bytes] = [rate, BURST_S, wanted, RECOVERY_PER_S, int(quota), self._step_ms]
+        arguments.append(UNCOUNTED_MS)
+        granted, wait_ms, room = map(int, await self._run("lease", [self._key, self._spent], arguments))
+        left = {_NO_QUOTA: inf, _NOT_TOLD: None}.get(room, float(room))
+        return Lease(granted, min(0.25, wait_ms / 1000), left)
+
+    async def leased(self) -> int:
+        return int(await self._run("leased", [self._key], [UNCOUNTED_MS]))
+
+    async def set_room(self, left: float, leased_before: int) -> None:
+        await self._run("room", [self._key], [int(left), leased_before])
+
+    async def quota_opens_s(self) -> float | None:
+        seconds, micros = await _asking(self._client.time())
+        spent = await _asking(self._client.hgetall(self._spent))
+        steps = {int(step): int(mails) for step, mails in spent.items()}
+        opens_ms = window_opens_ms(steps, seconds * 1000 + micros // 1000, self._step_ms)
+        return None if opens_ms is None else opens_ms / 1000
 
     async def throttled(self) -> float:
         return int(await self._run("throttled", [self._key], [ONE_MOMENT_MS, SHARE_MIN])) / 1000

@@ -48,7 +48,7 @@ def forecast(mails: int, account: Account, limits: Limits) -> Forecast:
     if account.max_24_hour_send < 0:
         return Forecast(mails, rate, math.inf, at_rate)
     per_day = max(1.0, account.max_24_hour_send - limits.quota_reserve)
-    over = mails - quota_left(account, 0, limits.quota_reserve)
+    over = mails - quota_left(account, limits.quota_reserve)
     if over <= 0:
         return Forecast(mails, rate, per_day, at_rate)
     windows = math.ceil(over / per_day)

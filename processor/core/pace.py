@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["BATCH_MAX", "RATE_MIN", "Account", "Throughput", "allowed_rate", "batch_size", "lease_size", "quota_left"]
+__all__ = [
+    "BATCH_MAX",
+    "RATE_MIN",
+    "WINDOW_STEPS",
+    "Account",
+    "Throughput",
+    "allowed_rate",
+    "batch_size",
+    "lease_size",
+    "quota_left",
+    "window_opens_ms",
+]
 
 BATCH_MAX = 500
 """A batch holds half a second of sending and never more than this: what Kafka alone would leave in doubt."""
@@ -40,17 +52,16 @@ def allowed_rate(account: Account, headroom: float, own_max: float, reserve: flo
     return min(rates) if rates else 0.0
 
 
-def quota_left(account: Account, sent_since: int, reserve: int = 0) -> float:
+def quota_left(account: Account, reserve: int = 0) -> float:
     """Mails that the rolling 24 h window still takes; infinity without a limit.
 
     Args:
-        account: as last refreshed.
-        sent_since: accepted by this processor since then.
+        account: as just refreshed.
         reserve: mails kept for the account's other mail.
     """
     if account.max_24_hour_send < 0:
         return float("inf")
-    return max(0.0, account.max_24_hour_send - reserve - account.sent_last_24_hours - sent_since)
+    return max(0.0, account.max_24_hour_send - reserve - account.sent_last_24_hours)
 
 
 def batch_size(rate: float, measured: float, calls_at_once: int) -> int:
@@ -83,5 +94,21 @@ class Throughput:
 
 
 def lease_size(rate: float, wanted: int) -> int:
-    """How many tokens to take from the group's bucket at once: about 50 ms of sending."""
-    return max(1, min(wanted, int(rate * 0.05) or 1))
+    """How many mails to take from the group's budget at once: about 50 ms of sending; a rate of 0 is none."""
+    return max(1, min(wanted, int(rate * 0.05) or 1)) if rate > 0 else wanted
+
+
+WINDOW_STEPS = 144
+"""The rolling window is remembered in so many steps: of ten minutes, for 24 hours."""
+
+
+def window_opens_ms(spent: Mapping[int, int], now_ms: int, step_ms: int) -> int | None:
+    """Milliseconds until the oldest step of the window has left it; None when nothing was sent within it.
+
+    Args:
+        spent: mails by the number of their step since the epoch.
+        now_ms: Unix time.
+        step_ms: a step's length.
+    """
+    within = [step for step, mails in spent.items() if mails > 0 and now_ms < (step + 1 + WINDOW_STEPS) * step_ms]
+    return (min(within) + 1 + WINDOW_STEPS) * step_ms - now_ms if within else None

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
-from processor.ports import Item, NotWhole
+from processor.ports import Item, Lease, NotWhole
 from schemas.errors import RedisUnavailable
 from schemas.identity import Key
 
@@ -336,28 +336,62 @@ async def test_a_server_that_is_away_is_named() -> None:
 async def test_the_pace_is_one_for_the_group(client: redis.asyncio.Redis) -> None:
     """Two processors share one budget: never more than rate and burst together."""
     prefix = f"c{uuid4().hex[:8]}-"
-    paces = [RedisPace(client, prefix), RedisPace(client, prefix)]
+    paces = [RedisPace(client, prefix, 60), RedisPace(client, prefix, 60)]
     loop = asyncio.get_running_loop()
     began, granted = loop.time(), 0
     while loop.time() - began < 1.0:
         for pace in paces:
-            count, wait_s = await pace.lease(5, 100)
-            granted += count
-        await asyncio.sleep(min(wait_s, 0.01))
+            lease = await pace.lease(5, 100, quota=False)
+            granted += lease.granted
+        await asyncio.sleep(min(lease.wait_s, 0.01))
     assert 85 <= granted <= 100 * (loop.time() - began) + 10 + 1
 
 
 async def test_a_throttle_halves_the_pace_and_it_comes_back(client: redis.asyncio.Redis) -> None:
     """Once for all the calls of one moment, for the whole group, and slowly back."""
     prefix = f"c{uuid4().hex[:8]}-"
-    one, two = RedisPace(client, prefix), RedisPace(client, prefix)
-    await one.lease(1, 200)
+    one, two = RedisPace(client, prefix, 60), RedisPace(client, prefix, 60)
+    await one.lease(1, 200, quota=False)
     assert [await one.throttled(), await two.throttled()] == [0.5, 0.5]
     loop = asyncio.get_running_loop()
     began, granted = loop.time(), 0
     while loop.time() - began < 1.0:
-        count, wait_s = await two.lease(5, 200)
-        granted += count
-        await asyncio.sleep(min(wait_s, 0.01))
+        lease = await two.lease(5, 200, quota=False)
+        granted += lease.granted
+        await asyncio.sleep(min(lease.wait_s, 0.01))
     assert 85 <= granted <= 104 * (loop.time() - began) + 10 + 1
     assert await two.throttled() == pytest.approx(0.26, abs=0.01)
+
+
+async def test_the_quota_is_one_for_the_group(client: redis.asyncio.Redis) -> None:
+    """Leases of both come off what SES said; what SES may not have counted yet does, too; a lost budget is said so."""
+    prefix = f"c{uuid4().hex[:8]}-"
+    one, two = RedisPace(client, prefix, 144), RedisPace(client, prefix, 144)
+    assert await one.lease(5, 0, quota=True) == Lease(0, 0.0, None)
+    before = await one.leased()
+    await one.set_room(10, before)
+    assert await one.lease(4, 0, quota=True) == Lease(4, 0.0, 6)
+    assert await two.lease(9, 1e6, quota=True) == Lease(6, 0.0, 0)
+    assert (await one.lease(1, 0, quota=True)).granted == 0
+    # SES was asked a moment after those ten were leased, and has counted none of them.
+    assert await two.leased() == before
+    await two.set_room(15, await two.leased())
+    assert await one.lease(50, 0, quota=True) == Lease(5, 0.0, 0)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    while await one.leased() != 15:
+        assert loop.time() - began < 4.5
+    await one.set_room(0.5, await one.leased())
+    assert (await two.lease(1, 0, quota=True)).granted == 0
+    assert (await two.lease(7, 0, quota=False)).granted == 7
+
+
+async def test_the_quota_opens_when_the_first_mails_are_a_window_old(client: redis.asyncio.Redis) -> None:
+    """By the group's own leases; a step's length at the latest after it."""
+    pace = RedisPace(client, f"c{uuid4().hex[:8]}-", 144)
+    assert await pace.quota_opens_s() is None
+    await pace.set_room(1, 0)
+    await pace.lease(1, 0, quota=True)
+    opens_s = await pace.quota_opens_s()
+    assert opens_s is not None
+    assert 143 < opens_s <= 145

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -153,6 +154,24 @@ def test_without_quota_the_processor_waits_and_goes_on(world: World) -> None:
     assert audit.count(Outcome.SENT) == 25
     times = sorted(mail.at_ms for mail in world.sandbox.accepted())
     assert all(times[n + 10] - times[n] >= 5_800 for n in range(15)), "more than ten in a window"
+
+
+def test_two_processors_share_the_quota(world: World) -> None:
+    """Neither knows what the other sends, the group does: SES never has to refuse, and it says until when they wait."""
+    world.sandbox.set(max_24_hour_send=30, quota_window_s=8)
+    world.publish(job(f"u{n}") for n in range(70))
+    settings = {"MAILONCE_ACCOUNT_REFRESH_S": "600", "MAILONCE_QUOTA_WINDOW_S": "8"}
+    one, two = (world.processor(name, drain=True, **settings) for name in ("p1", "p2"))
+    assert (one.wait(), two.wait()) == (0, 0)
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 70
+    assert world.sandbox.refused() == {}
+    waits = [entry for process in (one, two) for entry in process.events() if entry["event"] == "quota used up"]
+    assert waits
+    for wait in waits:
+        until = datetime.strptime(wait["until"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+        assert 0 <= (until - datetime.fromisoformat(wait["timestamp"])).total_seconds() + 1 <= 10
 
 
 def test_quota_refused_by_ses_itself(world: World) -> None:

@@ -40,6 +40,10 @@ class SandboxAdmin:
     def accepted_count(self) -> int:
         return int(self.call("GET", "summary")["accepted"])
 
+    def refused(self) -> dict[str, int]:
+        """SendEmail's refusals by SES's code."""
+        return dict(self.call("GET", "summary")["refused"])
+
     def accepted(self) -> list[AcceptedMail]:
         """The record itself, from its file."""
         return list(read_record_file(self.record_file))

@@ -17,6 +17,7 @@ from processor.core.pace import (
     batch_size,
     lease_size,
     quota_left,
+    window_opens_ms,
 )
 from processor.core.retry import delay_s
 from schemas.identity import Place
@@ -69,10 +70,18 @@ def test_rate_and_quota() -> None:
     assert allowed_rate(Account(), 0.9, 0, reserve=20) == 0
     assert allowed_rate(Account(), 0.9, 0) == 0
     assert allowed_rate(Account(), 0.9, 7) == 7
-    assert quota_left(account, 4) == 6
-    assert quota_left(account, 4, reserve=5) == 1
-    assert quota_left(account, 40) == 0
-    assert quota_left(Account(), 40) == math.inf
+    assert quota_left(account) == 10
+    assert quota_left(account, reserve=5) == 5
+    assert quota_left(account, reserve=40) == 0
+    assert quota_left(Account(), reserve=40) == math.inf
+
+
+def test_the_window_opens_when_its_oldest_step_leaves_it() -> None:
+    """Steps of 10 s: a window of 1,440 s."""
+    assert window_opens_ms({}, 5_000_000, 10_000) is None
+    assert window_opens_ms({400: 1, 499: 3}, 5_000_000, 10_000) == 450_000
+    assert window_opens_ms({355: 9, 356: 0, 400: 1}, 5_000_000, 10_000) == 450_000
+    assert window_opens_ms({356: 1}, 5_000_000, 10_000) == 10_000
 
 
 def test_batches_hold_half_a_second() -> None:
@@ -92,6 +101,7 @@ def test_batches_hold_half_a_second() -> None:
     assert lease_size(100, 50) == 5
     assert lease_size(1, 50) == 1
     assert lease_size(10_000, 50) == 50
+    assert lease_size(0, 50) == 50
 
 
 def test_a_mail_has_one_recipient_and_names_its_attempt() -> None:
