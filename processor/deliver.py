@@ -205,14 +205,14 @@ class Deliverer:
         self._calling += len(works)
         try:
             claims = await self._dedup.claim([_item(work) for work in works])
-        except (NotWhole, RedisUnavailable):
+        except BaseException:
+            # A cancellation too: a work that was neither called for nor given back would be waited for in vain.
             for work in works:
                 self._leave(work)
             self._ready.extendleft(reversed(works))
             raise
         for work, claim in zip(works, claims, strict=True):
             self._after_claim(work, claim, start_by_s)
-        return
 
     async def _lease(self, wanted: int) -> int:
         """How many of `wanted` the group's budget allows now; waits a little when it allows none."""

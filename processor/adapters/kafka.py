@@ -152,11 +152,11 @@ class KafkaJobLog:
         if wanted == self._paused:
             return
         owned = {assigned.partition for assigned in self._consumer.assignment()}
-        if held := [TopicPartition(self._topic, p) for p in (wanted - self._paused) & owned]:
-            self._consumer.pause(held)
-        if freed := [TopicPartition(self._topic, p) for p in (self._paused - wanted) & owned]:
-            self._consumer.resume(freed)
-        self._paused = wanted
+        if hold := (wanted & owned) - self._paused:
+            self._consumer.pause([TopicPartition(self._topic, p) for p in hold])
+        if free := self._paused - wanted:
+            self._consumer.resume([TopicPartition(self._topic, p) for p in free])
+        self._paused = self._paused - free | hold
 
     def _commit(self, transaction: Transaction) -> None:
         if self._unknown:
@@ -323,7 +323,6 @@ class KafkaJobLog:
             return
         self._tell(self._listener.assigned(committed))
         consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
-        self._paused -= frozenset(committed)
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = frozenset(place.partition for place in partitions)
@@ -339,10 +338,22 @@ class KafkaJobLog:
             except Fenced as error:
                 self._failure = error
                 self._tell(self._listener.lost(numbers))
-        consumer.incremental_unassign(partitions)
+        self._unassign(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._tell(self._listener.lost(frozenset(place.partition for place in partitions)))
+        self._unassign(consumer, partitions)
+
+    def _unassign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Lets partitions go, none of them paused.
+
+        A pause outlives the assignment in librdkafka (confluentinc/librdkafka#1849): a partition that left paused would
+        bring nothing when it comes back. And it must be lifted now: a resume beside the start of the next assignment
+        can be taken for newer than that start, which is then dropped (#2190, #5591).
+        """
+        if held := [place for place in partitions if place.partition in self._paused]:
+            consumer.resume(held)
+        self._paused -= {place.partition for place in partitions}
         consumer.incremental_unassign(partitions)
 
 

@@ -291,6 +291,27 @@ async def test_paused_partitions_bring_nothing(kafka: Kafka, start: Make) -> Non
     assert len(await eight(log, records)) == 8
 
 
+async def test_a_partition_that_left_while_paused_flows_when_it_comes_back(kafka: Kafka, start: Make) -> None:
+    """G2: back-pressure ends with the ownership (librdkafka's own pause outlives it)."""
+    kafka.publish(8)
+    one, first = await start("one")
+    await assigned(one, first)
+    await one.poll(1, 0.05, frozenset(range(4)))
+    two, second = await start("two")
+    for _ in range(200):
+        await one.poll(1, 0.05, frozenset(range(4)))
+        await two.poll(1, 0.05, frozenset(range(4)))
+        if len(first.committed) == len(second.committed) == 2:
+            break
+    await two.stop()
+    records: list[Record] = []
+    for _ in range(100):
+        records += (await one.poll(100, 0.1, frozenset())).records
+        if len({(record.partition, record.offset) for record in records}) == 8:
+            break
+    assert {record.partition for record in records} == {0, 1, 2, 3}
+
+
 async def test_ends_and_what_is_left(kafka: Kafka, start: Make) -> None:
     """A drain's question: how far every partition goes, and whether others have settled theirs."""
     kafka.publish(8)

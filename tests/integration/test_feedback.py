@@ -324,7 +324,8 @@ def s3() -> Iterator[str]:
 def test_cloudtrail_in_s3_resolves_doubt(world: World, s3: str) -> None:
     """Where CloudTrail writes by itself: every log under a prefix, whatever lies beside it."""
     in_doubt(world, "doubt1", "doubt2", took=True)
-    one, two = (cloudtrail_log([mail]) for mail in world.sandbox.accepted()[-2:])
+    by_key = world.sandbox.by_key()
+    one, two = (cloudtrail_log(by_key[Key(user, MONTH)]) for user in ("doubt1", "doubt2"))
     client = boto3.client("s3", endpoint_url=s3, region_name="us-east-1")
     client.create_bucket(Bucket="trail")
     client.put_object(Bucket="trail", Key="AWSLogs/1/2026/11/a.json.gz", Body=gzip.compress(one))

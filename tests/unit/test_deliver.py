@@ -1,0 +1,89 @@
+"""A delivery that is broken off: what is never called for is given back, not waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from processor.adapters.clock import SystemClock
+from processor.core.answers import Answer
+from processor.core.offsets import Window
+from processor.core.pace import Account
+from processor.core.states import Claim
+from processor.core.work import Work, examine
+from processor.deliver import Deliverer, DeliveryConfig
+from processor.ports import Item, Pace
+from schemas.codec import encode
+from schemas.reading import Record
+from schemas.settings import RetryTable
+from tests.simulation.dedup import MemoryDedup
+from tests.support.world import job
+
+
+class SlowDedup(MemoryDedup):
+    """Grants claims, and its answers never come."""
+
+    def __init__(self) -> None:
+        super().__init__(30.0, lambda: 0)
+        self.marker = self.run
+        self.asked = asyncio.Event()
+
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        await super().claim(items)
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+class NoSender:
+    """An account without rate and quota; a call would be a defect."""
+
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        raise AssertionError
+
+    async def account(self) -> Account:
+        return Account()
+
+    async def template_variables(self, name: str) -> frozenset[str]:
+        raise AssertionError
+
+
+class NoPace:
+    """Without a rate there is nothing to lease."""
+
+    async def leased(self) -> int:
+        return 0
+
+
+def work(user: str) -> Work:
+    entry = job(user)
+    record = Record(0, 0, f"{user}:2026-11".encode(), encode(entry), [], 0)
+    found = examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=())
+    found.attempt = "attempt-1"
+    return found
+
+
+async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
+    """Else a processor that must leave (fenced, say) would wait for their calls for ever."""
+    dedup = SlowDedup()
+    deliverer = Deliverer(
+        DeliveryConfig(8, 1.0, 1.0, 0, 0, 0, 60.0, RetryTable()),
+        dedup,
+        NoSender(),
+        cast(Pace, NoPace()),
+        SystemClock(),
+        lambda _work: {},
+        lambda: asyncio.sleep(0),
+        lambda _work: None,
+    )
+    works = [work("u1"), work("u2")]
+    deliverer.submit(works)
+    running = asyncio.create_task(deliverer.run())
+    await asyncio.wait_for(dedup.asked.wait(), 10)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 10) == works
+    assert not deliverer.busy
