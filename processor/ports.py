@@ -90,6 +90,10 @@ class Dedup(Protocol):
         """Each key's claim, unchanged but for an expired one becoming uncertain. Raises `NotWhole`."""
         ...
 
+    async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
+        """Each key's claim where the ledger holds `sent`: a fact even while the set is not whole."""
+        ...
+
     async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
         """SES accepted: writes the fact over anything that knows less; returns each key's claim after that.
 

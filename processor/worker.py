@@ -11,6 +11,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from processor.after_commit import AfterCommit
+from processor.ahead import RECORDS_MAX, LookAhead
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.offsets import Window
@@ -78,6 +79,7 @@ class Worker:
         self._finished: list[Work] = []
         """Settled in their windows, their outcomes not committed yet."""
         self._leaving: frozenset[int] = frozenset()
+        self._ahead = LookAhead(dedup)
         self._after_commit = AfterCommit(dedup, clock, self._corrected)
         self._wake = asyncio.Event()
         self._stopping = False
@@ -120,6 +122,7 @@ class Worker:
             with contextlib.suppress(asyncio.CancelledError, MailonceError):
                 await sending
             await self._log.stop()
+            await self._after_commit.end(timeout_s=5)
         if self._deliverer.halted:
             raise self._deliverer.halted
 
@@ -132,8 +135,9 @@ class Worker:
             await self._rest(0.05)
         blocked = frozenset(self._windows) if room <= -OVERSHOOT_MAX else self._full_partitions()
         patience = POLL_IDLE_S if self._idle else POLL_BUSY_S
-        poll = await self._log.poll(max(room, 1), patience if room > 0 and not self._due() else 0, blocked)
-        await self._accept(poll.records)
+        count = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
+        poll = await self._log.poll(count, patience if room > 0 and not self._due() else 0, blocked)
+        await self._accept(await self._pass_over(poll.records))
         for partition, offset in poll.ends.items():
             if window := self._windows.get(partition):
                 window.reach_end(offset)
@@ -186,6 +190,20 @@ class Worker:
             return len(self._done) >= 500
         return bool(self._done or self._finished) or any(window.dirty for window in self._windows.values())
 
+    async def _pass_over(self, records: list[Record]) -> list[Record]:
+        """Settles what the ledger holds as sent; returns what is left to do."""
+        if not self._ahead.active or not records:
+            return records
+        left = []
+        for record, sent in zip(records, await self._ahead.sent(records), strict=True):
+            window = self._windows.get(record.partition)
+            if window is None or not sent or record.key in self._tails:
+                left.append(record)
+            elif window.add(record.offset):
+                window.settle(record.offset)
+                self.settled_count += 1
+        return left
+
     async def _accept(self, records: list[Record]) -> None:
         """Takes in what was read: each record becomes work, behind earlier work of its key."""
         for record in records:
@@ -222,6 +240,7 @@ class Worker:
 
     def _on_done(self, work: Work) -> None:
         self._done.append(work)
+        self._ahead.note(work.result)
         if work.record.key is not None:
             if work.follower is not None:
                 self._route(work.follower)
@@ -303,6 +322,7 @@ class Worker:
 
     async def assigned(self, committed: dict[int, tuple[int, str]]) -> None:
         log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
+        self._ahead.wake()
         for partition, (offset, metadata) in committed.items():
             self._windows[partition] = Window(offset, metadata)
 

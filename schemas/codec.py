@@ -26,6 +26,7 @@ __all__ = [
     "decode_suppression",
     "encode",
     "fingerprint",
+    "fingerprint_of",
     "template_data",
 ]
 
@@ -58,6 +59,16 @@ def fingerprint(job: Job) -> str:
     """Ten characters that change when what the reader would see changes: address, template or data."""
     content = _sorted_encoder.encode([job.email, job.template, job.data])
     return hashlib.sha256(content).hexdigest()[:10]
+
+
+def fingerprint_of(raw_value: bytes, key: Key) -> str | None:
+    """The fingerprint of a record's job, without a look at anything else; None when it is no job of this key's."""
+    try:
+        job = _job.decode(raw_value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    ours = job.v == JOB_VERSION and job.user_id == key.user_id and job.month == key.month
+    return fingerprint(job) if ours else None
 
 
 def decode_job(raw_key: bytes | None, raw_value: bytes) -> Job:

@@ -12,6 +12,8 @@ import re
 import secrets
 from dataclasses import dataclass
 
+import msgspec
+
 from schemas.errors import BadRecord
 
 __all__ = [
@@ -54,8 +56,7 @@ def check_month(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, order=True, gc=False):
     """One user's one month: what mailonce sends at most once."""
 
     user_id: str
@@ -63,7 +64,9 @@ class Key:
 
     def __post_init__(self) -> None:
         check_month(self.month)
-        size = len(self.user_id.encode("utf-8", "surrogatepass"))
+        size = len(self.user_id)
+        if not self.user_id.isascii():
+            size = len(self.user_id.encode("utf-8", "surrogatepass"))
         if not 1 <= size <= USER_ID_BYTES_MAX:
             raise ValueError(f"user_id must be 1 to {USER_ID_BYTES_MAX} bytes long, this one has {size}")
 

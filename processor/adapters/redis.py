@@ -151,6 +151,10 @@ class RedisDedup:
     async def look(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read("look", items, lambda i: (i.key.user_id,))
 
+    async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
+        values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
+        return [parse_claim(value) if value else None for value in values]
+
     async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
         return [parse_claim(after) for _, after in await self._fact("sent", items)]
 

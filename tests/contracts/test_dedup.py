@@ -333,6 +333,17 @@ async def test_a_server_that_is_away_is_named() -> None:
     await away.aclose()
 
 
+@pytest.mark.parametrize("state", list(State))
+async def test_what_the_ledger_holds_as_sent_can_be_seen(dedup: RedisDedup, state: State) -> None:
+    """Only that, whether the set is whole or not; nothing is changed by looking."""
+    await put(dedup, START[state])
+    seen = START[state] if state is State.SENT_RECORDED else None
+    for run in ("", (await dedup.server_run())[1]):
+        await dedup.set_marker(run)  # type: ignore[attr-defined]
+        assert await dedup.recorded([KEY, Key("nobody", "2026-11"), KEY]) == [seen, None, seen]
+    assert await dedup.peek(KEY) == START[state]
+
+
 async def test_the_pace_is_one_for_the_group(client: redis.asyncio.Redis) -> None:
     """Two processors share one budget: never more than rate and burst together."""
     prefix = f"c{uuid4().hex[:8]}-"

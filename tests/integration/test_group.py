@@ -79,6 +79,24 @@ def test_a_zombie_repeats_nothing(world: World, step: str) -> None:
     world.audit().check(uncertain_max=CALLS_AT_ONCE)
 
 
+def test_a_replay_of_a_settled_month_only_reads(world: World) -> None:
+    """G1: from the beginning in another group: no call, no intent; what is new in the topic is seen all the same."""
+    world.publish(job(f"u{n}") for n in range(300))
+    world.drain("p1")
+    attempts = world.settings.topics.attempts
+    before = sum(1 for _ in read_topic(world.settings, attempts))
+    world.publish([job("u7", usage="43")])
+    world.publish_raw([(b"u8:2026-11", b"{", [])])
+    replay = world.drain("replay", MAILONCE_GROUP_ID=f"{world.settings.group_id}-replay")
+    assert replay.says("drained")
+    assert world.sandbox.accepted_count() == 300
+    assert sum(1 for _ in read_topic(world.settings, attempts)) == before + 1, "more than the changed job's intent"
+    assert {(record.key, letter.reason) for record, letter in world.dead_letters()} == {
+        (b"u7:2026-11", "changed-after-sending"),
+        (b"u8:2026-11", "not-json"),
+    }
+
+
 def test_a_second_instance_of_the_same_name_fences_the_first(world: World) -> None:
     """Two processors with one name: one leaves with a clear message, nothing is lost."""
     # Enough to do that the first is still sending, and so committing, long after the second has come.

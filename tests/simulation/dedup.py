@@ -145,6 +145,10 @@ class MemoryDedup:
         self._check()
         return [self._current(item.key) for item in items]
 
+    async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
+        claims = [self.claims.get(key, ABSENT) for key in keys]
+        return [claim if claim.state is State.SENT_RECORDED else None for claim in claims]
+
     def _write(self, items: Sequence[Item], change: Callable[[Claim, Item], Claim]) -> list[Claim]:
         return [self._put(item.key, change(self.claims.get(item.key, ABSENT), item)) for item in items]
 
