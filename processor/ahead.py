@@ -40,6 +40,8 @@ class LookAhead:
         the claims will wait for it.
         """
         found = [False] * len(records)
+        if not self.active:
+            return found
         asked = [(n, key) for n, record in enumerate(records) if (key := _key_of(record)) is not None]
         if not asked:
             return found

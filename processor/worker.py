@@ -137,7 +137,7 @@ class Worker:
         patience = POLL_IDLE_S if self._idle else POLL_BUSY_S
         count = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
         poll = await self._log.poll(count, patience if room > 0 and not self._due() else 0, blocked)
-        await self._accept(await self._pass_over(poll.records))
+        await self._accept(poll.records)
         for partition, offset in poll.ends.items():
             if window := self._windows.get(partition):
                 window.reach_end(offset)
@@ -190,25 +190,16 @@ class Worker:
             return len(self._done) >= 500
         return bool(self._done or self._finished) or any(window.dirty for window in self._windows.values())
 
-    async def _pass_over(self, records: list[Record]) -> list[Record]:
-        """Settles what the ledger holds as sent; returns what is left to do."""
-        if not self._ahead.active or not records:
-            return records
-        left = []
-        for record, sent in zip(records, await self._ahead.sent(records), strict=True):
-            window = self._windows.get(record.partition)
-            if window is None or not sent or record.key in self._tails:
-                left.append(record)
-            elif window.add(record.offset):
-                window.settle(record.offset)
-                self.settled_count += 1
-        return left
-
     async def _accept(self, records: list[Record]) -> None:
-        """Takes in what was read: each record becomes work, behind earlier work of its key."""
-        for record in records:
+        """Takes in what was read: each record becomes work, behind earlier work of its key, or is passed over."""
+        sent = await self._ahead.sent(records)
+        for record, was_sent in zip(records, sent, strict=True):
             window = self._windows.get(record.partition)
             if window is None or not window.add(record.offset):
+                continue
+            if was_sent and record.key not in self._tails:
+                window.settle(record.offset)
+                self.settled_count += 1
                 continue
             work = examine(
                 record,

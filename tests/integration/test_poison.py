@@ -100,6 +100,18 @@ def test_changed_content_after_sending_is_reported(world: World) -> None:
     assert b'"43"' in (record.value or b"")
 
 
+def test_a_replay_misses_no_changed_job_between_settled_ones(world: World) -> None:
+    """Records of one partition are taken in their order, passed over or not."""
+    world.publish(job(f"u{n}") for n in range(60))
+    world.drain("p1")
+    changed = {f"u{n}" for n in range(0, 60, 7)}
+    world.publish(job(f"u{n}", usage="43" if f"u{n}" in changed else "42") for n in range(60))
+    world.drain("p2")
+    audit = world.audit()
+    audit.check()
+    assert {(record.key or b"").partition(b":")[0].decode() for record, _ in audit.dead_letters} == changed
+
+
 def test_a_corrected_record_is_attempted(world: World) -> None:
     """A dead letter settles its record, not its key."""
     world.publish_raw([(f"u1:{MONTH}".encode(), b"junk", [])])
