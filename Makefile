@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast chaos proof check fix bench docs lock ci clean
+.PHONY: help setup demo test test-fast chaos proof spec check fix bench docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .
 
 proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
+
+spec: ## the protocol's specification, checked with spin; half a minute
+	@docs/spec/check.sh
 
 check: $(STAMP) ## format, lint, types, layers
 	@$(BIN)/ruff format --check .

@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         le=300,
         description="after this silence a processor's partitions move on (classic protocol), seconds",
     )
+    patience_s: float = Field(
+        30.0,
+        gt=0,
+        description="how long a processor waits for a Kafka that does not answer before it ends with exit code 7; "
+        "shorter than 20, a dead processor's open transaction may do that too, seconds",
+    )
     partitions: int = Field(12, ge=1, le=1000, description="partitions of topics that `topics create` makes")
     replication_factor: int = Field(
         0, ge=0, le=10, description="copies of each partition; 0: three, or as many as there are brokers"

@@ -33,15 +33,12 @@ __all__ = ["KafkaJobLog", "names_a_member"]
 log = get_log()
 T = TypeVar("T")
 
-INIT_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
 READ_TIMEOUT_S = 10.0
-PATIENCE_S = 30.0
-"""Longer than a transaction's time-out (15 s), which is how long a dead processor's may stay open."""
 
 _FENCED = {
     KafkaError._FENCED,
@@ -63,6 +60,7 @@ class KafkaJobLog:
         self._consumer_config = jobs_consumer_config(settings)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
+        self._patience_s = settings.patience_s
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
         self._consumer: Consumer
         self._producer: Producer | None = None
@@ -119,7 +117,7 @@ class KafkaJobLog:
                 self._producer.purge()
         self._producer = Producer({**self._producer_config, "error_cb": self._on_error})
         try:
-            self._producer.init_transactions(INIT_TIMEOUT_S)
+            self._producer.init_transactions(self._patience_s)
         except KafkaException as error:
             raise BrokerUnavailable(f"Kafka gave no transactional producer: {error_text(error)}") from error
 
@@ -257,7 +255,7 @@ class KafkaJobLog:
 
     def _asking(self, question: Callable[[], T]) -> T:
         """Repeats a read that failed: leaders move, and a dead processor's open transaction keeps offsets unstable."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 return question()
@@ -268,7 +266,7 @@ class KafkaJobLog:
 
     def _await_room(self, partition: int) -> None:
         """Waits until every topic beside the jobs has this partition: somebody may be adding partitions just now."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self._patience_s
         for name in self._beside:
             while self._counts.get(name, 0) <= partition:
                 found = self._asking(partial(self._admin.list_topics, name, READ_TIMEOUT_S)).topics[name]

@@ -102,7 +102,7 @@ def test_a_coordinator_that_answers_too_late(own: OwnKafka, on_own: World) -> No
 
 def test_a_broker_that_stays_away_ends_the_processor_clearly(own: OwnKafka, on_own: World) -> None:
     """Exit code 7 and what to do; whoever starts it again loses nothing."""
-    process = sending(on_own, users=200)
+    process = sending(on_own, users=200, MAILONCE_PATIENCE_S="5")
     own.kill()
     assert process.wait(120) == 7
     assert "Kafka" in process.log.read_text().splitlines()[-1]

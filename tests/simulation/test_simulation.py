@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +20,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 WALKED: dict[str, dict[str, Any]] = {"two jobs": {}, "one refused": {"rejects": 1}, "resends": {"resends": True}}
 WALKS = 1000
+# The decisions are covered by their own tests; here coverage would only take time.
+pytestmark = pytest.mark.no_cover
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """States refer to no one who refers to them: a collector would look at all of them in vain."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
