@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 from uuid import uuid4
 
 import boto3
 import msgspec
+import psutil
 from botocore.config import Config
 from confluent_kafka import Producer
 from rich.console import Console
@@ -27,7 +30,7 @@ from schemas.codec import encode
 from schemas.identity import Key
 from schemas.records import Job
 
-__all__ = ["MONTH", "TEMPLATE", "Bench", "Measured", "Month", "a_bench", "job", "say", "start", "wait"]
+__all__ = ["MONTH", "TEMPLATE", "Bench", "Command", "Measured", "Month", "Usage", "a_bench", "job", "say", "ses_client"]
 
 MONTH = "2026-11"
 TEMPLATE = {
@@ -44,20 +47,36 @@ def job(n: int) -> Job:
     return Job(v=1, user_id=f"u{n}", month=MONTH, email=f"u{n}@mail.example.net", template="bench", data=data)
 
 
+def ses_client(url: str, connections: int) -> Any:
+    """boto3's client, as a careful user sets it up for one attempt a call."""
+    return boto3.client(
+        "sesv2",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="sandbox",
+        aws_secret_access_key="sandbox",
+        config=Config(retries={"total_max_attempts": 1}, max_pool_connections=connections),
+    )
+
+
 class _Time(msgspec.Struct):
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What some processes did."""
+    """What some processes did, from the moment when a tenth of the mails was accepted to the last one."""
 
     mails: int
     wall_s: float
-    """from the first accepted mail to the last, by SES's record"""
+    """by SES's record"""
     cpu_s: float
-    """of the client processes, their start included"""
+    """of the client processes, their end included"""
+    started_at_ms: int
     times_ms: list[int]
+    """of all mails"""
+    peak_mb: float
+    """the largest of the client processes"""
 
     @property
     def per_s(self) -> float:
@@ -76,19 +95,8 @@ class Bench:
         self.env = stack.env()
         self.url = self.env["AWS_ENDPOINT_URL_SESV2"]
         self.bootstrap = self.env["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"]
-        self._record = next(folder.rglob("accepted.jsonl"))
-        self.ses(1).create_email_template(TemplateName="bench", TemplateContent=TEMPLATE)
-
-    def ses(self, connections: int) -> Any:
-        """boto3's client, as a careful user sets it up for one attempt a call."""
-        return boto3.client(
-            "sesv2",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="sandbox",
-            aws_secret_access_key="sandbox",
-            config=Config(retries={"total_max_attempts": 1}, max_pool_connections=connections),
-        )
+        self.record = next(folder.rglob("accepted.jsonl"))
+        ses_client(self.url, 1).create_email_template(TemplateName="bench", TemplateContent=TEMPLATE)
 
     def admin(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -102,10 +110,14 @@ class Bench:
         plain = {"latency_ms": 0, "max_send_rate": -1, "max_24_hour_send": -1}
         self.admin("PATCH", "settings", plain | settings)
 
+    def count(self) -> int:
+        """Messages accepted so far."""
+        return int(self.admin("GET", "summary")["accepted"])
+
     def times_ms(self) -> list[int]:
         """When each message was accepted."""
         decode = msgspec.json.Decoder(_Time).decode
-        with self._record.open("rb") as lines:
+        with self.record.open("rb") as lines:
             return [decode(line).at_ms for line in lines]
 
     def month(self) -> Month:
@@ -122,9 +134,9 @@ class Month:
         self.env = os.environ | bench.env | names | {"MAILONCE_LOG_FORMAT": "json"}
         self.run("topics", "create")
 
-    def run(self, *arguments: str, **settings: str) -> float:
-        """One command to its end; returns its CPU seconds."""
-        return wait(start(self.env | settings, "mailonce", *arguments))
+    def run(self, *arguments: str, **settings: str) -> Usage:
+        """One command to its end."""
+        return self.start(*arguments, **settings).wait()
 
     def publish(self, jobs: int) -> None:
         producer = Producer(
@@ -142,32 +154,96 @@ class Month:
                 producer.poll(0)
         producer.flush()
 
-    def send(self, processors: int = 1, **settings: str) -> Measured:
-        """Processors to the end of what was published."""
-        commands = [
-            start(self.env | settings, "mailonce", "process", "--drain", "--instance", f"p{n}")
-            for n in range(processors)
-        ]
-        cpu = sum(wait(command) for command in commands)
+    def send(self, mails: int, processors: int = 1, **settings: str) -> Measured:
+        """Processors to the end of the `mails` that were published."""
+        started = time.time()
+        commands = [self.start("process", "--drain", "--instance", f"p{n}", **settings) for n in range(processors)]
+        while not (warm := self.bench.count()) >= mails // 10:
+            if any(command.ended() for command in commands):
+                break
+            time.sleep(0.02)
+        cpu = sum(command.cpu_s() for command in commands)
+        usages = [command.wait() for command in commands]
         times = self.bench.times_ms()
-        return Measured(len(times), (times[-1] - times[0]) / 1000, cpu, times)
+        if len(times) != mails:
+            raise RuntimeError(f"{len(times)} of {mails} mails were accepted")
+        return Measured(
+            mails - warm,
+            (times[-1] - times[warm]) / 1000,
+            sum(usage.cpu_s for usage in usages) - cpu,
+            int(started * 1000),
+            times,
+            max(usage.peak_mb for usage in usages),
+        )
+
+    def start(self, *arguments: str, **settings: str) -> Command:
+        return Command(self.env | settings, "mailonce", *arguments)
 
 
-def start(env: dict[str, str], module: str, *arguments: str) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an ended process used."""
+
+    cpu_s: float
+    peak_mb: float
+    said: str
+
+
+class Command:
     """A Python module as a process."""
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+    def __init__(self, env: Mapping[str, str], module: str, *arguments: str, own_session: bool = False) -> None:
+        self._arguments = [module, *arguments]
+        self._said, self._complaint = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - as long as it
+        command = [sys.executable, "-m", *self._arguments]
+        self.process = subprocess.Popen(
+            command, env=dict(env), stdout=self._said, stderr=self._complaint, start_new_session=own_session
+        )
+        self._usage: Usage | None = None
+        self._peak_kb = 0
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        """Its whole lines so far."""
+        return _read(self._complaint).rpartition("\n")[0]
+
+    def cpu_s(self) -> float:
+        """CPU seconds so far."""
+        if self._usage is not None:
+            return self._usage.cpu_s
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def ended(self) -> bool:
+        if self._usage is None:
+            # Not `ru_maxrss`: that knows the parent's memory too, from between fork and exec.
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            if peak := re.search(r"VmHWM:\s+(\d+) kB", status):
+                self._peak_kb = int(peak[1])
+            pid, code, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(code)
+                used = usage.ru_utime + usage.ru_stime
+                self._usage = Usage(used, self._peak_kb / 1024, _read(self._said))
+        return self._usage is not None
+
+    def wait(self) -> Usage:
+        """To its end; raises when it failed."""
+        while not self.ended():
+            time.sleep(0.05)
+        if self.process.returncode:
+            raise RuntimeError(f"{self._arguments} ended with {self.process.returncode}: {self.log[-2000:]}")
+        assert self._usage is not None
+        return self._usage
 
 
-def wait(process: subprocess.Popen[bytes]) -> float:
-    """Its CPU seconds; raises when it failed."""
-    assert process.stderr is not None
-    said = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{process.args!r} ended with {process.returncode}: {said.decode()[-2000:]}")
-    return usage.ru_utime + usage.ru_stime
+def _read(file: IO[bytes]) -> str:
+    """All of it, without moving the position that the child shares."""
+    return os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode()
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 from itertools import count
-from typing import Any
 
 from benchmarks.bench import Bench, a_bench, say
+from benchmarks.figure import Figure, keep, show
 
 __all__ = ["pace"]
 
@@ -18,22 +18,21 @@ LATENCY_MS = 50
 RATES = (500, 14)
 
 
-def pace(bench: Bench, rate: int, processors: int, seconds: float, transport: str) -> dict[str, Any]:
+def pace(bench: Bench, rate: int, processors: int, seconds: float, transport: str) -> list[Figure]:
     """A month a little longer than `seconds`, at an account's `rate`."""
     bench.sandbox(latency_ms=LATENCY_MS, max_send_rate=rate)
     month = bench.month()
-    month.publish(int(rate * (seconds + 3)))
-    done = month.send(processors, MAILONCE_RATE_HEADROOM="1", MAILONCE_SES_TRANSPORT=transport)
+    mails = int(rate * (seconds + 3))
+    month.publish(mails)
+    done = month.send(mails, processors, MAILONCE_RATE_HEADROOM="1", MAILONCE_SES_TRANSPORT=transport)
     first = done.times_ms[0] + 1000
     within = sum(first <= at < first + seconds * 1000 for at in done.times_ms)
-    return {
-        "rate": rate,
-        "processors": processors,
-        "transport": transport,
-        "share_of_allowed": round(within / seconds / rate, 4),
-        "fastest_second": fastest_second(done.times_ms),
-        "refused": bench.admin("GET", "summary")["refused"],
-    }
+    name = f"{rate}/s allowed, {processors} processor{'s' * (processors > 1)}"
+    detail = {"transport": transport, "seconds": seconds, "refused": bench.admin("GET", "summary")["refused"]}
+    return [
+        Figure(f"{name}: of the allowed rate", within / seconds / rate * 100, "%", 98, detail=detail),
+        Figure(f"{name}: the fastest second", fastest_second(done.times_ms), "mails", 2 * rate, at_most=True),
+    ]
 
 
 def fastest_second(times_ms: list[int]) -> int:
@@ -51,10 +50,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--transport", default="lean")
     options = parser.parse_args()
+    figures: list[Figure] = []
     with a_bench() as bench:
         for rate in RATES:
             for processors in (1, 4):
-                say(pace(bench, rate, processors, options.seconds, options.transport))
+                figures += pace(bench, rate, processors, options.seconds, options.transport)
+    show(figures)
+    say(f"written to {keep('pace', figures)}")
 
 
 if __name__ == "__main__":

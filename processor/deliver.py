@@ -76,6 +76,7 @@ class Deliverer:
         self._compose = compose
         self._make_whole = make_whole
         self._on_done = on_done
+        self._tries_max = config.tries_max
         self._ready: deque[Work] = deque()
         self._side: deque[Work] = deque()
         self._later: list[tuple[float, int, Work]] = []
@@ -292,7 +293,7 @@ class Deliverer:
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
-            follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._config.tries_max)
+            follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._tries_max)
             await self._record(work, follows)
         except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
             self.halt(Halted("defect", f"{work.key}: {error!r}; its claim stays until its lifetime has passed"))

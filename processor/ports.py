@@ -6,8 +6,10 @@ Each law is a case of a conformance suite that the real adapter and the in-memor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from processor.core.answers import Answer
 from processor.core.pace import Account
@@ -52,8 +54,7 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One key as the dedup scripts take it."""
 
     key: Key
@@ -142,8 +143,7 @@ class Sender(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """A part of the group's budget."""
 
     granted: int
@@ -187,15 +187,14 @@ BY_KEY = -1
 """The partition that follows from a record's key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Produced:
+class Produced(msgspec.Struct, frozen=True, gc=False):
     """A record to write, to the same partition as its job."""
 
     topic: str
     partition: int
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]] = field(default_factory=list)
+    headers: list[tuple[str, bytes | None]] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

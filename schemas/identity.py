@@ -10,7 +10,6 @@ import base64
 import binascii
 import re
 import secrets
-from dataclasses import dataclass
 
 import msgspec
 
@@ -90,8 +89,7 @@ class Key(msgspec.Struct, frozen=True, order=True, gc=False):
             raise BadRecord("bad-key", f"the record's key is not user_id:YYYY-MM: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where in the jobs topic a mail's job stands, and the fingerprint of its content."""
 
     partition: int = -1

@@ -19,6 +19,7 @@ from importlib.resources import files
 from math import inf
 from typing import Any
 
+import hiredis
 import msgspec
 import redis.asyncio
 from redis.asyncio.retry import Retry
@@ -41,13 +42,24 @@ _POLICIES = {"noeviction"}
 
 def connect(settings: Settings) -> redis.asyncio.Redis:
     """A client that does not retry by itself: a script whose answer was lost is repeated by the protocol's rules."""
-    return redis.asyncio.Redis.from_url(
+    client = redis.asyncio.Redis.from_url(
         settings.redis_url.get_secret_value(),
         decode_responses=True,
         socket_timeout=TIMEOUT_S,
         socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
     )
+    pool = client.connection_pool
+    pool.connection_class = type("Connection", (_PackedInC, pool.connection_class), {})
+    return client
+
+
+class _PackedInC:
+    """hiredis writes commands too: redis-py's asyncio connections only read with it, and a claim has 200 arguments."""
+
+    def pack_command(self, *args: str | int | float | bytes) -> list[bytes]:
+        first, *rest = args
+        return [hiredis.pack_command((*str(first).split(), *rest))]  # type: ignore[arg-type]  # any number
 
 
 async def check_server(client: redis.asyncio.Redis) -> None:

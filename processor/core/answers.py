@@ -8,9 +8,10 @@ injected under boto3 (`tests/contracts/test_ses_sender.py`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
+
+import msgspec
 
 __all__ = [
     "Accepted",
@@ -39,15 +40,13 @@ class RetryClass(StrEnum):
 # ---- what came back ----
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """HTTP 200 with a MessageId. It means accepted, not delivered."""
 
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceError:
+class ServiceError(msgspec.Struct, frozen=True, gc=False):
     """An error answer that was read whole."""
 
     status: int
@@ -55,8 +54,7 @@ class ServiceError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotWritten:
+class NotWritten(msgspec.Struct, frozen=True, gc=False):
     """The client failed before a byte of the request left it.
 
     `kind` is ``unreachable``, ``certificate``, ``credentials``, ``deadline`` or ``parameters``.
@@ -66,8 +64,7 @@ class NotWritten:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unanswered:
+class Unanswered(msgspec.Struct, frozen=True, gc=False):
     """The request, or part of it, may have left, and no readable answer came."""
 
     kind: str
@@ -80,39 +77,34 @@ Answer = Accepted | ServiceError | NotWritten | Unanswered
 # ---- what follows ----
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedMessage:
+class RefusedMessage(msgspec.Struct, frozen=True, gc=False):
     """Not sent, and this message never will be: dead letter."""
 
     reason: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedForNow:
+class RefusedForNow(msgspec.Struct, frozen=True, gc=False):
     """Not sent; the same message may be tried again later."""
 
     retry: RetryClass
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class NoQuota:
+class NoQuota(msgspec.Struct, frozen=True, gc=False):
     """Not sent; the rolling 24 h quota is used up."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(msgspec.Struct, frozen=True, gc=False):
     """Not sent, and no other message would be: stop and call somebody."""
 
     reason: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True, gc=False):
     """Nobody knows whether SES took it."""
 
     reason: str

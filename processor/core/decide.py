@@ -5,8 +5,9 @@ Every function returns a frozen value; the shell applies it. Read together with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+import msgspec
 
 from processor.core.answers import (
     Accepted,
@@ -45,13 +46,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """The key is ours: call SES."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settle:
+class Settle(msgspec.Struct, frozen=True, gc=False):
     """The job has an outcome that the ledger is to hold."""
 
     outcome: Outcome
@@ -63,8 +62,7 @@ class Settle:
     """Whether a dead letter is written as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skip:
+class Skip(msgspec.Struct, frozen=True, gc=False):
     """The record needs no outcome: the ledger already holds what there is to say.
 
     With `report` a dead letter tells of the record, and the key's outcome stays as it is.
@@ -74,8 +72,7 @@ class Skip:
     report: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForOther:
+class WaitForOther(msgspec.Struct, frozen=True, gc=False):
     """Another attempt may be calling SES for this key: look again, without holding up others."""
 
     attempt: str
@@ -178,35 +175,30 @@ def after_mark(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:
     return None
 
 
-class Mark:
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """What the dedup set is told right after an answer; each is one conditional change."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarkSent(Mark):
+class MarkSent(Mark, frozen=True, gc=False):
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class MarkReleased(Mark):
+class MarkReleased(Mark, frozen=True, gc=False):
     """Certainly not sent: the key is free again."""
 
 
-@dataclass(frozen=True, slots=True)
-class MarkDoubt(Mark):
+class MarkDoubt(Mark, frozen=True, gc=False):
     """The answer is lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """Mark, then the job has its outcome."""
 
     mark: Mark
     settle: Settle
 
 
-@dataclass(frozen=True, slots=True)
-class RetryLater:
+class RetryLater(msgspec.Struct, frozen=True, gc=False):
     """Release the claim and try again after a back-off.
 
     The claim is not kept while waiting: a crash then would leave in doubt a message that no call was about.
@@ -216,15 +208,13 @@ class RetryLater:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True, gc=False):
     """Release the claim; start no call until the quota has room."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(msgspec.Struct, frozen=True, gc=False):
     """Release the claim and halt the processor; nothing is dead-lettered."""
 
     reason: str

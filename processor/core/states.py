@@ -6,9 +6,10 @@ contract test holds them to it. A change that is not in the table does not happe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import assert_never
+
+import msgspec
 
 __all__ = ["ABSENT", "TRANSITIONS", "Change", "Claim", "State", "diagram", "parse_claim"]
 
@@ -31,8 +32,7 @@ class State(Enum):
     """One record of the key ended without a mail (dead, cancelled or suppressed); a newer record is attempted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A key's value in the dedup set.
 
     Forms: ``A<attempt>:<since ms>`` · ``S<message id>`` · ``s<fingerprint>`` · after a resend

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, field
+from functools import cache
 
 from processor.core.answers import RetryClass
 from processor.core.decide import Settle, Skip
@@ -87,6 +88,7 @@ def check_template(work: Work, needed: frozenset[str]) -> None:
         )
 
 
+@cache
 def months_between(earlier: str, later: str) -> int:
     """Whole months from one ``YYYY-MM`` to another."""
     (y1, m1), (y2, m2) = (map(int, month.split("-")) for month in (earlier, later))

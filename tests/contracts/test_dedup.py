@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 import redis.asyncio
+from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State

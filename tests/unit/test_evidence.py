@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from infra.ses_sandbox.events import _enveloped, event_of
 from infra.ses_sandbox.model import AcceptedMail
@@ -111,7 +112,7 @@ def test_what_is_news(state: State) -> None:
     assert drop_is_news(event("Reject"), MINE[state])
     others = {State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
     if state in others:
-        assert not drop_is_news(event("Reject"), replace(MINE[state], attempt="other"))
+        assert not drop_is_news(event("Reject"), structs.replace(MINE[state], attempt="other"))
 
 
 def test_what_counts_once_has_a_name() -> None:

@@ -136,7 +136,7 @@ def test_rediss_reaches_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """rediss:// is a TLS connection with the certificate checked."""
     monkeypatch.setenv("MAILONCE_REDIS_URL", "rediss://user:pw@cache.example:6380/0")
     client = connect(load_settings())
-    assert client.connection_pool.connection_class is redis.asyncio.SSLConnection
+    assert issubclass(client.connection_pool.connection_class, redis.asyncio.SSLConnection)
     assert client.connection_pool.connection_kwargs["password"] == "pw"
 
 
