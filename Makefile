@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast chaos proof spec check fix bench docs lock ci clean
+.PHONY: help setup demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,14 +52,21 @@ fix: $(STAMP) ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## one processor beside plain boto3, in one run
-	@$(BIN)/python -m benchmarks.quick
+bench: setup ## speed and pace, with their goals: half an hour; writes benchmarks/results
+	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.pace
+
+bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a loop, with faults; installs them in .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@$(BIN)/python -m benchmarks.peers
 
 docs: $(STAMP) ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
-lock: ## requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+lock: ## requirements.lock and requirements-bench.lock anew (needs uv)
+	$(COMPILE) --extra stack --extra dev -o requirements.lock
+	$(COMPILE) --extra bench -c requirements.lock -o requirements-bench.lock
 
 ci: test ## what continuous integration runs
 

@@ -194,10 +194,10 @@ class Command:
 
     def __init__(self, env: Mapping[str, str], module: str, *arguments: str, own_session: bool = False) -> None:
         self._arguments = [module, *arguments]
-        self._said, self._complaint = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - as long as it
+        self._said, self.complaint = TemporaryFile(), TemporaryFile()  # noqa: SIM115 - as long as it
         command = [sys.executable, "-m", *self._arguments]
         self.process = subprocess.Popen(
-            command, env=dict(env), stdout=self._said, stderr=self._complaint, start_new_session=own_session
+            command, env=dict(env), stdout=self._said, stderr=self.complaint, start_new_session=own_session
         )
         self._usage: Usage | None = None
         self._peak_kb = 0
@@ -209,7 +209,7 @@ class Command:
     @property
     def log(self) -> str:
         """Its whole lines so far."""
-        return _read(self._complaint).rpartition("\n")[0]
+        return _read(self.complaint).rpartition("\n")[0]
 
     def cpu_s(self) -> float:
         """CPU seconds so far."""

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from importlib import import_module
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 import msgspec
@@ -65,12 +66,21 @@ class Peer:
         self._mails = mails
         self._module = f"benchmarks.peers.{name}"
         queue = f"peer-{uuid4().hex[:8]}"
-        self._env = os.environ | bench.env | {"PEER_NAME": queue, "PEER_FOLDER": str(bench.folder)}
+        self._env = (
+            os.environ
+            | bench.env
+            | {
+                "PEER_NAME": queue,
+                "PEER_FOLDER": str(bench.folder),
+                "AWS_DEFAULT_REGION": "us-east-1",
+            }
+        )
         self._child: subprocess.Popen[bytes] | None = None
+        self._log = TemporaryFile()  # noqa: SIM115 - as long as it
 
     def feed(self) -> None:
         code = f"import {self._module} as peer; peer.feed({self._mails})"
-        subprocess.run([sys.executable, "-c", code], env=self._env, check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-c", code], env=self._env, check=True, stderr=self._log)
 
     def start(self) -> None:
         code = f"import {self._module} as peer; peer.work()"
@@ -78,9 +88,15 @@ class Peer:
             [sys.executable, "-c", code],
             env=self._env,
             start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
         )
+
+    def check(self) -> None:
+        """Raises when the worker is gone."""
+        if self._child is not None and self._child.poll() not in {None, 0}:
+            self._log.seek(0)
+            raise RuntimeError(self._log.read().decode()[-3000:])
 
     def cpu_s(self) -> float:
         """Of the worker and of what it started."""
@@ -112,6 +128,7 @@ class Mailonce(Peer):
             "MAILONCE_SESSION_TIMEOUT_S": "6",
             "MAILONCE_SES_READ_TIMEOUT_S": "5",
             "MAILONCE_START_WINDOW_S": "2",
+            "MAILONCE_SIGNATURE_AGE_S": "10",
             "MAILONCE_ATTEMPT_LIFETIME_S": "15",
         }
 
@@ -119,7 +136,8 @@ class Mailonce(Peer):
         self._month.publish(self._mails)
 
     def start(self) -> None:
-        self._child = Command(self._env, "mailonce", "process", own_session=True).process
+        command = Command(self._env, "mailonce", "process", own_session=True)
+        self._child, self._log = command.process, command.complaint
 
     def held(self) -> int:
         status = self._month.run("status", "--json")
@@ -133,6 +151,7 @@ def clean(bench: Bench, peer: Peer, mails: int) -> tuple[float, float]:
     peer.feed()
     peer.start()
     while (warm := bench.count()) < mails // 5:
+        peer.check()
         time.sleep(0.02)
     cpu = peer.cpu_s()
     _settle(bench, mails)
@@ -149,6 +168,7 @@ def faulty(bench: Bench, peer: Peer, mails: int) -> Outcome:
     peer.feed()
     peer.start()
     while bench.count() < mails // 2:
+        peer.check()
         time.sleep(0.01)
     peer.kill()
     peer.start()

@@ -44,7 +44,7 @@ def _launch() -> None:
 
 def feed(users: int) -> None:
     _launch()
-    DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE)
+    DBOS.register_queue(_QUEUE, worker_concurrency=AT_ONCE, polling_interval_sec=0.1)
     DBOS.destroy()
     client = DBOSClient(system_database_url=_url())
     for user_id in user_ids(users):

@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from benchmarks.peers.call import AT_ONCE, send, user_ids
 
@@ -13,6 +14,8 @@ __all__ = ["feed", "work"]
 
 
 def feed(users: int) -> None:
+    admin = AdminClient({"bootstrap.servers": os.environ["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"]})
+    admin.create_topics([NewTopic(os.environ["PEER_NAME"], 12, 1)])[os.environ["PEER_NAME"]].result(30)
     producer = Producer({"bootstrap.servers": os.environ["MAILONCE_KAFKA_BOOTSTRAP_SERVERS"]})
     for user_id in user_ids(users):
         producer.produce(os.environ["PEER_NAME"], user_id, user_id)
