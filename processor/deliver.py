@@ -35,6 +35,8 @@ log = get_log()
 
 LOOK_AGAIN_S = 1.0
 """How often a key that another attempt holds is looked at again."""
+ASK_WITHOUT_QUOTA_S = 10.0
+"""How often SES is asked for its quota when there is none, at least; at first when the window should open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Deliverer:
         self._calling = 0
         self._changed = asyncio.Event()
         self._account = Account()
-        self._account_at_s = float("-inf")
+        self._ask_at_s = float("-inf")
         self._quota_gone = False
         self.halted: Halted | None = None
 
@@ -169,7 +171,8 @@ class Deliverer:
     async def _wait_for_work(self) -> None:
         while not self.halted and not self._side and not self._may_start():
             self._changed.clear()
-            timeout = max(0.0, self._later[0][0] - self._clock.boot_s()) if self._later else 5.0
+            next_s = min(self._ask_at_s, self._later[0][0]) if self._later else self._ask_at_s
+            timeout = max(0.0, next_s - self._clock.boot_s())
             # Not `wait_for`: in Python 3.11 that swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(timeout, 5.0)):
@@ -371,6 +374,8 @@ class Deliverer:
         if not self._quota_gone:
             opens_s = await self._pace.quota_opens_s()
             self._quota_gone = True
+            self._ask_in(min(self._asking_s, self._asking_s if opens_s is None else max(opens_s, 0.5)))
+            self._changed.set()
             log.warning(
                 Event.QUOTA_USED_UP,
                 detail=detail,
@@ -379,9 +384,7 @@ class Deliverer:
             )
 
     async def _refresh_account_if_old(self) -> None:
-        # Without quota the answer that opens it again is asked for more often.
-        patience = min(self._config.account_refresh_s, 10.0) if self._quota_gone else self._config.account_refresh_s
-        if self._clock.boot_s() - self._account_at_s >= patience:
+        if self._clock.boot_s() >= self._ask_at_s:
             await self._guard(self._refresh_account)
 
     async def _refresh_account(self) -> None:
@@ -390,12 +393,21 @@ class Deliverer:
         left = quota_left(account, self._config.quota_reserve)
         if account.max_24_hour_send >= 0:
             await self._pace.set_room(left, leased)
-        self._account_at_s, self._account = self._clock.boot_s(), account
+        self._account = account
         if not account.sending_enabled:
             self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
         if self._quota_gone and left >= 1:
             self._quota_gone = False
             log.info(Event.QUOTA_AGAIN)
+        self._ask_in(self._asking_s)
+
+    @property
+    def _asking_s(self) -> float:
+        refresh_s = self._config.account_refresh_s
+        return min(refresh_s, ASK_WITHOUT_QUOTA_S) if self._quota_gone else refresh_s
+
+    def _ask_in(self, seconds: float) -> None:
+        self._ask_at_s = self._clock.boot_s() + seconds
 
 
 def _time(at_ms: float) -> str:
