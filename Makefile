@@ -25,7 +25,7 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
 test: setup check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-fast: setup ## tests without servers
 	@$(BIN)/python -m pytest -m "not slow"

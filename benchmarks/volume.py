@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import time
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
@@ -18,33 +19,56 @@ from benchmarks.figure import Figure
 
 __all__ = ["producer", "volume"]
 
-FEW, MANY = 100_000, 1_000_000
+SIZES = (10_000, 100_000, 1_000_000)
+MANY = SIZES[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a month of so many jobs took."""
+
+    jobs: int
+    seconds: float
+    """of the processor, from its start to its end"""
+    peak_mb: float
+    redis_bytes: int
+    kafka_bytes: int
+    """jobs, intents and outcomes, on one broker"""
 
 
 def volume(bench: Bench, rounds: int) -> list[Figure]:
-    """Months of two sizes with a call that costs nothing, and the larger one again by another group."""
-    small = _peak_mb(bench.month(), FEW)
-    before = _redis_bytes(bench)
-    month = bench.month()
-    large = _peak_mb(month, MANY)
-    per_mail = (_redis_bytes(bench) - before) / MANY
-    say(f"processor: {small:.0f} MB with {FEW:,} jobs, {large:.0f} MB with {MANY:,}; Redis {per_mail:.1f} bytes a mail")
-    again = [_replay(month) for _ in range(rounds)]
-    bare = [_bare(bench, "consume", f"{month.name}-jobs", str(MANY)) for _ in range(rounds)]
+    """Months of three sizes with a call that costs nothing, and the largest one again by another group."""
+    months = [bench.month() for _ in SIZES]
+    curve = [_grow(bench, month, jobs) for month, jobs in zip(months, SIZES, strict=True)]
+    for grown in curve:
+        say(f"{grown}")
+    _, few, many = curve
+    again = [_replay(months[-1]) for _ in range(rounds)]
+    bare = [_bare(bench, "consume", f"{months[-1].name}-jobs", str(MANY)) for _ in range(rounds)]
     replayed, read = MANY / median(again), MANY / median(bare)
     say(f"replay {replayed:,.0f}/s, a bare consumer {read:,.0f}/s")
+    detail = {"curve": [asdict(grown) for grown in curve]}
     return [
-        Figure("memory of a processor, 1,000,000 jobs", large, "MB", 150, at_most=True),
-        Figure("memory with 1,000,000 jobs against 100,000", large / small, "x", 1.1, at_most=True),
-        Figure("Redis memory a mail", per_mail, "bytes", 48, at_most=True),
+        Figure("memory of a processor, 1,000,000 jobs", many.peak_mb, "MB", 150, at_most=True, detail=detail),
+        Figure("memory with 1,000,000 jobs against 100,000", many.peak_mb / few.peak_mb, "x", 1.1, at_most=True),
+        Figure("Redis memory a mail", many.redis_bytes / MANY, "bytes", 48, at_most=True),
         Figure("replay of 1,000,000 settled jobs", replayed, "jobs/s", 60_000),
         Figure("the replay against a bare consumer", replayed / read, "x", 0.5, detail={"bare_per_s": round(read)}),
     ]
 
 
-def _peak_mb(month: Month, jobs: int) -> float:
+def _grow(bench: Bench, month: Month, jobs: int) -> Grown:
+    redis_before, kafka_before = _redis_bytes(bench), _kafka_bytes(bench)
     month.publish(jobs)
-    return Command(month.env, "benchmarks.noop").wait().peak_mb
+    began = time.monotonic()
+    peak_mb = Command(month.env, "benchmarks.noop").wait().peak_mb
+    seconds = time.monotonic() - began
+    return Grown(jobs, seconds, peak_mb, _redis_bytes(bench) - redis_before, _kafka_bytes(bench) - kafka_before)
+
+
+def _kafka_bytes(bench: Bench) -> int:
+    """What the broker's segments hold; their indexes are allocated ahead and would hide it."""
+    return sum(segment.stat().st_size for segment in bench.folder.rglob("*.log") if segment.stem.isdigit())
 
 
 def _redis_bytes(bench: Bench) -> int:
@@ -73,27 +97,36 @@ def _bare(bench: Bench, what: str, topic: str, *arguments: str) -> float:
 def producer(bench: Bench, rounds: int) -> list[Figure]:
     """A million rows of a CSV file; each run into topics of its own."""
     users = bench.folder / "users.csv"
-    _write_users(users)
+    curve = []
+    for rows in SIZES[:-1]:
+        _write_users(users, rows)
+        curve.append({"rows": rows, "seconds": round(_produce(bench, users), 2)})
+    _write_users(users, MANY)
     ours, bare = [], []
     for _ in range(rounds):
-        month = bench.month()
-        arguments = ("--month", MONTH, "--source", str(users), "--template", "bench")
-        began = time.monotonic()
-        month.run("produce", *arguments)
-        ours.append(time.monotonic() - began)
+        ours.append(_produce(bench, users))
         topic = f"bare-{uuid4().hex[:8]}"
         admin = AdminClient({"bootstrap.servers": bench.bootstrap})
         admin.create_topics([NewTopic(topic, 12, 1)])[topic].result(30)
         bare.append(_bare(bench, "produce", topic, "0", str(users)))
         say(f"producer {MANY / ours[-1]:,.0f} rows/s, bare {MANY / bare[-1]:,.0f}/s")
-    detail = {"rows_per_s": round(MANY / median(ours)), "bare_per_s": round(MANY / median(bare))}
-    return [
-        Figure("producer from CSV against a bare produce loop", median(bare) / median(ours), "x", 0.6, detail=detail)
-    ]
+    curve.append({"rows": MANY, "seconds": round(median(ours), 2)})
+    detail = {"rows_per_s": round(MANY / median(ours)), "bare_per_s": round(MANY / median(bare)), "curve": curve}
+    share = median(bare) / median(ours)
+    return [Figure("producer from CSV against a bare produce loop", share, "x", 0.6, detail=detail)]
 
 
-def _write_users(path: Path) -> None:
+def _produce(bench: Bench, users: Path) -> float:
+    month = bench.month()
+    began = time.monotonic()
+    month.run("produce", "--month", MONTH, "--source", str(users), "--template", "bench")
+    return time.monotonic() - began
+
+
+def _write_users(path: Path, count: int) -> None:
     with path.open("w", newline="") as out:
         rows = csv.writer(out)
         rows.writerow(["user_id", "email", "name", "usage", "plan", "device"])
-        rows.writerows((f"u{n}", f"u{n}@mail.example.net", f"User {n}", "42", "Plus", "Heat pump") for n in range(MANY))
+        rows.writerows(
+            (f"u{n}", f"u{n}@mail.example.net", f"User {n}", "42", "Plus", "Heat pump") for n in range(count)
+        )
