@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 
 __all__ = ["Together"]
 
+GATHER_S = 0.001
+"""A call waits so long for others: a round trip costs the client some 80 µs of CPU, for one item or for twenty."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -28,8 +31,9 @@ class Together(Generic[T, R]):
         return await answer
 
     async def _run(self) -> None:
-        while batch := self._next:
-            self._next = []
+        while self._next:
+            await asyncio.sleep(GATHER_S)
+            batch, self._next = self._next, []
             try:
                 answers = await self._call([item for item, _ in batch])
             except Exception as error:  # noqa: BLE001 - it belongs to those who asked
