@@ -70,12 +70,15 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 ABSENT = Claim(State.ABSENT)
 
 
+_STATES = {state.value: state for state in State}
+
+
 def parse_claim(text: str) -> Claim:
     """The claim written as `text`; raises ``ValueError`` for what no version of mailonce wrote."""
     if not text:
         return ABSENT
     head, _, tail = text[1:].partition(":")
-    match State(text[0]):
+    match _STATES.get(text[0]) or State(text[0]):
         case State.SENDING:
             return Claim(State.SENDING, attempt=head, since_ms=int(tail))
         case State.SENT:
