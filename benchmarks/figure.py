@@ -48,17 +48,19 @@ def show(figures: Iterable[Figure]) -> None:
 
 
 def keep(name: str, figures: Iterable[Figure]) -> Path:
-    """Into ``benchmarks/results/NAME.json``, with what this machine is."""
+    """Into ``benchmarks/results/NAME.json``, with what this machine is; figures that were not measured now stay."""
     machine = {
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
     }
-    rows = [asdict(figure) | {"reached": figure.reached} for figure in figures]
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine, "figures": rows}, indent=2) + "\n")
+    kept = json.loads(path.read_text())["figures"] if path.exists() else []
+    rows = {row["what"]: row for row in kept}
+    rows |= {figure.what: asdict(figure) | {"reached": figure.reached} for figure in figures}
+    path.write_text(json.dumps({"machine": machine, "figures": list(rows.values())}, indent=2) + "\n")
     return path
 
 

@@ -137,9 +137,8 @@ def main() -> None:
             say(f"[bold]{name}[/]")
             figures += PARTS[name](bench, options.rounds)
     show(figures)
-    if set(options.only) == set(PARTS):
-        say(f"written to {keep('speed', figures)}")
-        chart.main()
+    say(f"written to {keep('speed', figures)}")
+    chart.main()
 
 
 if __name__ == "__main__":

@@ -70,6 +70,9 @@ def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bo
         # Read-ahead: librdkafka fetches while a batch is being sent.
         "queued.min.messages": 5_000,
         "queued.max.messages.kbytes": 16_384,
+        # A fetch brings so much of each partition, compressed: a backlog of a million jobs must not be memory.
+        "fetch.message.max.bytes": 131_072,
+        "fetch.queue.backoff.ms": 10,
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 100,
         **(classic if settings.group_protocol == "classic" else {}),

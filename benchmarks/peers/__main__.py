@@ -217,8 +217,7 @@ def main() -> None:
             }
             figures.append(Figure(PEERS[name], per_s, "mails/s", detail=detail))
     say(table)
-    if set(options.only) == set(PEERS):
-        say(f"written to {keep('peers', figures)}")
+    say(f"written to {keep('peers', figures)}")
 
 
 if __name__ == "__main__":
