@@ -66,7 +66,7 @@ class Publisher:
         if held == CANCELLED and not self.include_cancelled:
             self.cancelled += 1
             return
-        if held == fingerprint(job):
+        if held is not None and held == fingerprint(job):
             self.unchanged += 1
             return
         self.changed += held is not None
@@ -76,7 +76,7 @@ class Publisher:
 
     def _produce(self, key: bytes, value: bytes) -> None:
         if self._producer is None:
-            self._producer = Producer(producer_config(self.settings))
+            self._producer = Producer({**producer_config(self.settings), "delivery.report.only.error": True})
         while True:
             try:
                 self._producer.produce(self.settings.topics.jobs, value, key, on_delivery=self._delivered)

@@ -110,7 +110,6 @@ class BotoSender:
             read_timeout=settings.ses_read_timeout_s,
             max_pool_connections=calls,
             tcp_keepalive=True,
-            parameter_validation=False,
         )
         patient = Config(retries={"total_max_attempts": 4, "mode": "standard"}, connect_timeout=5, read_timeout=10)
         try:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from schemas.errors import SourceError
 
 __all__ = ["Row", "Source", "open_source"]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One row: its place in the source, its values, or why it cannot be read."""
 
     line: int

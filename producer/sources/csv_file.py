@@ -61,13 +61,13 @@ class CsvFile:
                     yield self._row(line, reader.line_num, cells)
 
     def _row(self, line: int, last_line: int, cells: list[str]) -> Row:
-        problem = None
+        problem, text = None, "".join(cells)
         if len(cells) != len(self._header):
             problem = f"{len(cells)} fields, the header has {len(self._header)}"
             if last_line > line:
                 problem += f" (the row goes on to line {last_line}: is a quote left open?)"
-        elif any("\udc80" <= char <= "\udcff" for cell in cells if not cell.isascii() for char in cell):
+        elif not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
             problem = "not UTF-8"
-        elif any("\0" in cell for cell in cells):
+        elif "\0" in text:
             problem = "holds a NUL character"
         return Row(line, dict(zip(self._header, cells, strict=False)), problem, tuple(cells))

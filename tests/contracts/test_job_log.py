@@ -295,17 +295,15 @@ async def test_a_partition_that_left_while_paused_flows_when_it_comes_back(kafka
     """G2: back-pressure ends with the ownership (librdkafka's own pause outlives it)."""
     kafka.publish(8)
     one, first = await start("one")
-    await assigned(one, first)
-    await one.poll(1, 0.05, frozenset(range(4)))
+    records = await assigned(one, first)
     two, second = await start("two")
     for _ in range(200):
-        await one.poll(1, 0.05, frozenset(range(4)))
+        records += (await one.poll(1, 0.05, frozenset(range(4)))).records
         await two.poll(1, 0.05, frozenset(range(4)))
         if len(first.committed) == len(second.committed) == 2:
             break
     await two.stop()
-    records: list[Record] = []
-    for _ in range(100):
+    for _ in range(200):
         records += (await one.poll(100, 0.1, frozenset())).records
         if len({(record.partition, record.offset) for record in records}) == 8:
             break
