@@ -82,6 +82,12 @@ def _figures(figures: list[dict[str, Any]]) -> Iterator[str]:
             yield from ("", "| | mails/s | client CPU µs/mail |", "|---|---|---|")
             for name, way in ways.items():
                 yield f"| {name} | {way['mails_per_s']:,} | {way['cpu_us_per_mail']:,} |"
+    for figure in figures:
+        if curve := figure["detail"].get("curve"):
+            yield from ("", f"{figure['what']}, and smaller months:", "")
+            yield "| " + " | ".join(name.replace("_", " ") for name in curve[0]) + " |"
+            yield "|---" * len(curve[0]) + "|"
+            yield from ("| " + " | ".join(_number(value) for value in row.values()) + " |" for row in curve)
 
 
 def _peers(figures: list[dict[str, Any]]) -> Iterator[str]:
