@@ -1,4 +1,4 @@
-"""mailonce beside what users would pick instead: ``python -m benchmarks.peers [--only NAME…] [--mails 2000]``.
+"""mailonce beside what users would pick instead: ``python -m benchmarks.peers [--only NAME…] [--mails 1000]``.
 
 First a month without faults: mails a second and CPU a mail of the workers. Then a month in which every hundredth answer
 of SES is lost, and the worker is killed (SIGKILL) at half and started again. Who got the mail twice, and who never, is
@@ -195,7 +195,7 @@ def _settle(bench: Bench, mails: int | None) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--mails", type=int, default=2000)
+    parser.add_argument("--mails", type=int, default=1000)
     options = parser.parse_args()
     table = Table("", "mails/s", "CPU µs/mail", "twice", "never", "of these held, shown")
     figures = []
