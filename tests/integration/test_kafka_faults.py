@@ -63,9 +63,9 @@ def finish(world: World, process: Process, *, uncertain_max: int = 0) -> None:
 
 
 def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World) -> None:
-    """G1, G2: twice, at any moment; the processor waits for it, and goes on by itself."""
+    """G1, G2: three times, at any moment; the processor waits for it, and goes on by itself."""
     process = sending(on_own, users=2500)
-    for _ in range(2):
+    for _ in range(3):
         own.kill()
         own.start()
         accepted = on_own.sandbox.accepted_count()
