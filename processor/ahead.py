@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from processor.core.decide import Skip
+from processor.core.decide import Skip, after_claim
 from processor.core.states import Claim, State
 from processor.ports import Dedup
 from schemas.codec import fingerprint_of
@@ -72,4 +72,7 @@ def _is_same(record: Record, key: Key, claim: Claim) -> bool:
     assert claim.state is State.SENT_RECORDED
     assert record.value is not None
     content = fingerprint_of(record.value, key)
-    return content is not None and claim.fingerprint in {"", content}
+    if content is None:
+        return False
+    follows = after_claim(claim, mine="", fingerprint=content, partition=record.partition, offset=record.offset)
+    return follows == _ALREADY
