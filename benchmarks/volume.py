@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from uuid import uuid4
 
+import duckdb
 import redis
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -95,32 +96,43 @@ def _bare(bench: Bench, what: str, topic: str, *arguments: str) -> float:
 
 
 def producer(bench: Bench, rounds: int) -> list[Figure]:
-    """A million rows of a CSV file; each run into topics of its own."""
-    users = bench.folder / "users.csv"
+    """A million rows of a CSV and of a Parquet file; each run into topics of its own."""
+    users, columns = bench.folder / "users.csv", bench.folder / "users.parquet"
     curve = []
-    for rows in SIZES[:-1]:
+    for rows in (*SIZES[:-1], 10 * MANY):
         _write_users(users, rows)
-        curve.append({"rows": rows, "seconds": round(_produce(bench, users), 2)})
+        seconds, peak_mb = _produce(bench, users)
+        curve.append({"rows": rows, "seconds": round(seconds, 2), "peak_mb": round(peak_mb)})
+        say(f"{curve[-1]}")
     _write_users(users, MANY)
-    ours, bare = [], []
+    duckdb.sql(f"COPY (FROM read_csv('{users}', all_varchar=true)) TO '{columns}' (FORMAT parquet)")
+    ours, parquet, bare, peaks = [], [], [], []
     for _ in range(rounds):
-        ours.append(_produce(bench, users))
+        seconds, peak_mb = _produce(bench, users)
+        ours.append(seconds)
+        peaks.append(peak_mb)
+        parquet.append(_produce(bench, columns)[0])
         topic = f"bare-{uuid4().hex[:8]}"
         admin = AdminClient({"bootstrap.servers": bench.bootstrap})
         admin.create_topics([NewTopic(topic, 12, 1)])[topic].result(30)
         bare.append(_bare(bench, "produce", topic, "0", str(users)))
-        say(f"producer {MANY / ours[-1]:,.0f} rows/s, bare {MANY / bare[-1]:,.0f}/s")
-    curve.append({"rows": MANY, "seconds": round(median(ours), 2)})
+        say(f"CSV {MANY / ours[-1]:,.0f} rows/s, Parquet {MANY / parquet[-1]:,.0f}/s, bare {MANY / bare[-1]:,.0f}/s")
+    curve.insert(-1, {"rows": MANY, "seconds": round(median(ours), 2), "peak_mb": round(median(peaks))})
     detail = {"rows_per_s": round(MANY / median(ours)), "bare_per_s": round(MANY / median(bare)), "curve": curve}
-    share = median(bare) / median(ours)
-    return [Figure("producer from CSV against a bare produce loop", share, "x", 0.6, detail=detail)]
+    of_parquet = {"rows_per_s": round(MANY / median(parquet))}
+    against = "against a bare produce loop"
+    return [
+        Figure(f"producer from CSV {against}", median(bare) / median(ours), "x", 0.6, detail=detail),
+        Figure(f"producer from Parquet {against}", median(bare) / median(parquet), "x", 0.6, detail=of_parquet),
+    ]
 
 
-def _produce(bench: Bench, users: Path) -> float:
+def _produce(bench: Bench, users: Path) -> tuple[float, float]:
+    """Seconds and megabytes at the peak."""
     month = bench.month()
     began = time.monotonic()
-    month.run("produce", "--month", MONTH, "--source", str(users), "--template", "bench")
-    return time.monotonic() - began
+    command = month.start("produce", "--month", MONTH, "--source", str(users), "--template", "bench").wait()
+    return time.monotonic() - began, command.peak_mb
 
 
 def _write_users(path: Path, count: int) -> None:

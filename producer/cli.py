@@ -47,7 +47,7 @@ def produce(
         look = bars.add_task("reading what is published", total=None)
         known = jobs_of_month(settings, month, lambda count: bars.update(look, completed=count))
         bars.update(look, total=max(len(known), 1), completed=max(len(known), 1))
-        users = find_users(source.rows())
+        users = find_users(source.user_ids())
         publisher = Publisher(settings, known, include_cancelled, dry_run)
         task = bars.add_task("planning" if dry_run else "publishing", total=users.rows)
         planned = plan(
@@ -58,6 +58,7 @@ def produce(
             on_duplicate=on_duplicate,
             source=source.name,
             snapshot=source.snapshot,
+            now_ms=lambda: time.time_ns() // 1_000_000,
         )
         began = time.monotonic()
         for count, entry in enumerate(planned, 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,8 +14,6 @@ from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Job, Provenance
 
 __all__ = ["OnDuplicate", "Reject", "Users", "find_users", "plan"]
-
-_NOT_DATA = {"user_id", "email"}
 
 
 class OnDuplicate(StrEnum):
@@ -46,19 +44,17 @@ class Users:
     """Only for users who stand there more than once."""
 
 
-def find_users(rows: Iterable[Row]) -> Users:
-    """Counts rows and finds users who stand in the source more than once."""
+def find_users(user_ids: Iterable[tuple[int, str]]) -> Users:
+    """Counts rows and finds users who stand in the source more than once; `user_ids` as a source gives them."""
     seen: set[str] = set()
     last_line: dict[str, int] = {}
     count = 0
-    for row in rows:
+    for line, user_id in user_ids:
         count += 1
-        user_id = row.values.get("user_id", "")
-        if row.problem or not user_id:
-            continue
         if user_id in seen:
-            last_line[user_id] = row.line
-        seen.add(user_id)
+            last_line[user_id] = line
+        elif user_id:
+            seen.add(user_id)
     return Users(count, last_line)
 
 
@@ -71,20 +67,23 @@ def plan(
     on_duplicate: OnDuplicate,
     source: str,
     snapshot: str,
+    now_ms: Callable[[], int],
 ) -> Iterator[Job | Reject]:
-    """Each row as a job or a reject, in order."""
+    """Each row as a job, said to be published at `now_ms`, or a reject, in order."""
     for row in rows:
         problem = _row_problem(row, users, on_duplicate, month)
         if problem is not None:
             yield Reject(row.line, *problem, row.raw)
             continue
+        data = dict(row.values)
         job = Job(
             v=JOB_VERSION,
-            user_id=row.values["user_id"],
+            user_id=data.pop("user_id"),
             month=month,
-            email=row.values["email"].strip(),
+            email=data.pop("email").strip(),
             template=template,
-            data={name: value for name, value in row.values.items() if name not in _NOT_DATA},
+            data=data,
+            published_at_ms=now_ms(),
             provenance=Provenance(source, snapshot, row.line),
         )
         if _too_large(job, row):
@@ -95,7 +94,9 @@ def plan(
 
 def _too_large(job: Job, row: Row) -> bool:
     # A character is at most six bytes of JSON: most jobs need not be written to be measured.
-    if sum(len(name) + len(value) + 8 for name, value in row.values.items()) * 6 <= TEMPLATE_DATA_BYTES_MAX:
+    values = row.values
+    chars = len("".join(values)) + len("".join(values.values())) + 8 * len(values)
+    if chars * 6 <= TEMPLATE_DATA_BYTES_MAX:
         return False
     return len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX
 

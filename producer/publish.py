@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import decode_job, encode, fingerprint
@@ -21,6 +19,8 @@ __all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
 
 CANCELLED = "cancelled"
 FLUSH_S = 60.0
+POLL_EVERY = 100
+"""jobs: a refused one is heard of no later than so many jobs on"""
 
 
 def jobs_of_month(settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None) -> dict[bytes, str]:
@@ -58,6 +58,7 @@ class Publisher:
     cancelled: int = 0
     _failed: list[str] = field(default_factory=list)
     _producer: Producer | None = None
+    _topic: str = ""
 
     def publish(self, job: Job) -> None:
         """Publishes `job` unless the topic holds the same already, or its cancellation."""
@@ -72,18 +73,26 @@ class Publisher:
         self.changed += held is not None
         self.published += 1
         if not self.dry_run:
-            self._produce(key, encode(msgspec.structs.replace(job, published_at_ms=time.time_ns() // 1_000_000)))
+            self._produce(key, encode(job))
 
     def _produce(self, key: bytes, value: bytes) -> None:
         if self._producer is None:
-            self._producer = Producer({**producer_config(self.settings), "delivery.report.only.error": True})
+            self._producer = Producer(
+                {
+                    **producer_config(self.settings),
+                    "delivery.report.only.error": True,
+                    "on_delivery": self._delivered,
+                }
+            )
+            self._topic = self.settings.topics.jobs
         while True:
             try:
-                self._producer.produce(self.settings.topics.jobs, value, key, on_delivery=self._delivered)
+                self._producer.produce(self._topic, value, key)
                 break
             except BufferError:
                 self._producer.poll(0.5)
-        self._producer.poll(0)
+        if self.published % POLL_EVERY == 0:
+            self._producer.poll(0)
         if self._failed:
             raise self._failure()
 

@@ -10,6 +10,8 @@ ADDRESS_CHARS_MAX = 320
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
+# Nearly every address there is, in one look; the limits below are those of `address_problem`.
+_USUAL = re.compile(r"(?!.{65})[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,63}")
 
 
 def address_problem(address: str) -> str | None:
@@ -18,6 +20,8 @@ def address_problem(address: str) -> str | None:
     SES wants a 7-bit local part and a punycode domain (SendEmail's documentation of ``Destination``), so other
     characters are a problem of the address, not something to convert silently.
     """
+    if _USUAL.fullmatch(address) is not None:
+        return None
     local, at, domain = address.rpartition("@")
     if not at:
         return "it has no @"

@@ -10,6 +10,7 @@ import base64
 import binascii
 import re
 import secrets
+from functools import lru_cache
 
 import msgspec
 
@@ -48,6 +49,7 @@ _MONTH = re.compile(r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
+@lru_cache(maxsize=256)
 def check_month(text: str) -> str:
     """`text` if it is a month written ``YYYY-MM``; raises ``ValueError`` otherwise."""
     if _MONTH.fullmatch(text) is None:

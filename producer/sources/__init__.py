@@ -40,15 +40,23 @@ class Source(Protocol):
 
     def rows(self) -> Iterator[Row]: ...
 
+    def user_ids(self) -> Iterator[tuple[int, str]]:
+        """Each row's line and user id, in order: a first look for users who stand there twice.
+
+        The id of a row that cannot be read is empty.
+        """
+        ...
+
 
 def open_source(uri: str) -> Source:
-    """The source at `uri`: a CSV file's path, or ``file://``. Raises `SourceError`."""
+    """The source at `uri`: the path or ``file://`` URI of a CSV or Parquet file. Raises `SourceError`."""
     from producer.sources.csv_file import CsvFile
+    from producer.sources.parquet_file import ParquetFile
 
     parts = urlsplit(uri)
     if parts.scheme not in {"", "file"} and len(parts.scheme) > 1:
-        raise SourceError(f"no source is known for {parts.scheme}://; this version reads CSV files")
+        raise SourceError(f"no source is known for {parts.scheme}://; this version reads CSV and Parquet files")
     path = Path(unquote(parts.path) if parts.scheme == "file" else uri)
     if not path.is_file():
         raise SourceError(f"{path}: there is no such file")
-    return CsvFile(path)
+    return ParquetFile(path) if path.suffix == ".parquet" else CsvFile(path)

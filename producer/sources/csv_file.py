@@ -14,6 +14,8 @@ __all__ = ["CsvFile"]
 
 
 _NEEDED = ("user_id", "email")
+_NO_CSV = -1
+"""Stands for the last line of a record that is no CSV; its only cell says why."""
 
 
 class CsvFile:
@@ -44,6 +46,18 @@ class CsvFile:
         return header
 
     def rows(self) -> Iterator[Row]:
+        header = self._header
+        for line, last_line, cells in self._records():
+            problem = self._problem(line, last_line, cells)
+            yield Row(line, dict(zip(header, cells, strict=False)), problem, tuple(cells))
+
+    def user_ids(self) -> Iterator[tuple[int, str]]:
+        column = self._header.index("user_id")
+        for line, last_line, cells in self._records():
+            yield line, "" if self._problem(line, last_line, cells) else cells[column]
+
+    def _records(self) -> Iterator[tuple[int, int, list[str]]]:
+        """First line, last line and cells of each record; see `_NO_CSV`."""
         # Bytes that are not UTF-8 survive as surrogates, so that only their row is refused.
         with self._path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             reader = csv.reader(lines)
@@ -55,19 +69,20 @@ class CsvFile:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Row(line, {}, f"not readable as CSV: {error}")
+                    yield line, _NO_CSV, [str(error)]
                     continue
                 if cells:
-                    yield self._row(line, reader.line_num, cells)
+                    yield line, reader.line_num, cells
 
-    def _row(self, line: int, last_line: int, cells: list[str]) -> Row:
-        problem, text = None, "".join(cells)
+    def _problem(self, line: int, last_line: int, cells: list[str]) -> str | None:
+        if last_line == _NO_CSV:
+            return f"not readable as CSV: {cells[0]}"
         if len(cells) != len(self._header):
             problem = f"{len(cells)} fields, the header has {len(self._header)}"
             if last_line > line:
                 problem += f" (the row goes on to line {last_line}: is a quote left open?)"
-        elif not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
-            problem = "not UTF-8"
-        elif "\0" in text:
-            problem = "holds a NUL character"
-        return Row(line, dict(zip(self._header, cells, strict=False)), problem, tuple(cells))
+            return problem
+        text = "".join(cells)
+        if not text.isascii() and any("\udc80" <= char <= "\udcff" for char in text):
+            return "not UTF-8"
+        return "holds a NUL character" if "\0" in text else None

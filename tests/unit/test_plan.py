@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from producer.plan import OnDuplicate, Reject, find_users, plan
@@ -19,12 +20,13 @@ def planned(path: Path, on_duplicate: OnDuplicate = OnDuplicate.ERROR) -> tuple[
     entries = list(
         plan(
             source.rows(),
-            find_users(source.rows()),
+            find_users(source.user_ids()),
             month="2026-11",
             template="t",
             on_duplicate=on_duplicate,
             source=source.name,
             snapshot=source.snapshot,
+            now_ms=lambda: 1,
         )
     )
     return [e for e in entries if isinstance(e, Job)], [e for e in entries if isinstance(e, Reject)]
@@ -124,3 +126,44 @@ def test_a_file_uri_and_a_byte_order_mark(tmp_path: Path) -> None:
     before = source.snapshot
     path.write_text(HEADER)
     assert open_source(str(path)).snapshot != before
+
+
+def parquet(tmp_path: Path, query: str) -> Path:
+    path = tmp_path / "users.parquet"
+    duckdb.sql(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
+    return path
+
+
+def test_parquet_rows_become_jobs(tmp_path: Path) -> None:
+    """The same rows as from CSV: every value as text, nothing for a missing one, the row's number as its place."""
+    path = parquet(
+        tmp_path,
+        "SELECT 'u' || n AS user_id, CASE n WHEN 3 THEN NULL ELSE 'u' || n || '@b.de' END AS email, n * 1.5 AS usage,"
+        " CASE n WHEN 5 THEN 'a' || chr(0) ELSE 'Zoë' END AS name FROM range(1, 6) AS numbers(n)",
+    )
+    jobs, rejects = planned(path)
+    assert [(entry.user_id, entry.data["usage"], entry.data["name"]) for entry in jobs] == [
+        ("u1", "1.5", "Zoë"),
+        ("u2", "3.0", "Zoë"),
+        ("u4", "6.0", "Zoë"),
+    ]
+    assert [(reject.line, reject.reason) for reject in rejects] == [(3, "missing-email"), (5, "unreadable-row")]
+    assert [entry.provenance and entry.provenance.row for entry in jobs] == [1, 2, 4]
+
+
+def test_parquet_duplicates_and_order(tmp_path: Path) -> None:
+    """More rows than one fetch holds, in the file's order; the last one counts when told so."""
+    path = parquet(tmp_path, "SELECT 'u' || (n % 9000) AS user_id, n || '@b.de' AS email FROM range(10000) AS t(n)")
+    jobs, rejects = planned(path, OnDuplicate.LAST)
+    assert [entry.email for entry in jobs] == [f"{n}@b.de" for n in range(1000, 10000)]
+    assert [reject.line for reject in rejects] == list(range(1, 1001))
+
+
+def test_what_is_no_parquet_is_refused_whole(tmp_path: Path) -> None:
+    """Not Parquet at all, and without the columns needed."""
+    path = tmp_path / "users.parquet"
+    path.write_text("user_id,email\n")
+    with pytest.raises(SourceError, match="no Parquet file"):
+        open_source(str(path))
+    with pytest.raises(SourceError, match="lacks the column email"):
+        open_source(str(parquet(tmp_path, "SELECT 'u1' AS user_id")))
