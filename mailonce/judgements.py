@@ -20,7 +20,7 @@ def uncertain_list(
     month: Annotated[str | None, typer.Option(help="Only this month.")] = None, as_json: Json = False
 ) -> None:
     """Mails of which nobody knows whether SES took them: held, never sent again by themselves."""
-    from processor.cli import list_uncertain
+    from processor.cli.judgements import list_uncertain
 
     list_uncertain(load(), month=month_of(month) if month else None, as_json=as_json)
 
@@ -39,7 +39,7 @@ def uncertain_resolve(
 
     A resend is the one way to send twice: do it when you are sure that SES did not take the first call.
     """
-    from processor.cli import resolve_uncertain
+    from processor.cli.judgements import resolve_uncertain
     from processor.ops.uncertain import Resolution
 
     try:
@@ -56,7 +56,7 @@ def uncertain_resolve(
 @suppressions_app.command("list", epilog="Example: `mailonce suppressions list --json`")
 def suppressions_list(as_json: Json = False, unmasked: Unmasked = False) -> None:
     """Addresses that bounced for good, complained, or were added by hand."""
-    from processor.cli import show_suppressions
+    from processor.cli.judgements import show_suppressions
 
     show_suppressions(load(), as_json=as_json, unmasked=unmasked)
 
@@ -64,7 +64,7 @@ def suppressions_list(as_json: Json = False, unmasked: Unmasked = False) -> None
 @suppressions_app.command("add", epilog='Example: `mailonce suppressions add a@example.com --why "asked by phone"`')
 def suppressions_add(address: Annotated[str, typer.Argument()], why: Why, who: Who = None) -> None:
     """Send an address no more mail."""
-    from processor.cli import add_suppression
+    from processor.cli.judgements import add_suppression
 
     add_suppression(load(), address, who=login(who), why=why)
 
@@ -72,6 +72,6 @@ def suppressions_add(address: Annotated[str, typer.Argument()], why: Why, who: W
 @suppressions_app.command("remove", epilog="Example: `mailonce suppressions remove a@example.com`")
 def suppressions_remove(address: Annotated[str, typer.Argument()]) -> None:
     """Let an address get mail again."""
-    from processor.cli import drop_suppression
+    from processor.cli.judgements import drop_suppression
 
     drop_suppression(load(), address)

@@ -30,7 +30,7 @@ def produce(
     as_json: Json = False,
 ) -> None:
     """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected."""
-    from processor.cli import warn_of_a_long_month
+    from processor.cli.month import warn_of_a_long_month
     from producer.cli import produce as run
     from producer.plan import OnDuplicate
 
@@ -83,7 +83,7 @@ def evidence(
 
     What SES accepted and dropped becomes `dead`; permanent bounces and complaints suppress the address.
     """
-    from processor.cli import gather_evidence
+    from processor.cli.month import gather_evidence
 
     gather_evidence(load(), drain=drain, cloudtrail=cloudtrail, as_json=as_json)
 
@@ -91,7 +91,7 @@ def evidence(
 @app.command(epilog="Example: `mailonce status --month 2026-11 --json`")
 def status(month: Month, as_json: Json = False) -> None:
     """Where a month stands: jobs and outcomes, from the topics."""
-    from processor.cli import show_status
+    from processor.cli.month import show_status
 
     show_status(load(), month, as_json=as_json)
 
@@ -103,7 +103,7 @@ def forecast(
     as_json: Json = False,
 ) -> None:
     """How long a month's mails will take, by the account's rate and daily quota."""
-    from processor.cli import show_forecast
+    from processor.cli.month import show_forecast
 
     show_forecast(load(), month, mails, as_json=as_json)
 
@@ -116,7 +116,7 @@ def show(
     unmasked: Unmasked = False,
 ) -> None:
     """Everything known of one mail: job, intents, outcome, dead letters, claim."""
-    from processor.cli import show_mail
+    from processor.cli.month import show_mail
 
     raise typer.Exit(show_mail(load(), user, month, as_json=as_json, unmasked=unmasked))
 
@@ -124,6 +124,6 @@ def show(
 @app.command(epilog="Example: `mailonce cancel u-1042 2026-11`")
 def cancel(user: User, month: MonthArgument) -> None:
     """Cancel one mail that was not sent yet."""
-    from processor.cli import cancel_mail
+    from processor.cli.month import cancel_mail
 
     cancel_mail(load(), user, month)

@@ -42,7 +42,7 @@ def settings(as_json: Json = False) -> None:
 @topics_app.command("create")
 def topics_create(as_json: Json = False) -> None:
     """Make the topics that are missing; refuse one whose cleanup policy would lose records."""
-    from processor.cli import create_all_topics
+    from processor.cli.upkeep import create_all_topics
 
     create_all_topics(load(), as_json=as_json)
 
@@ -55,7 +55,7 @@ def templates_push(
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, push nothing.")] = False,
 ) -> None:
     """Put templates into SES; only what differs is written."""
-    from processor.cli import push_all_templates
+    from processor.cli.upkeep import push_all_templates
 
     load()
     push_all_templates(folder, dry_run=dry_run)
@@ -69,7 +69,7 @@ def dead_letters_list(
     as_json: Json = False,
 ) -> None:
     """Dead letters with their reasons."""
-    from processor.cli import list_dead_letters
+    from processor.cli.dead_letters import list_dead_letters
 
     list_dead_letters(load(), month=month_of(month) if month else None, reason=reason, as_json=as_json, count=count)
 
@@ -80,7 +80,7 @@ def dead_letters_show(
     as_json: Json = False,
 ) -> None:
     """One dead letter: why, and the record's original bytes and headers."""
-    from processor.cli import show_dead_letter
+    from processor.cli.dead_letters import show_dead_letter
 
     show_dead_letter(load(), place, as_json=as_json)
 
@@ -88,7 +88,7 @@ def dead_letters_show(
 @dedup_app.command("rebuild")
 def dedup_rebuild(as_json: Json = False) -> None:
     """Rebuild the dedup set from ledger and intents; nobody sends until it is done."""
-    from processor.cli import rebuild_dedup
+    from processor.cli.upkeep import rebuild_dedup
 
     rebuild_dedup(load(), as_json=as_json)
 
@@ -96,6 +96,6 @@ def dedup_rebuild(as_json: Json = False) -> None:
 @dedup_app.command("verify", epilog="Example: `mailonce dedup verify --json`")
 def dedup_verify(as_json: Json = False) -> None:
     """Hold the dedup set against the ledger, key by key; exit code 1 when it could let a second mail out."""
-    from processor.cli import verify_dedup
+    from processor.cli.upkeep import verify_dedup
 
     raise typer.Exit(verify_dedup(load(), as_json=as_json))

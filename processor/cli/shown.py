@@ -1,0 +1,44 @@
+"""What the commands share: how answers are printed, and the dedup set of a command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from processor.adapters.clock import SystemClock
+from processor.adapters.redis import RedisDedup, connect
+from schemas.errors import UsageError
+from schemas.identity import Key
+from schemas.settings import Settings
+
+__all__ = ["dedup_of", "key_of", "now_ms", "print_json", "utc"]
+
+
+def print_json(answer: Any) -> None:
+    print(json.dumps(answer, ensure_ascii=False))  # noqa: T201 - the answer
+
+
+def key_of(user: str, month: str) -> Key:
+    try:
+        return Key(user, month)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def utc(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+now_ms = SystemClock().now_ms
+
+
+@asynccontextmanager
+async def dedup_of(settings: Settings) -> AsyncIterator[RedisDedup]:
+    client = connect(settings)
+    try:
+        yield RedisDedup.of(settings, client)
+    finally:
+        await client.aclose()
