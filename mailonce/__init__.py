@@ -10,8 +10,9 @@ import sys
 import typer
 
 from mailonce import month, stack
+from mailonce.dead_letters import dead_letters_app
 from mailonce.judgements import suppressions_app, uncertain_app
-from mailonce.upkeep import dead_letters_app, dedup_app, settings_app, templates_app, topics_app
+from mailonce.upkeep import dedup_app, settings_app, templates_app, topics_app
 from schemas.errors import Interrupted, MailonceError
 
 __all__ = ["app", "main"]

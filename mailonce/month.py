@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mailonce.options import Json, Month, MonthArgument, Unmasked, User, load
+from mailonce.options import Json, MetricsPort, Month, MonthArgument, Unmasked, User, load, month_of
 from schemas.errors import UsageError
 
 __all__ = ["app"]
@@ -59,6 +59,7 @@ def produce(
 def process(
     drain: Annotated[bool, typer.Option(help="End with 0 when every job published so far is settled.")] = False,
     instance: Annotated[str | None, typer.Option(help="Name of this processor; must be unique.")] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Send what is due: a worker; start as many as you like.
 
@@ -67,7 +68,7 @@ def process(
     """
     from processor.wiring import process as run
 
-    run(load(instance=instance), drain=drain)
+    run(load(instance=instance, metrics_port=metrics_port), drain=drain)
 
 
 @app.command(epilog="Example: `mailonce evidence --drain`")
@@ -77,6 +78,7 @@ def evidence(
         str | None,
         typer.Option(metavar="FILE_OR_S3_PREFIX", help="Read CloudTrail's logs of SES data events instead of SQS."),
     ] = None,
+    metrics_port: MetricsPort = None,
     as_json: Json = False,
 ) -> None:
     """Read SES's events from SQS: a mail whose answer was lost becomes `sent` when SES's own event proves it.
@@ -85,15 +87,37 @@ def evidence(
     """
     from processor.cli.month import gather_evidence
 
-    gather_evidence(load(), drain=drain, cloudtrail=cloudtrail, as_json=as_json)
+    gather_evidence(load(metrics_port=metrics_port), drain=drain, cloudtrail=cloudtrail, as_json=as_json)
 
 
-@app.command(epilog="Example: `mailonce status --month 2026-11 --json`")
-def status(month: Month, as_json: Json = False) -> None:
-    """Where a month stands: jobs and outcomes, from the topics."""
-    from processor.cli.month import show_status
+@app.command(epilog="Example: `mailonce status --month 2026-11 --watch`")
+def status(
+    month: Month,
+    watch: Annotated[bool, typer.Option(help="Live, until nothing is pending; with --json a line a second.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Where a month stands: jobs and outcomes, what is pending where, rate, quota, expected end."""
+    from processor.cli.status import show_status
 
-    show_status(load(), month, as_json=as_json)
+    show_status(load(), month, as_json=as_json, watch=watch)
+
+
+@app.command(epilog="Example: `mailonce missing --month 2026-11 --source users.csv --csv > missing.csv`")
+def missing(
+    month: Month,
+    source: Annotated[str, typer.Option(help="The source that the month was published from.")],
+    as_csv: Annotated[bool, typer.Option("--csv", help="All of them, as CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Who of a source has no mail, and why: never published, pending, dead, uncertain, suppressed, cancelled, bounced.
+
+    Exit code 1 when there is somebody.
+    """
+    from processor.cli.status import show_missing
+    from producer.sources import open_source
+
+    user_ids = open_source(source).user_ids()
+    raise typer.Exit(show_missing(load(), month, user_ids, as_json=as_json, as_csv=as_csv))
 
 
 @app.command(epilog="Example: `mailonce forecast --month 2026-11` or `--mails 1000000`")
@@ -119,6 +143,34 @@ def show(
     from processor.cli.month import show_mail
 
     raise typer.Exit(show_mail(load(), user, month, as_json=as_json, unmasked=unmasked))
+
+
+@app.command(epilog="Example: `mailonce replay --from-time 2026-11-01T08:00 --month 2026-11 --dry-run`")
+def replay(
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="Every job there is.")] = False,
+    from_time: Annotated[str | None, typer.Option(metavar="T", help="Jobs published since, UTC unless said.")] = None,
+    from_offset: Annotated[
+        str | None, typer.Option(metavar="P:N,…", help="From these offsets; other partitions are left out.")
+    ] = None,
+    month: Annotated[str | None, typer.Option("--month", "-m", help="Only this month, YYYY-MM.")] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would be attempted and skipped, send nothing.")] = False,
+    reset_group: Annotated[
+        bool, typer.Option(help="Move the live group there instead; refused while processors run.")
+    ] = False,
+    metrics_port: MetricsPort = None,
+    as_json: Json = False,
+) -> None:
+    """Read jobs again: what is settled is skipped, what is not is attempted. Safe at any time.
+
+    It runs in a group of its own beside the live one and ends when it has caught up.
+    """
+    from processor.cli.replay import parse_start
+    from processor.cli.replay import replay as run
+
+    start = parse_start(from_beginning, from_time, from_offset)
+    settings = load(metrics_port=metrics_port)
+    chosen = month_of(month) if month else ""
+    run(settings, start, month=chosen, dry_run=dry_run, reset_group=reset_group, as_json=as_json)
 
 
 @app.command(epilog="Example: `mailonce cancel u-1042 2026-11`")

@@ -12,7 +12,19 @@ from schemas.identity import check_month
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
-__all__ = ["Json", "Month", "MonthArgument", "Unmasked", "User", "Who", "Why", "load", "login", "month_of"]
+__all__ = [
+    "Json",
+    "MetricsPort",
+    "Month",
+    "MonthArgument",
+    "Unmasked",
+    "User",
+    "Who",
+    "Why",
+    "load",
+    "login",
+    "month_of",
+]
 
 
 def month_of(text: str) -> str:
@@ -27,6 +39,10 @@ Month = Annotated[str, typer.Option("--month", "-m", callback=month_of, help="Th
 MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", callback=month_of, help="The month, YYYY-MM.")]
 User = Annotated[str, typer.Argument(help="The user id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(help="Serve /metrics, /healthz and /readyz here, or on the next free port after it."),
+]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show whole addresses.")]
 Why = Annotated[str, typer.Option(help="Why: kept with the record.")]
 Who = Annotated[str | None, typer.Option(help="Who decides; your login name unless given.")]

@@ -1,4 +1,4 @@
-"""What is kept in order around a month: topics, templates, dead letters, the dedup set, the settings."""
+"""What is kept in order around a month: topics, templates, the dedup set, the settings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mailonce.options import Json, load, month_of
+from mailonce.options import Json, load
 
-__all__ = ["dead_letters_app", "dedup_app", "settings_app", "templates_app", "topics_app"]
+__all__ = ["dedup_app", "settings_app", "templates_app", "topics_app"]
 
 settings_app = typer.Typer()
 topics_app = typer.Typer(no_args_is_help=True, help="The Kafka topics.")
 templates_app = typer.Typer(no_args_is_help=True, help="E-mail templates in SES.")
-dead_letters_app = typer.Typer(no_args_is_help=True, help="Records that could not become e-mails.")
 dedup_app = typer.Typer(no_args_is_help=True, help="What Redis knows of every mail.")
 
 
@@ -59,30 +58,6 @@ def templates_push(
 
     load()
     push_all_templates(folder, dry_run=dry_run)
-
-
-@dead_letters_app.command("list", epilog="Example: `mailonce dead-letters list --month 2026-11 --reason missing-data`")
-def dead_letters_list(
-    month: Annotated[str | None, typer.Option(help="Only this month.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
-    count: Annotated[int, typer.Option(help="How many at the most.")] = 100,
-    as_json: Json = False,
-) -> None:
-    """Dead letters with their reasons."""
-    from processor.cli.dead_letters import list_dead_letters
-
-    list_dead_letters(load(), month=month_of(month) if month else None, reason=reason, as_json=as_json, count=count)
-
-
-@dead_letters_app.command("show", epilog="Example: `mailonce dead-letters show 3:17`")
-def dead_letters_show(
-    place: Annotated[str, typer.Argument(metavar="P:N", help="Partition and offset in the dead-letter topic.")],
-    as_json: Json = False,
-) -> None:
-    """One dead letter: why, and the record's original bytes and headers."""
-    from processor.cli.dead_letters import show_dead_letter
-
-    show_dead_letter(load(), place, as_json=as_json)
 
 
 @dedup_app.command("rebuild")

@@ -22,11 +22,13 @@ from processor.core.pace import Account, allowed_rate, lease_size, quota_left
 from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
+from processor.meter import Meter
 from processor.patience import REDIS_RETRY_S, until_redis_answers
 from processor.ports import Clock, Dedup, Item, NotWhole, Pace, Sender
 from processor.together import Together
 from schemas.errors import Halted, RedisUnavailable
 from schemas.logs import Event, get_log
+from schemas.records import Outcome
 from schemas.settings import RetryTable
 
 __all__ = ["Deliverer", "DeliveryConfig"]
@@ -68,6 +70,7 @@ class Deliverer:
         compose: Callable[[Work], Mapping[str, Any]],
         make_whole: Callable[[], Awaitable[object]],
         on_done: Callable[[Work], None],
+        meter: Meter,
     ) -> None:
         self._config = config
         self._dedup = dedup
@@ -78,6 +81,7 @@ class Deliverer:
         self._compose = compose
         self._make_whole = make_whole
         self._on_done = on_done
+        self._meter = meter
         self._tries_max = config.tries_max
         self._ready: deque[Work] = deque()
         self._side: deque[Work] = deque()
@@ -163,6 +167,7 @@ class Deliverer:
             await step()
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
+            self._meter.rebuilds.inc()
             await self._retrying(self._make_whole)
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
@@ -215,8 +220,15 @@ class Deliverer:
                 self._leave(work)
             self._ready.extendleft(reversed(works))
             raise
-        for work, claim in zip(works, claims, strict=True):
-            self._after_claim(work, claim, start_by_s)
+        follows = [_after_claim(work, claim) for work, claim in zip(works, claims, strict=True)]
+        self._meter.claimed(follows)
+        self._meter.in_flight.set(self._calling)
+        for work, step in zip(works, follows, strict=True):
+            if isinstance(step, decide.Call):
+                self._active[work] = asyncio.create_task(self._call(work, start_by_s))
+            else:
+                self._leave(work)
+                self._apply(work, step)
 
     async def _lease(self, wanted: int) -> int:
         """How many of `wanted` the group's budget allows now; waits a little when it allows none."""
@@ -232,21 +244,6 @@ class Deliverer:
             await self._clock.sleep(lease.wait_s)
         return lease.granted
 
-    def _after_claim(self, work: Work, claim: Claim, start_by_s: float) -> None:
-        record = work.record
-        match decide.after_claim(
-            claim,
-            mine=work.attempt,
-            fingerprint=work.fingerprint,
-            partition=record.partition,
-            offset=record.offset,
-        ):
-            case decide.Call():
-                self._active[work] = asyncio.create_task(self._call(work, start_by_s))
-            case other:
-                self._leave(work)
-                self._apply(work, other)
-
     def _apply(self, work: Work, follows: decide.AfterClaim) -> None:
         match follows:
             case decide.WaitForOther(attempt):
@@ -255,6 +252,8 @@ class Deliverer:
                     work.waited = True
                 self._put_off(work, LOOK_AGAIN_S)
             case decide.Settle() | decide.Skip() as result:
+                if work.waited and isinstance(result, decide.Settle) and result.outcome is Outcome.UNCERTAIN:
+                    self._meter.takeovers.inc()
                 self._done(work, result)
             case decide.Call():
                 raise AssertionError("a call is started, not applied")
@@ -291,7 +290,9 @@ class Deliverer:
             except ValueError as error:
                 answer: Any = NotWritten("parameters", str(error))
             else:
+                began_s = self._clock.boot_s()
                 answer = await self._sender.send(request, start_by_s)
+                self._meter.answered(classify(answer), self._clock.boot_s() - began_s)
             verdict = classify(answer)
             tries = 0
             if isinstance(verdict, RefusedForNow):
@@ -315,6 +316,7 @@ class Deliverer:
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
                 if retry is RetryClass.THROTTLED:
                     await self._retrying(self._pace.throttled)
+                self._meter.retried(retry)
                 delay = delay_s(getattr(self._config.retry, retry), work.tries[retry], self._clock.random())
                 log.info(Event.RETRYING, key=str(work.key), error_class=retry, detail=detail, delay_s=round(delay, 3))
                 self._put_off(work, delay)
@@ -333,6 +335,7 @@ class Deliverer:
                 claim = await self._mark_sent(_item(work, message_id))
                 work.better = decide.after_mark(claim, message_id=message_id, attempt=work.attempt)
                 if work.better is None and claim.message_id != message_id:
+                    self._meter.duplicates.inc()
                     log.error(Event.DUPLICATE_SEEN, key=str(work.key), message_id=message_id)
             case decide.MarkReleased():
                 await self._dedup.release([_item(work)])
@@ -348,6 +351,7 @@ class Deliverer:
     def halt(self, halted: Halted) -> None:
         if self.halted is None:
             self.halted = halted
+            self._meter.halted.set(1)
             log.error(Event.HALTED, reason=halted.reason, detail=str(halted))
         self._changed.set()
 
@@ -394,6 +398,8 @@ class Deliverer:
         if account.max_24_hour_send >= 0:
             await self._pace.set_room(left, leased)
         self._account = account
+        self._meter.rate_allowed.set(self.rate)
+        self._meter.quota_left.set(left if account.max_24_hour_send >= 0 else -1)
         if not account.sending_enabled:
             self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
         if self._quota_gone and left >= 1:
@@ -408,6 +414,13 @@ class Deliverer:
 
     def _ask_in(self, seconds: float) -> None:
         self._ask_at_s = self._clock.boot_s() + seconds
+
+
+def _after_claim(work: Work, claim: Claim) -> decide.AfterClaim:
+    place = work.record.partition, work.record.offset
+    return decide.after_claim(
+        claim, mine=work.attempt, fingerprint=work.fingerprint, partition=place[0], offset=place[1]
+    )
 
 
 def _time(at_ms: float) -> str:

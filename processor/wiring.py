@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -14,6 +14,7 @@ import redis.asyncio
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
+from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
@@ -24,6 +25,7 @@ from processor.core.mail import MailConfig, compose
 from processor.core.work import Work
 from processor.deliver import Deliverer, DeliveryConfig
 from processor.ledger import Scribe
+from processor.meter import Meter
 from processor.ops.rebuild import ensure_whole
 from processor.ports import Clock, Dedup, JobLog, Pace, Sender
 from processor.worker import Worker, WorkerConfig
@@ -31,9 +33,13 @@ from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUnt
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
 
-__all__ = ["Ports", "process"]
+__all__ = ["Ports", "Run", "make_sender", "process", "run_processor"]
 
 log = get_log()
+
+STILL_S = 90.0
+"""Longer than any one step may wait for Kafka."""
+LOOK_EVERY_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +53,40 @@ class Ports:
     clock: Clock
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a processor runs."""
+
+    drain: bool = False
+    """End when every job published so far is settled."""
+    month: str = ""
+    """Look only at this month's records; empty: at all."""
+    told_before: Container[tuple[int, int]] = frozenset()
+    """Places of records without a readable key that have their dead letter already."""
+    wrap: Callable[[Ports], Ports] = lambda ports: ports
+    """Puts something around the ports; fault injection uses it."""
+    meter: Meter = field(default_factory=Meter)
+    look: Callable[[Worker], None] | None = None
+    """Called a few times a second with the running worker."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Process:
     settings: Settings
     instance: str
-    drain: bool
-    wrap: Callable[[Ports], Ports]
+    run: Run
 
 
-def process(
-    settings: Settings,
-    *,
-    drain: bool = False,
-    wrap: Callable[[Ports], Ports] = lambda ports: ports,
-) -> int:
-    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled.
+def process(settings: Settings, *, drain: bool = False, wrap: Callable[[Ports], Ports] = lambda ports: ports) -> int:
+    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`."""
+    return run_processor(settings, Run(drain=drain, wrap=wrap))
 
-    Args:
-        settings: all of them.
-        drain: end when every job published so far is settled.
-        wrap: puts something around the ports; fault injection uses it.
-    """
+
+def run_processor(settings: Settings, how: Run) -> int:
+    """Runs a processor; returns the jobs it settled."""
     if not settings.from_address:
         raise UsageError("MAILONCE_FROM_ADDRESS is not set: the sender address, verified in SES")
-    run = _Process(settings, settings.instance_name(), drain, wrap)
+    run = _Process(settings, settings.instance_name(), how)
     with contextlib.suppress(ImportError):
         import uvloop
 
@@ -94,10 +110,19 @@ async def _run(run: _Process) -> int:
         _stop_on_signals(worker)
         log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
         watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
+        looking = asyncio.create_task(_look(worker, run.run.look))
         try:
-            await worker.run()
+            with metrics_served(
+                settings.metrics_host,
+                settings.metrics_port,
+                run.run.meter.registry,
+                lambda: _sick(worker),
+                lambda: _sick(worker) or (None if worker.joined else "no partition is assigned"),
+            ):
+                await worker.run()
         finally:
             watching.cancel()
+            looking.cancel()
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=worker.settled_count)
         return worker.settled_count
     finally:
@@ -115,7 +140,8 @@ async def _build(
 ) -> Worker:
     settings, instance = run.settings, run.instance
     clock = SystemClock()
-    ports = run.wrap(
+    meter = run.run.meter
+    ports = run.run.wrap(
         Ports(
             KafkaJobLog(settings, instance),
             dedup,
@@ -151,10 +177,11 @@ async def _build(
             compose_work,
             lambda: ensure_whole(settings, dedup),
             on_done,
+            meter,
         )
 
     return Worker(
-        WorkerConfig(settings.retention_months, settings.calls_at_once, run.drain),
+        WorkerConfig(settings.retention_months, settings.calls_at_once, run.run.drain, run.run.month),
         ports.job_log,
         ports.dedup,
         ports.sender,
@@ -164,7 +191,21 @@ async def _build(
         make_deliverer,
         lambda: datetime.now(UTC).strftime("%Y-%m"),
         suppressions,
+        meter,
+        run.run.told_before,
     )
+
+
+def _sick(worker: Worker) -> str | None:
+    """Why this processor should be restarted: its loop has stood still."""
+    still_s = SystemClock().boot_s() - worker.turned_s
+    return f"the loop has not turned for {still_s:.0f} s" if still_s > STILL_S else None
+
+
+async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
+    while look is not None:
+        await asyncio.sleep(LOOK_EVERY_S)
+        look(worker)
 
 
 async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:

@@ -19,6 +19,7 @@ from processor.core.pace import Throughput, batch_size
 from processor.core.work import Work, check_template, examine
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
+from processor.meter import Meter
 from processor.ports import Clock, Dedup, JobLog, Produced, Sender, Transaction
 from schemas.errors import Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
@@ -45,6 +46,8 @@ class WorkerConfig:
     retention_months: int
     calls_at_once: int
     drain: bool = False
+    month: str = ""
+    """Only records of this month are looked at; the others are passed over. Empty: all."""
 
 
 class Worker:
@@ -62,8 +65,17 @@ class Worker:
         make_deliverer: Callable[[Callable[[Work], None]], Deliverer],
         this_month: Callable[[], str],
         suppressed: Container[str] = frozenset(),
+        meter: Meter | None = None,
+        told_before: Container[tuple[int, int]] = frozenset(),
     ) -> None:
+        """
+        Args:
+            told_before: places of records without a readable key that have their dead letter already.
+        """
         self._config = config
+        self._month = f":{config.month}".encode() if config.month else b""
+        self._meter = meter or Meter()
+        self._told_before = told_before
         self._log = job_log
         self._sender = sender
         self._clock = clock
@@ -90,6 +102,9 @@ class Worker:
         self._drain_looked_s = 0.0
         self._throughput = Throughput()
         self.settled_count = 0
+        self._passed_over = 0
+        self.turned_s = clock.boot_s()
+        """boot clock of the last turn of the loop"""
 
     def stop(self) -> None:
         """Asks for a graceful end: no new calls, those in flight end, everything is settled."""
@@ -122,6 +137,7 @@ class Worker:
             with contextlib.suppress(asyncio.CancelledError, MailonceError):
                 await sending
             await self._log.stop()
+            self._gauge()
             await self._after_commit.end(timeout_s=5)
         if self._deliverer.halted:
             raise self._deliverer.halted
@@ -130,6 +146,7 @@ class Worker:
 
     async def _turn(self) -> None:
         self._say_progress()
+        self._gauge()
         room = self._room()
         if room <= 0 and not self._due():
             await self._rest(0.05)
@@ -158,6 +175,24 @@ class Worker:
         rate = (self.settled_count - self._said_count) / (now - self._said_s)
         log.info(Event.PROGRESS, settled=self.settled_count, per_second=round(rate, 1), waiting=self._deliverer.waiting)
         self._said_s, self._said_count = now, self.settled_count
+
+    def _gauge(self) -> None:
+        """What a scrape would want to know, and that the loop is alive."""
+        self.turned_s = self._clock.boot_s()
+        self._meter.passed_over(self._passed_over)
+        self._passed_over = 0
+        self._meter.partitions.set(len(self._windows))
+        self._meter.waiting.set(self._deliverer.waiting)
+        self._meter.read_ahead.set(sum(window.size for window in self._windows.values()))
+
+    @property
+    def joined(self) -> bool:
+        """Whether partitions are assigned."""
+        return bool(self._windows)
+
+    def prefixes(self) -> dict[int, int]:
+        """The end of each assigned partition's settled prefix."""
+        return {partition: window.prefix for partition, window in self._windows.items()}
 
     async def _rest(self, seconds: float) -> None:
         self._wake.clear()
@@ -197,9 +232,8 @@ class Worker:
             window = self._windows.get(record.partition)
             if window is None or not window.add(record.offset):
                 continue
-            if was_sent and record.key not in self._tails:
-                window.settle(record.offset)
-                self.settled_count += 1
+            if (was_sent and record.key not in self._tails) or not self._concerns(record):
+                self._pass_over(window, record)
                 continue
             work = examine(
                 record,
@@ -208,6 +242,9 @@ class Worker:
                 retention_months=self._config.retention_months,
                 suppressed=self._suppressed,
             )
+            if work.key is None and (record.partition, record.offset) in self._told_before:
+                self._pass_over(window, record)
+                continue
             if work.job is not None and work.refusal is None:
                 try:
                     check_template(work, await self._sender.template_variables(work.job.template))
@@ -222,6 +259,14 @@ class Worker:
                 prior.follower = work
                 # Compaction would have removed the older record: the latest one counts, unless it is no job.
                 prior.superseded = work.refusal is None
+
+    def _concerns(self, record: Record) -> bool:
+        return not self._month or (record.key or b"").endswith(self._month)
+
+    def _pass_over(self, window: Window, record: Record) -> None:
+        window.settle(record.offset)
+        self.settled_count += 1
+        self._passed_over += 1
 
     def _route(self, work: Work) -> None:
         if work.refusal or work.is_tombstone:
@@ -257,11 +302,16 @@ class Worker:
         transaction = self._settling(intents, withdrawn or [])
         if transaction is None:
             return
+        began_s = self._clock.boot_s()
         try:
             await self._log.commit(transaction)
-        except TransactionAborted:
-            self._fresh[:0] = intended
+        except MailonceError as error:
+            aborted = isinstance(error, TransactionAborted)
+            if aborted:
+                self._fresh[:0] = intended
+            self._meter.transaction("aborted" if aborted else "unknown", self._clock.boot_s() - began_s)
             raise
+        self._meter.transaction("committed", self._clock.boot_s() - began_s)
         await self.settled(transaction)
         self._deliverer.submit(intended)
 
@@ -294,6 +344,7 @@ class Worker:
         """The transaction has committed."""
         self._last_commit_s = self._clock.boot_s()
         finished, self._finished = self._finished, []
+        self._meter.settled(work.result for work in finished)
         self.settled_count += len(finished)
         self._throughput.note(len(finished), self._last_commit_s)
         for partition, (offset, _) in transaction.offsets.items():
@@ -313,12 +364,14 @@ class Worker:
 
     async def assigned(self, committed: dict[int, tuple[int, str]]) -> None:
         log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
+        self._meter.rebalanced("assigned")
         self._ahead.wake()
         for partition, (offset, metadata) in committed.items():
             self._windows[partition] = Window(offset, metadata)
 
     async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
         log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
+        self._meter.rebalanced("revoked")
         leaving = {self._windows[p] for p in partitions if p in self._windows}
         dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
         self._after_commit.give_back(dropped)
@@ -331,6 +384,7 @@ class Worker:
     async def lost(self, partitions: frozenset[int]) -> None:
         if partitions:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
+            self._meter.rebalanced("lost")
         self._forget(partitions)
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
         self._after_commit.give_back(self._deliverer.drop(lambda work: work.window.closed))

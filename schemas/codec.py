@@ -12,16 +12,19 @@ from schemas.addresses import address_problem
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
-from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Resend, Suppression
+from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
 
 __all__ = [
     "DEAD_LETTER_HEADER",
+    "REQUEUE_HEADER",
     "RESEND_HEADER",
     "dead_letter_headers",
     "decode_attempt",
     "decode_dead_letter",
     "decode_delivery",
     "decode_job",
+    "decode_mark",
+    "decode_requeue",
     "decode_resend",
     "decode_suppression",
     "encode",
@@ -32,6 +35,7 @@ __all__ = [
 
 DEAD_LETTER_HEADER = "mailonce-dead-letter"
 RESEND_HEADER = "mailonce-resend"
+REQUEUE_HEADER = "mailonce-requeue"
 
 T = TypeVar("T")
 
@@ -42,6 +46,8 @@ _attempt = msgspec.json.Decoder(Attempt)
 _delivery = msgspec.json.Decoder(Delivery)
 _dead_letter = msgspec.json.Decoder(DeadLetter)
 _resend = msgspec.json.Decoder(Resend)
+_requeue = msgspec.json.Decoder(Requeue)
+_mark = msgspec.json.Decoder(Mark)
 _suppression = msgspec.json.Decoder(Suppression)
 _any = msgspec.json.Decoder()
 
@@ -152,6 +158,22 @@ def decode_resend(headers: list[tuple[str, bytes | None]]) -> Resend | None:
             except BadRecord as bad:
                 raise BadRecord("bad-resend", f"header {RESEND_HEADER}: {bad.detail}") from None
     return None
+
+
+def decode_requeue(headers: list[tuple[str, bytes | None]]) -> Requeue | None:
+    """How a record came back from the dead letters, if it did; a header that cannot be read tells nothing."""
+    for name, value in reversed(headers):
+        if name == REQUEUE_HEADER:
+            try:
+                return _ours(_requeue, value or b"", "a requeue")
+            except BadRecord:
+                return None
+    return None
+
+
+def decode_mark(raw: bytes) -> Mark:
+    """What a person did about a dead letter; raises `BadRecord` (``bad-schema``)."""
+    return _ours(_mark, raw, "a mark")
 
 
 def decode_suppression(raw: bytes) -> Suppression:

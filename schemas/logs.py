@@ -47,6 +47,7 @@ class Event(StrEnum):
     DRAINED = "drained"
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"
+    METRICS_SERVED = "metrics served"
     KAFKA = "kafka client"
 
 

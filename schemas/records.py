@@ -18,8 +18,11 @@ __all__ = [
     "Delivery",
     "Feedback",
     "Job",
+    "Mark",
+    "Marked",
     "Outcome",
     "Provenance",
+    "Requeue",
     "Resend",
     "Source",
     "Suppression",
@@ -154,6 +157,37 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     processor_version: str
     attempt: str | None = None
     tries: int = 0
+
+
+class Requeue(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A dead letter on its way back (header ``mailonce-requeue`` of the job): from where, by whom, for which time."""
+
+    times: int
+    place: str
+    """of the dead letter, ``partition:offset``"""
+    who: str
+    why: str = ""
+    at_ms: int = 0
+    changes: dict[str, str] = {}
+    """fields that were corrected, with their new values"""
+
+
+class Marked(StrEnum):
+    """What a person did about a dead letter."""
+
+    REQUEUED = "requeued"
+    DISCARDED = "discarded"
+
+
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person did about a dead letter (``email-dead-letter-marks``, keyed by its place)."""
+
+    v: int = 1
+    what: Marked
+    who: str
+    why: str = ""
+    at_ms: int
+    changes: dict[str, str] = {}
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

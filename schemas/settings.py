@@ -123,6 +123,16 @@ class Settings(BaseSettings):
     breaker_share: float = Field(
         0.25, ge=0, le=1, description="halt when this share of the last 1,000 was dead-lettered or uncertain; 0: never"
     )
+    requeue_max: int = Field(
+        3, ge=1, description="a dead letter that was requeued so often is not requeued again: something else is wrong"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
+    metrics_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="port of /metrics, /healthz and /readyz; when it is taken, the next free one; empty: not served",
+    )
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console on a terminal, else JSON")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
 
@@ -139,6 +149,11 @@ class Settings(BaseSettings):
         if "\r" in value or "\n" in value:
             raise ValueError("a line break cannot stand in an address")
         return value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _no_port(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("redis_url")
     @classmethod

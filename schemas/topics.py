@@ -42,6 +42,10 @@ class Topics:
         return f"{self.prefix}dead-letters"
 
     @property
+    def dead_letter_marks(self) -> str:
+        return f"{self.prefix}dead-letter-marks"
+
+    @property
     def events(self) -> str:
         return f"{self.prefix}events"
 
@@ -69,6 +73,10 @@ class Topics:
             ),
             TopicSpec(self.deliveries, {"cleanup.policy": "compact", **patient}),
             TopicSpec(self.dead_letters, {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)}),
+            TopicSpec(
+                self.dead_letter_marks,
+                {"cleanup.policy": "compact,delete", "retention.ms": str(90 * _DAY_MS)},
+            ),
             TopicSpec(self.suppressions, {"cleanup.policy": "compact", "delete.retention.ms": str(35 * _DAY_MS)}),
             TopicSpec(self.events, {"cleanup.policy": "delete", "retention.ms": str(35 * _DAY_MS)}),
         ]

@@ -30,8 +30,9 @@ from rich.table import Table
 from infra.demo.sandbox import SandboxView
 from infra.embedded import Stack
 from infra.embedded.service import die_with_parent
-from processor.ops.dead_letters import list_entries
-from processor.ops.status import MonthStatus, month_status
+from processor.core.fold import MonthCounts
+from processor.ops.dead_letters import Wanted, list_entries
+from processor.ops.status import month_status
 from schemas.errors import MailonceError
 from schemas.reading import read_topic
 from schemas.settings import Settings, load_settings
@@ -205,7 +206,7 @@ def _progress(console: Console) -> Iterator[Progress]:
 def _report(demo: Demo, seconds: float) -> int:
     status = month_status(demo.settings, MONTH)
     summary = demo.sandbox.summary()
-    reasons = Counter(entry.letter.reason for entry in list_entries(demo.settings, month=MONTH))
+    reasons = Counter(entry.letter.reason for entry in list_entries(demo.settings, Wanted(month=MONTH)))
     duplicates = int(summary["duplicates"])
     table = Table("", "", title=f"{MONTH}, by the topics and SES's own record", show_header=False)
     table.columns[1].justify = "right"
@@ -228,7 +229,7 @@ def _report(demo: Demo, seconds: float) -> int:
     return 0 if not duplicates and status.jobs == JOBS and not status.pending else 1
 
 
-def _next_steps(demo: Demo, status: MonthStatus) -> None:
+def _next_steps(demo: Demo, status: MonthCounts) -> None:
     lines = [
         "Look around (the data is kept, the servers are stopped):",
         f"  .venv/bin/mailonce stack up --dir {FOLDER}",

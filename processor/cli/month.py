@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 from rich.console import Console
-from rich.table import Table
 
 from processor.cli.shown import dedup_of, key_of, now_ms, print_json
 from processor.core.forecast import Forecast, Limits, forecast
@@ -24,29 +23,15 @@ from schemas.identity import Key
 from schemas.settings import Settings
 
 __all__ = [
+    "ask_account",
     "cancel_mail",
     "gather_evidence",
     "month_forecast",
     "sentence",
     "show_forecast",
     "show_mail",
-    "show_status",
     "warn_of_a_long_month",
 ]
-
-
-def show_status(settings: Settings, month: str, *, as_json: bool) -> None:
-    status = month_status(settings, month)
-    if as_json:
-        return print_json(status.to_dict())
-    table = Table("outcome", "jobs", title=f"month {month}")
-    table.columns[1].justify = "right"
-    for name in ("sent", "dead", "uncertain", "suppressed", "cancelled", "pending"):
-        table.add_row(name, f"{getattr(status, name):,}")
-    table.add_section()
-    table.add_row("[bold]jobs", f"[bold]{status.jobs:,}")
-    Console().print(table)
-    return None
 
 
 def show_forecast(settings: Settings, month: str, mails: int | None, *, as_json: bool) -> None:
@@ -71,8 +56,8 @@ def show_forecast(settings: Settings, month: str, mails: int | None, *, as_json:
     return None
 
 
-def month_forecast(settings: Settings, mails: int) -> Forecast:
-    """Asks SES for the account's limits."""
+def ask_account(settings: Settings) -> Account:
+    """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
 
     async def ask() -> Account:
         sender = make_sender(settings)
@@ -81,8 +66,13 @@ def month_forecast(settings: Settings, mails: int) -> Forecast:
         finally:
             sender.close()
 
+    return asyncio.run(ask())
+
+
+def month_forecast(settings: Settings, mails: int, account: Account | None = None) -> Forecast:
+    """By the account's limits, which SES is asked for unless they are given."""
     limits = Limits(settings.rate_headroom, settings.rate_max, settings.rate_reserve, settings.quota_reserve)
-    return forecast(mails, asyncio.run(ask()), limits)
+    return forecast(mails, account or ask_account(settings), limits)
 
 
 def sentence(found: Forecast) -> str:

@@ -14,7 +14,7 @@ from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.settings import Settings
 
-__all__ = ["dedup_of", "key_of", "now_ms", "print_json", "utc"]
+__all__ = ["dedup_of", "key_of", "now_ms", "parse_time", "print_json", "utc"]
 
 
 def print_json(answer: Any) -> None:
@@ -30,6 +30,17 @@ def key_of(user: str, month: str) -> Key:
 
 def utc(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def parse_time(text: str, option: str) -> int:
+    """A time as milliseconds since 1970, UTC unless it says otherwise; raises `UsageError` that names the option."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option}: {text!r} is not a time: write 2026-11-01, 2026-11-01T08:30 (UTC) or 2026-11-01T08:30+01:00"
+        ) from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 now_ms = SystemClock().now_ms

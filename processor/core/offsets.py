@@ -71,6 +71,11 @@ class Window:
         return self._pending[0] if self._pending else max(self._next, self._committed)
 
     @property
+    def size(self) -> int:
+        """Records read from the prefix on."""
+        return len(self._pending)
+
+    @property
     def idle(self) -> bool:
         """Whether every record that was read is settled."""
         return not self._pending

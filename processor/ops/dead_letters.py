@@ -1,20 +1,23 @@
-"""Looking at the dead-letter topic."""
+"""Looking at the dead-letter topic, and at what people did about its letters."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter
+from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_mark
 from schemas.errors import BadRecord, UsageError
 from schemas.reading import Record, read_record, read_topic
-from schemas.records import DeadLetter
+from schemas.records import DeadLetter, Mark
 from schemas.settings import Settings
 
-__all__ = ["Entry", "get_entry", "list_entries", "parse_place"]
+__all__ = ["OPEN", "Entry", "Wanted", "get_entry", "list_entries", "parse_place", "read_marks"]
+
+OPEN = "open"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,12 @@ class Entry:
 
     record: Record
     letter: DeadLetter
+    mark: Mark | None = None
+    """What a person did about it."""
+
+    @property
+    def state(self) -> str:
+        return self.mark.what.value if self.mark else OPEN
 
     @property
     def place(self) -> str:
@@ -37,8 +46,11 @@ class Entry:
         about: dict[str, Any] = {
             "place": self.place,
             "key": _shown(self.record.key),
+            "state": self.state,
             **msgspec.to_builtins(self.letter),
         }
+        if self.mark is not None:
+            about["mark"] = msgspec.to_builtins(self.mark)
         if whole:
             about["value"] = _shown(self.record.value)
             about["headers"] = [{"name": name, "value": _shown(value)} for name, value in self.headers]
@@ -56,18 +68,48 @@ def _shown(raw: bytes | None) -> str | None:
     return text if text.isprintable() or text.replace("\n", "").replace("\t", "").isprintable() else f"0x{raw.hex()}"
 
 
-def list_entries(settings: Settings, *, month: str | None = None, reason: str | None = None) -> Iterator[Entry]:
-    """Dead letters, by month and reason if given. Raises `BrokerUnavailable`."""
-    suffix = f":{month}".encode() if month else b""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which dead letters; what is not given does not matter."""
+
+    month: str | None = None
+    reason: str | None = None
+    user: str | None = None
+    since_ms: int | None = None
+    state: str | None = None
+    """``open``, ``requeued`` or ``discarded``"""
+
+
+def read_marks(settings: Settings) -> dict[str, Mark]:
+    """What people did about dead letters, by their places. Raises `BrokerUnavailable`."""
+    marks = {}
+    for record in read_topic(settings, settings.topics.dead_letter_marks):
+        if record.key is not None and record.value is not None:
+            with contextlib.suppress(BadRecord):
+                marks[record.key.decode(errors="replace")] = decode_mark(record.value)
+    return marks
+
+
+def list_entries(settings: Settings, wanted: Wanted = Wanted()) -> Iterator[Entry]:
+    """Dead letters in the order of their places. Raises `BrokerUnavailable`."""
+    marks = read_marks(settings)
+    suffix = f":{wanted.month}".encode() if wanted.month else b""
+    prefix = f"{wanted.user}:".encode() if wanted.user else b""
     for record in read_topic(settings, settings.topics.dead_letters):
-        if not (record.key or b"").endswith(suffix):
+        key = record.key or b""
+        if not key.endswith(suffix) or not key.startswith(prefix):
             continue
         try:
             letter = decode_dead_letter(record.headers)
         except BadRecord:
             continue
-        if reason is None or letter.reason == reason:
-            yield Entry(record, letter)
+        entry = Entry(record, letter, marks.get(f"{record.partition}:{record.offset}"))
+        if (
+            wanted.reason in {None, letter.reason}
+            and wanted.state in {None, entry.state}
+            and letter.at_ms >= (wanted.since_ms or 0)
+        ):
+            yield entry
 
 
 def parse_place(text: str) -> tuple[int, int]:
@@ -83,4 +125,4 @@ def get_entry(settings: Settings, place: str) -> Entry:
     record = read_record(settings, settings.topics.dead_letters, *parse_place(place))
     if record is None:
         raise UsageError(f"there is no dead letter at {place}: `mailonce dead-letters list` shows their places")
-    return Entry(record, decode_dead_letter(record.headers))
+    return Entry(record, decode_dead_letter(record.headers), read_marks(settings).get(place))

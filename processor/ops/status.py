@@ -10,70 +10,71 @@ from typing import Any
 import msgspec
 
 from processor.adapters.redis import RedisDedup
+from processor.core.fold import PENDING, Mail, MonthCounts, count, with_delivery, with_job
 from processor.core.states import State
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
 from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import Record, read_topic
+from schemas.reading import Follower, Record, read_topic
 from schemas.records import Delivery, Outcome
 from schemas.settings import Settings
 
-__all__ = ["MonthStatus", "Story", "month_status", "tell_story"]
+__all__ = ["MonthView", "Story", "month_status", "tell_story"]
 
 
-@dataclass(slots=True)
-class MonthStatus:
-    """Counts of one month. Every job is in exactly one of the outcomes, or pending."""
-
-    month: str
-    jobs: int = 0
-    sent: int = 0
-    dead: int = 0
-    uncertain: int = 0
-    suppressed: int = 0
-    cancelled: int = 0
-    pending: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+RATE_WINDOW_S = 60.0
+"""Over how long "now" reaches when a rate is told."""
 
 
-def month_status(settings: Settings, month: str) -> MonthStatus:
-    """Folds the jobs topic and the ledger; raises `BrokerUnavailable`.
+class MonthView:
+    """A month as of the last `refresh`, which reads only what came since the one before."""
 
-    A key's records may stand in two partitions when partitions were added while its month ran.
-    """
-    suffix = f":{month}".encode()
-    latest: dict[bytes, tuple[int, int]] = {}
-    for record in read_topic(settings, settings.topics.jobs):
-        if (
-            record.key is not None
-            and record.key.endswith(suffix)
-            and (record.value is not None or record.key in latest)
-        ):
-            latest[record.key] = max(latest.get(record.key, _NEVER), (record.timestamp_ms, record.offset))
-    ended: dict[bytes, Outcome] = {}
-    open_again: set[bytes] = set()
-    for record in read_topic(settings, settings.topics.deliveries):
-        if record.key is None or record.value is None or not record.key.endswith(suffix):
-            continue
-        delivery = decode_delivery(record.value)
-        if delivery.in_doubt and ended.get(record.key) is Outcome.SENT:
-            continue
-        ended[record.key] = delivery.outcome
-        place = delivery.source.timestamp_ms, delivery.source.offset
-        # A record after the one that died is another chance.
-        waits = delivery.frees_key and latest.get(record.key, _NEVER) > place
-        (open_again.add if waits else open_again.discard)(record.key)
-    status = MonthStatus(month, jobs=len(latest.keys() | ended.keys()))
-    counts = Counter(outcome for key, outcome in ended.items() if key not in open_again)
-    for outcome in Outcome:
-        setattr(status, outcome.value, counts[outcome])
-    status.pending = status.jobs - counts.total()
-    return status
+    def __init__(self, settings: Settings, month: str) -> None:
+        self._suffix = f":{month}".encode()
+        self._jobs = Follower(settings, settings.topics.jobs)
+        self._ledger = Follower(settings, settings.topics.deliveries)
+        self._sent_at_ms: list[int] = []
+        self.month = month
+        self.mails: dict[bytes, Mail] = {}
+
+    def refresh(self) -> MonthCounts:
+        """Raises `BrokerUnavailable`."""
+        for record in self._jobs.news():
+            if record.key is None or not record.key.endswith(self._suffix):
+                continue
+            mail = with_job(
+                self.mails.get(record.key),
+                partition=record.partition,
+                offset=record.offset,
+                at_ms=record.timestamp_ms,
+                tombstone=record.value is None,
+            )
+            if mail is not None:
+                self.mails[record.key] = mail
+        for record in self._ledger.news():
+            if record.key is None or record.value is None or not record.key.endswith(self._suffix):
+                continue
+            delivery = decode_delivery(record.value)
+            self.mails[record.key] = with_delivery(self.mails.get(record.key), delivery)
+            if delivery.outcome is Outcome.SENT and delivery.feedback is None:
+                self._sent_at_ms.append(delivery.at_ms)
+        return count(self.month, self.mails.values())
+
+    def sent_per_s(self, now_ms: int) -> float:
+        """Mails a second that the ledger took in during the last minute."""
+        since = now_ms - int(RATE_WINDOW_S * 1000)
+        self._sent_at_ms = [at_ms for at_ms in self._sent_at_ms if at_ms >= since]
+        return len(self._sent_at_ms) / RATE_WINDOW_S
+
+    def pending_by_partition(self) -> dict[int, int]:
+        """Jobs without an outcome in each partition of the jobs topic: the lag, in records."""
+        waiting = Counter(mail.job_partition for mail in self.mails.values() if mail.standing == PENDING)
+        return dict(sorted(waiting.items()))
 
 
-_NEVER = (-1, -1)
+def month_status(settings: Settings, month: str) -> MonthCounts:
+    """How a month stands now; raises `BrokerUnavailable`."""
+    return MonthView(settings, month).refresh()
 
 
 @dataclass(slots=True)

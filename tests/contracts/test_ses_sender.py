@@ -349,14 +349,14 @@ async def test_without_credentials_nothing_leaves(settings: Settings, monkeypatc
 
 
 async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two calls of 0.3 s take 0.3 s."""
+    """Two calls of a second take one."""
     import time
 
-    with serving(None, lambda s: (time.sleep(0.3), s.sendall(http("200 OK", b'{"MessageId": "x"}')))[0]) as server:
+    with serving(None, lambda s: (time.sleep(1), s.sendall(http("200 OK", b'{"MessageId": "x"}')))[0]) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
         sender = make_sender(settings)
         began = time.monotonic()
         answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 5) for _ in range(2)))
         sender.close()
         assert answers == [Accepted("x"), Accepted("x")]
-        assert time.monotonic() - began < 0.55
+        assert time.monotonic() - began < 1.9

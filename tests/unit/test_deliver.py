@@ -14,6 +14,7 @@ from processor.core.pace import Account
 from processor.core.states import Claim
 from processor.core.work import Work, examine
 from processor.deliver import Deliverer, DeliveryConfig
+from processor.meter import Meter
 from processor.ports import Item, Pace
 from schemas.codec import encode
 from schemas.reading import Record
@@ -77,6 +78,7 @@ async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
         lambda _work: {},
         lambda: asyncio.sleep(0),
         lambda _work: None,
+        Meter(),
     )
     works = [work("u1"), work("u2")]
     deliverer.submit(works)

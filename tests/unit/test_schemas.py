@@ -239,6 +239,7 @@ def test_topics_keep_what_the_promise_needs() -> None:
         "p-attempts": "compact,delete",
         "p-deliveries": "compact",
         "p-dead-letters": "delete",
+        "p-dead-letter-marks": "compact,delete",
         "p-events": "delete",
         "p-suppressions": "compact",
     }

@@ -1,0 +1,187 @@
+"""Replays: where they start, what a dry run says, and the consumer groups that they run in.
+
+A replay only re-enters the topic: what is settled is skipped by the same claim as ever, so it may run at any time,
+twice at once, beside the live group, and after Redis was lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+import msgspec
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from processor.core.fold import PENDING, Mail, with_delivery, with_job
+from processor.ops.dead_letters import Wanted, list_entries
+from schemas.codec import decode_delivery, decode_job
+from schemas.errors import BadRecord, BrokerUnavailable, UsageError
+from schemas.identity import Key
+from schemas.reading import TIMEOUT_S, Record, end_offsets, error_text, partition_numbers, read_topic
+from schemas.settings import Settings
+from schemas.wire import admin_config, reader_config
+
+__all__ = ["FromOffsets", "FromTime", "Start", "WhereFrom", "drop_group", "plan", "set_group", "told_before", "where"]
+
+
+class FromTime(msgspec.Struct, frozen=True):
+    """From the first record that Kafka took at this time or later."""
+
+    at_ms: int
+
+
+class FromOffsets(msgspec.Struct, frozen=True):
+    """From these offsets; partitions that are not named are left out."""
+
+    offsets: dict[int, int]
+
+
+WhereFrom = FromTime | FromOffsets | None
+"""``None``: from the beginning."""
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Where a replay begins in each partition of the jobs topic, and where it has caught up."""
+
+    begins: dict[int, int]
+    ends: dict[int, int]
+
+    def share(self, prefixes: Mapping[int, int]) -> float:
+        """How much of the way is done, by offsets: for a progress bar, not a count."""
+        whole = sum(end - self.begins[number] for number, end in self.ends.items())
+        done = sum(
+            min(max(prefixes.get(number, 0), self.begins[number]), end) - self.begins[number]
+            for number, end in self.ends.items()
+        )
+        return done / whole if whole else 1.0
+
+
+def where(settings: Settings, start: WhereFrom) -> Start:
+    """Raises `UsageError` for a partition that is not there, and `BrokerUnavailable`."""
+    topic = settings.topics.jobs
+    numbers = partition_numbers(settings, topic)
+    admin = AdminClient(admin_config(settings))
+    ends = end_offsets(admin, topic, numbers)
+    match start:
+        case None:
+            begins = dict.fromkeys(numbers, 0)
+        case FromTime(at_ms):
+            begins = _at(settings, topic, numbers, at_ms, ends)
+        case FromOffsets(offsets):
+            if strange := sorted(offsets.keys() - ends.keys()):
+                raise UsageError(f"{topic} has no partition {strange[0]}; it has 0 to {max(numbers)}")
+            begins = {number: min(offsets.get(number, ends[number]), ends[number]) for number in numbers}
+    return Start(begins, ends)
+
+
+def _at(settings: Settings, topic: str, numbers: list[int], at_ms: int, ends: dict[int, int]) -> dict[int, int]:
+    consumer = Consumer(reader_config(settings))
+    try:
+        found = consumer.offsets_for_times([TopicPartition(topic, number, at_ms) for number in numbers], TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"asking what {topic} held at that time: {error_text(error)}") from error
+    finally:
+        consumer.close()
+    return {place.partition: place.offset if place.offset >= 0 else ends[place.partition] for place in found}
+
+
+# ---- groups ----
+
+
+def set_group(settings: Settings, group: str, begins: Mapping[int, int]) -> None:
+    """Puts a group's offsets there. Raises `UsageError` while it has members, and `BrokerUnavailable`."""
+    admin = AdminClient(admin_config(settings))
+    if members := _members(admin, group):
+        raise UsageError(
+            f"group {group} has {len(members)} processors running ({', '.join(members[:3])}): stop them first, or "
+            f"replay beside them without --reset-group"
+        )
+    places = [TopicPartition(settings.topics.jobs, number, offset) for number, offset in begins.items()]
+    asked = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+    try:
+        done = asked[group].result(TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"the offsets of group {group} could not be set: {error_text(error)}") from error
+    for place in done.topic_partitions:
+        if place.error is not None:
+            raise BrokerUnavailable(f"the offset of partition {place.partition} could not be set: {place.error.str()}")
+
+
+def _members(admin: AdminClient, group: str) -> list[str]:
+    try:
+        about = admin.describe_consumer_groups([group])[group].result(TIMEOUT_S)
+    except KafkaException as error:
+        if "GROUP_ID_NOT_FOUND" in str(error):
+            return []
+        raise BrokerUnavailable(f"group {group} could not be looked at: {error_text(error)}") from error
+    return [f"{member.client_id}@{member.host.lstrip('/')}" for member in about.members]
+
+
+def drop_group(settings: Settings, group: str) -> None:
+    """Removes a replay's own group; one that stays does no harm: Kafka forgets it in a week."""
+    admin = AdminClient(admin_config(settings))
+    for asked in admin.delete_consumer_groups([group]).values():
+        with contextlib.suppress(KafkaException, TimeoutError):
+            asked.result(TIMEOUT_S)
+
+
+# ---- looking ahead ----
+
+
+def told_before(settings: Settings) -> frozenset[tuple[int, int]]:
+    """Places of records without a readable key that have a dead letter: no key says so, and one letter is enough."""
+    places = set()
+    for entry in list_entries(settings, Wanted(reason="bad-key")):
+        places.add((entry.letter.source.partition, entry.letter.source.offset))
+    return frozenset(places)
+
+
+def plan(settings: Settings, start: Start, month: str) -> dict[str, Counter[str]]:
+    """What a replay would do, per month: ``attempt``, ``cancel``, ``dead-letter``, or skip what ``is`` settled.
+
+    The ledger says what is settled; whether a key is being sent at this moment it cannot say.
+    """
+    suffix = f":{month}".encode() if month else b""
+    mails: dict[bytes, Mail] = {}
+    latest: dict[bytes, Record] = {}
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    told = told_before(settings)
+    for record in read_topic(settings, settings.topics.jobs, starts=start.begins):
+        key = record.key or b""
+        if not key.endswith(suffix):
+            continue
+        try:
+            Key.from_bytes(record.key)
+        except BadRecord:
+            known = (record.partition, record.offset) in told
+            found["?"]["is dead" if known else "would be dead-lettered"] += 1
+            continue
+        mail = with_job(
+            mails.get(key),
+            partition=record.partition,
+            offset=record.offset,
+            at_ms=record.timestamp_ms,
+            tombstone=record.value is None,
+        )
+        mails[key] = mail or Mail()
+        latest[key] = record
+    for entry in read_topic(settings, settings.topics.deliveries):
+        if entry.key in latest and entry.key is not None and entry.value is not None:
+            mails[entry.key] = with_delivery(mails[entry.key], decode_delivery(entry.value))
+    for key, record in latest.items():
+        found[key.decode().rpartition(":")[2]][_follows(record, mails[key])] += 1
+    return {name: found[name] for name in sorted(found)}
+
+
+def _follows(record: Record, mail: Mail) -> str:
+    if mail.standing != PENDING:
+        return f"is {mail.standing}"
+    if record.value is None:
+        return "would be cancelled"
+    try:
+        decode_job(record.key, record.value)
+    except BadRecord:
+        return "would be dead-lettered"
+    return "would be attempted"
