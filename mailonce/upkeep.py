@@ -38,6 +38,17 @@ def settings(as_json: Json = False) -> None:
     Console().print(table)
 
 
+@settings_app.command(epilog="Example: `mailonce doctor`")
+def doctor(as_json: Json = False) -> None:
+    """Look at Kafka, Redis, SES, the event feed and the clocks, and say what to do about each finding.
+
+    Exit code 1 when something would keep mail from going out or break the promise.
+    """
+    from processor.cli.doctor import examine_all
+
+    raise typer.Exit(examine_all(load(), as_json=as_json))
+
+
 @topics_app.command("create")
 def topics_create(as_json: Json = False) -> None:
     """Make the topics that are missing; refuse one whose cleanup policy would lose records."""

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 
 import pytest
 
 from schemas.errors import BrokerUnavailable
 from schemas.reading import partition_numbers, read_record, read_topic
-from tests.support.world import MONTH, World, job
+from tests.support.world import MONTH, World, job, wait_for
 
 
 def test_status_reads_the_truth(world: World) -> None:
     """Jobs and outcomes from the topics: each job in exactly one of them, or pending."""
+    world.sandbox.set(max_send_rate=100, max_24_hour_send=50_000)
     world.sandbox.fault("reject", address="bad*")
     world.sandbox.fault("accept_drop", address="doubt*")
     world.publish([*(job(f"u{n}") for n in range(5)), job("bad"), job("doubt"), job("u0", month="2026-10")])
     world.publish_raw([(f"poison:{MONTH}".encode(), b"junk", [])])
     before = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
+    assert sum(before.pop("pending_by_partition").values()) == 8
+    assert before.pop("sent_per_s") == 0
+    assert before.pop("expected_end") > "2026"
+    assert before.pop("quota_left") == 50_000
     assert before == {
         "month": MONTH,
         "jobs": 8,
@@ -31,6 +38,11 @@ def test_status_reads_the_truth(world: World) -> None:
     world.run("cancel", "u4", MONTH)
     world.drain()
     after = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
+    assert (after.pop("pending_by_partition"), after.pop("expected_end")) == ({}, None)
+    assert (after.pop("sent_per_s"), after.pop("quota_left")) == (
+        round(4 / 60, 2),
+        50_000 - world.sandbox.accepted_count(),
+    )
     assert after == {
         "month": MONTH,
         "jobs": 8,
@@ -88,11 +100,11 @@ def test_dead_letters_are_listed_and_shown(world: World) -> None:
 def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) -> None:
     """A topic that would lose records is refused by name."""
     states = json.loads(world.run("topics", "create", "--json").stdout)
-    assert [state["created"] for state in states] == [False] * 6
+    assert [state["created"] for state in states] == [False] * 7
     states = json.loads(
         world.run("topics", "create", "--json", MAILONCE_TOPIC_PREFIX=f"{world.settings.topic_prefix}x-").stdout
     )
-    assert [state["created"] for state in states] == [True] * 6
+    assert [state["created"] for state in states] == [True] * 7
     from confluent_kafka.admin import AdminClient, NewTopic
 
     admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
@@ -161,3 +173,83 @@ def test_reading_topics(world: World) -> None:
         partition_numbers(world.settings, "none")
     with pytest.raises(BrokerUnavailable, match="topics create"):
         list(read_topic(world.settings, "none"))
+
+
+def test_a_month_is_watched_until_nothing_is_pending(world: World) -> None:
+    """Live: a line each time with --json, and the end when the month is settled. SES need not answer."""
+    world.publish(job(f"u{n}") for n in range(30))
+    watching = world.start("status", "--month", MONTH, "--watch", "--json", AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:9")
+    wait_for(lambda: '"pending": 30' in watching.log.read_text(), "the first look")
+    world.drain()
+    assert watching.wait() == 0
+    last = json.loads(watching.log.read_text().splitlines()[-1])
+    assert (last["sent"], last["pending"], last["quota_left"], last["expected_end"]) == (30, 0, None, None)
+    assert "30" in world.run("status", "--month", MONTH, "--watch").stdout
+
+
+def test_who_of_a_source_has_no_mail_and_why(world: World) -> None:
+    """Never published, pending, dead, uncertain: in the source's order; exit code 1 while there is somebody."""
+    world.sandbox.fault("reject", address="bad*")
+    world.sandbox.fault("accept_drop", address="doubt*")
+    world.publish([job("fine"), job("bad"), job("doubt")])
+    world.drain()
+    world.publish([job("late")])
+    path = world.folder / "users.csv"
+    users = ["fine", "never", "doubt", "late", "bad", "x" * 193]
+    path.write_text("user_id,email\n" + "".join(f"{user},{user}@mail.example.net\n" for user in users))
+    args = ("missing", "--month", MONTH, "--source", str(path))
+    found = json.loads(world.run(*args, "--json", ok=(1,)).stdout)
+    assert [(entry["line"], entry["why"]) for entry in found] == [
+        (3, "never-published"),
+        (4, "uncertain"),
+        (5, "pending"),
+        (6, "dead"),
+        (7, "never-published"),
+    ]
+    assert "5,late,pending," in world.run(*args, "--csv", ok=(1,)).stdout
+    assert "without mail: 5" in world.run(*args, ok=(1,)).stdout
+    path.write_text("user_id,email\nfine,fine@mail.example.net\n")
+    assert "everybody has mail" in world.run(*args).stdout
+
+
+def test_a_processor_tells_metrics_and_health(world: World) -> None:
+    """What alerts rest on: outcomes, answers, claims, latency; ready once it has partitions; two on one port range."""
+    world.sandbox.fault("reject", address="bad*")
+    world.publish([*(job(f"u{n}") for n in range(20)), job("bad")])
+    one, two = (world.start("process", "--instance", name, "--metrics-port", "29464") for name in ("one", "two"))
+    wait_for(lambda: world.sandbox.accepted_count() >= 20, "all mails")
+    ports = [
+        wait_for(lambda p=p: [e["port"] for e in p.events() if e["event"] == "metrics served"], "metrics")[0]
+        for p in (one, two)
+    ]
+    assert len(set(ports)) == 2
+    wait_for(lambda: all(ask(port, "readyz") == (200, "ok\n") for port in ports), "readiness")
+    assert all(ask(port, "healthz") == (200, "ok\n") for port in ports)
+    assert ask(ports[0], "else")[0] == 404
+
+    def total(name: str) -> float:
+        return sum(
+            float(line.rpartition(" ")[2])
+            for port in ports
+            for line in ask(port, "metrics")[1].splitlines()
+            if line.startswith(name)
+        )
+
+    wait_for(lambda: total('mailonce_settled_total{outcome="sent"}') == 20, "the outcomes")
+    assert total('mailonce_settled_total{outcome="dead"}') == 1
+    assert total('mailonce_ses_answers_total{verdict="accepted"}') == 20
+    assert total('mailonce_ses_answers_total{verdict="refused_message"}') == 1
+    assert total('mailonce_claims_total{answer="granted"}') == 21
+    assert total("mailonce_ses_seconds_count") == 21
+    assert total('mailonce_transactions_total{end="committed"}') > 0
+    assert total("mailonce_partitions") == 4
+    assert total("mailonce_build_info") == 2
+    assert one.terminate() == two.terminate() == 0
+
+
+def ask(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()

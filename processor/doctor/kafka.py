@@ -1,0 +1,94 @@
+"""Kafka: does it answer, and do the topics keep what the promise rests on?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaException, libversion
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+    TopicMetadata,
+)
+
+from processor.doctor.finding import Finding, bad, fine, note
+from schemas.errors import BrokerUnavailable
+from schemas.reading import TIMEOUT_S, error_text
+from schemas.settings import Settings
+from schemas.topics import TopicSpec
+from schemas.wire import admin_config
+
+__all__ = ["check_kafka"]
+
+AREA = "kafka"
+_CREATE = "mailonce topics create"
+
+
+def check_kafka(settings: Settings) -> Iterator[Finding]:
+    """Raises `BrokerUnavailable`."""
+    admin = AdminClient(admin_config(settings))
+    try:
+        cluster = admin.list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error_text(error)}; is it up, and is "
+            f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right?"
+        ) from error
+    brokers = len(cluster.brokers)
+    yield fine(AREA, "answers", f"{brokers} brokers, librdkafka {libversion()[0]}")
+    if brokers < 3:
+        yield note(AREA, "brokers", f"{brokers}: none may be lost", "run three: any one may die then")
+    jobs = cluster.topics.get(settings.topics.jobs)
+    for spec in settings.topics.specs():
+        topic = cluster.topics.get(spec.name)
+        if topic is None:
+            yield bad(AREA, spec.name, "there is no such topic", _CREATE)
+            continue
+        yield from _topic(admin, spec, topic, brokers, len(jobs.partitions) if jobs else 0)
+
+
+def _topic(
+    admin: AdminClient, spec: TopicSpec, topic: TopicMetadata, brokers: int, partitions: int
+) -> Iterator[Finding]:
+    config = _config(admin, spec.name)
+    problems = list(_policy(spec, config))
+    if len(topic.partitions) < partitions:
+        problems.append(bad(AREA, spec.name, f"{len(topic.partitions)} partitions, jobs have {partitions}", _CREATE))
+    copies = min((len(partition.replicas) for partition in topic.partitions.values()), default=0)
+    in_sync = int(config.get("min.insync.replicas", "1"))
+    if brokers >= 3 and (copies < 3 or in_sync < 2):
+        problems.append(
+            note(
+                AREA,
+                spec.name,
+                f"{copies} copies, min.insync.replicas {in_sync}",
+                "3 copies and 2 in sync: else a lost disk is lost outcomes",
+            )
+        )
+    if config.get("unclean.leader.election.enable") == "true":
+        todo = f"kafka-configs --alter --topic {spec.name} --add-config unclean.leader.election.enable=false"
+        problems.append(bad(AREA, spec.name, "unclean leader election: committed records may vanish", todo))
+    yield from problems or [
+        fine(AREA, spec.name, f"{len(topic.partitions)} partitions, {copies} copies, {config['cleanup.policy']}")
+    ]
+
+
+def _policy(spec: TopicSpec, config: dict[str, str]) -> Iterator[Finding]:
+    if frozenset(config["cleanup.policy"].split(",")) != spec.cleanup_policy:
+        wanted = spec.config["cleanup.policy"]
+        todo = f"kafka-configs --alter --topic {spec.name} --add-config cleanup.policy=[{wanted}]"
+        yield bad(AREA, spec.name, f"cleanup.policy={config['cleanup.policy']}: records would vanish", todo)
+    for name, wanted in spec.config.items():
+        if name.endswith(".ms") and 0 <= int(config.get(name, "0")) < int(wanted):
+            todo = f"kafka-configs --alter --topic {spec.name} --add-config {name}={wanted}"
+            yield bad(AREA, spec.name, f"{name}={config.get(name)}: shorter than a campaign", todo)
+
+
+def _config(admin: AdminClient, topic: str) -> dict[str, str]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    try:
+        found = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"topic {topic} could not be looked at: {error_text(error)}") from error
+    return {name: str(entry.value) for name, entry in found.items()}
