@@ -6,10 +6,12 @@ Counting costs time in the hot path, so what happens per mail is counted in batc
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from processor.core.answers import Verdict
 from processor.core.decide import Call, Settle, Skip, WaitForOther
@@ -128,23 +130,37 @@ def _claim_answer(follows: Call | Settle | Skip | WaitForOther) -> str:
             return "already_settled"
 
 
-class EvidenceMeter:
-    """The evidence process's metrics."""
+class EvidenceMeter(Collector):
+    """The evidence process's metrics, read from its own counts when somebody asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Tally[str], now_ms: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         build_info(self.registry)
-        self.events = Counter("mailonce_events_total", "SES's events taken, by kind", ["kind"], registry=self.registry)
-        self.counts = Counter("mailonce_evidence_total", "what events led to", ["what"], registry=self.registry)
-        self.last_event = Gauge(
+        self._counts = counts
+        self._now_ms = now_ms
+        self.last_event_ms = 0
+        self.looked_ms = 0
+        self.doubts_since_ms: list[int] = []
+        """when each mail that is held came into doubt"""
+        self.registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        events = CounterMetricFamily("mailonce_evidence", "SES's events, by what they led to", labels=["what"])
+        for what, many in sorted(self._counts.items()):
+            events.add_metric([what], many)
+        yield events
+        duplicates = self._counts["duplicates"]
+        yield CounterMetricFamily(
+            "mailonce_duplicates_seen", "second acceptances of one key, by SES's word", duplicates
+        )
+        yield GaugeMetricFamily(
             "mailonce_evidence_last_event_timestamp_seconds",
-            "when the last event came; 0: none yet",
-            registry=self.registry,
+            "when an event last came; 0: never",
+            self.last_event_ms / 1000,
         )
-        self.queue_looked = Gauge(
-            "mailonce_evidence_last_look_timestamp_seconds", "when the queue was last asked", registry=self.registry
+        yield GaugeMetricFamily(
+            "mailonce_evidence_last_look_timestamp_seconds", "when the queue was last asked", self.looked_ms / 1000
         )
-        self.uncertain = Gauge("mailonce_uncertain_held", "mails held as uncertain", registry=self.registry)
-        self.uncertain_oldest = Gauge(
-            "mailonce_uncertain_oldest_seconds", "age of the oldest mail in doubt", registry=self.registry
-        )
+        yield GaugeMetricFamily("mailonce_uncertain_held", "mails held as uncertain", len(self.doubts_since_ms))
+        oldest_ms = self._now_ms() - min(self.doubts_since_ms, default=self._now_ms())
+        yield GaugeMetricFamily("mailonce_uncertain_oldest_seconds", "age of the oldest doubt", oldest_ms / 1000)

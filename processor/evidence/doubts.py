@@ -32,12 +32,15 @@ class Sweeper:
     dedup: RedisDedup
     sink: Sink
     doubts: Doubts
+    since_ms: list[int] = field(default_factory=list)
+    """when each mail that was held at the last look came into doubt"""
     asked: set[str] = field(default_factory=set)
     """Attempts whose mails were asked to be sent again: their doubt stays until the new attempt has an outcome."""
 
     async def sweep(self, now_ms: int) -> None:
         """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
         found = await asyncio.to_thread(self.doubts.now)
+        self.since_ms[:] = [doubt.delivery.at_ms for doubt in found if doubt.delivery.outcome is Outcome.UNCERTAIN]
         claims = await self.dedup.peek_all([doubt.key for doubt in found])
         alive_ms = await self.dedup.feed_alive_ms()
         deliveries = self.settings.topics.deliveries

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from processor.adapters.doubts import Doubts
+from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
@@ -20,6 +21,7 @@ from processor.evidence.logs import log_files
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
+from processor.meter import EvidenceMeter
 from schemas.errors import BadRecord, BrokerUnavailable, RedisUnavailable
 from schemas.logs import Event, get_log
 from schemas.reading import Follower, RecordReader
@@ -35,6 +37,7 @@ EMPTY_RECEIVES = 2
 RETRY_S = 0.5
 SWEEP_EVERY_S = 60.0
 LOG_BATCH = 500
+STILL_S = 60.0
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Evidence:
     sink: Sink
     sweeper: Sweeper
     now_ms: Callable[[], int]
+    meter: EvidenceMeter
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self, queue: EventQueue, *, drain: bool) -> None:
@@ -54,6 +58,7 @@ class Evidence:
         clock = asyncio.get_running_loop().time
         while not self.stopping.is_set() and not (drain and empty >= EMPTY_RECEIVES):
             messages = await asyncio.to_thread(queue.receive, 1 if drain else WAIT_S)
+            self.meter.looked_ms = self.now_ms()
             empty = 0 if messages else empty + 1
             if messages:
                 await self._until_done(lambda taken=messages: self._take(queue, taken))  # type: ignore[misc]
@@ -62,6 +67,11 @@ class Evidence:
                 swept = clock()
         if drain:
             await self.sweep()
+
+    def why_not_ready(self) -> str | None:
+        """The queue has not been asked for a while, or not yet."""
+        still_s = (self.now_ms() - self.meter.looked_ms) / 1000
+        return f"the queue was last asked {still_s:.0f} s ago" if still_s > STILL_S else None
 
     async def sweep(self) -> None:
         await self._until_done(lambda: self.sweeper.sweep(self.now_ms()))
@@ -84,6 +94,8 @@ class Evidence:
             else:
                 events.setdefault(event, []).append(message)
         early = await self.sink.take(list(events), bad, self.now_ms())
+        if events:
+            self.meter.last_event_ms = self.now_ms()
         await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in events), default=0))
         self.sink.counts["foreign"] += foreign
         self.sink.counts["early"] += len(early)
@@ -157,10 +169,15 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
-        evidence = Evidence(settings, dedup, sink, Sweeper(settings, dedup, sink, doubts), now_ms)
+        sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
+        meter.doubts_since_ms = sweeper.since_ms
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, evidence.stopping.set)
-        yield evidence
+        with metrics_served(
+            settings.metrics_host, settings.metrics_port, meter.registry, lambda: None, evidence.why_not_ready
+        ):
+            yield evidence
     finally:
         jobs.close()
         await client.aclose()

@@ -69,6 +69,7 @@ class Sink:
     async def _acceptance(self, event: SesEvent, before: Claim, told: set[tuple[str, str]]) -> list[Produced]:
         """What an acceptance that was not told of causes; adds to `told` what it tells."""
         if before.state is State.SENT and before.message_id != event.message_id and event.kind == "Send":
+            self.counts["duplicates"] += 1
             log.error(Event.DUPLICATE_SEEN, key=str(event.key), message_id=event.message_id)
         if news := proof_is_news(event, before):
             self._resolved(event, before)

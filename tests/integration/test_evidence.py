@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +157,29 @@ def test_without_a_queue_it_says_so(world: World) -> None:
     )
     assert "SQS does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_metrics_of_the_evidence(world: World, feed: Any) -> None:
+    """What alerts rest on: what is held and for how long, and the feed's age."""
+    world.sandbox.fault("drop", address="never*")
+    world.publish([job("u1"), job("never")])
+    world.drain()
+    published(world)
+    process = world.start("evidence", "--metrics-port", "0")
+    (port,) = wait_for(lambda: [e["port"] for e in process.events() if e["event"] == "metrics served"], "metrics")
+    wait_for(lambda: metric(port, "mailonce_uncertain_held") == 1, "the doubt")
+    assert metric(port, "mailonce_uncertain_oldest_seconds") > 0
+    assert metric(port, "mailonce_evidence_last_event_timestamp_seconds") > time.time() - 60
+    wait_for(lambda: told(port, "readyz") == "ok\n", "readiness")
+    assert process.terminate() == 0
+
+
+def told(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def metric(port: int, name: str) -> float:
+    lines = [line for line in told(port, "metrics").splitlines() if line.startswith(name)]
+    return float(lines[0].rpartition(" ")[2]) if lines else -1.0
