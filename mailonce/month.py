@@ -173,6 +173,19 @@ def replay(
     run(settings, start, month=chosen, dry_run=dry_run, reset_group=reset_group, as_json=as_json)
 
 
+@app.command(epilog="Example: `MAILONCE_DASHBOARD_TOKEN=… mailonce dashboard --port 8600`")
+def dashboard(
+    port: Annotated[int | None, typer.Option(help="Port; 8600 unless MAILONCE_DASHBOARD_PORT says otherwise.")] = None,
+) -> None:
+    """Web pages: a month as it happens, one mail's story, dead letters, doubts. Loopback unless told otherwise.
+
+    It only reads; with a token set, letters and doubts can be decided from the pages as well.
+    """
+    from processor.dashboard.run import serve
+
+    serve(load(dashboard_port=port))
+
+
 @app.command(epilog="Example: `mailonce cancel u-1042 2026-11`")
 def cancel(user: User, month: MonthArgument) -> None:
     """Cancel one mail that was not sent yet."""

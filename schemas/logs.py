@@ -48,6 +48,8 @@ class Event(StrEnum):
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"
     METRICS_SERVED = "metrics served"
+    DASHBOARD_SERVED = "dashboard served"
+    CHANGED_FROM_A_PAGE = "changed from a page"
     KAFKA = "kafka client"
 
 

@@ -126,6 +126,24 @@ class Settings(BaseSettings):
     requeue_max: int = Field(
         3, ge=1, description="a dead letter that was requeued so often is not requeued again: something else is wrong"
     )
+    dashboard_host: str = Field(
+        "127.0.0.1",
+        description="address of the web pages; any but loopback needs a token or a proxy's header",
+    )
+    dashboard_port: int = Field(8600, ge=0, le=65_535, description="port of the web pages; 0: the system chooses")
+    dashboard_token: SecretStr = Field(
+        SecretStr(""), description="password of the web pages; without one nothing can be changed from a page"
+    )
+    dashboard_user_header: str = Field(
+        "", description="header in which a reverse proxy names the user it has let in, for example X-Forwarded-User"
+    )
+    dashboard_name: str = Field(
+        "dashboard", pattern=r"^[A-Za-z0-9._-]{1,60}$", description="name of a dashboard's table; each instance its own"
+    )
+    dashboard_store: Literal["memory", "rocksdb"] = Field(
+        "memory", description="where the table lives; rocksdb needs mailonce[rocksdb] and is right for large months"
+    )
+    dashboard_dir: str = Field(".mailonce/dashboard", description="folder of the table with rocksdb")
     metrics_host: str = Field("127.0.0.1", description="address of /metrics, /healthz and /readyz")
     metrics_port: int | None = Field(
         None,

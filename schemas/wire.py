@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from schemas.settings import Settings
 
-__all__ = ["admin_config", "jobs_consumer_config", "producer_config", "reader_config", "transactional_config"]
+__all__ = [
+    "CLIENT_ID",
+    "admin_config",
+    "jobs_consumer_config",
+    "producer_config",
+    "reader_config",
+    "transactional_config",
+]
 
-_CLIENT_ID = "mailonce"
+CLIENT_ID = "mailonce"
 
 
-def _common(settings: Settings) -> dict[str, str | int | float | bool]:
+def _common(settings: Settings, client_id: str = CLIENT_ID) -> dict[str, str | int | float | bool]:
     return {
-        "client.id": _CLIENT_ID,
+        "client.id": client_id,
         # Lost connections heal or come back as errors of a call; librdkafka would print each on standard error.
         "log_level": 2,
         # Reconnecting quickly costs little with few clients and shortens every broker restart.
@@ -59,7 +66,7 @@ def transactional_config(settings: Settings, instance: str) -> dict[str, str | i
     }
 
 
-def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bool]:
+def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, str | int | float | bool]:
     """The processor's consumer: offsets only by transaction, aborted records invisible."""
     classic: dict[str, str | int | float | bool] = {
         "partition.assignment.strategy": "cooperative-sticky",
@@ -76,7 +83,7 @@ def jobs_consumer_config(settings: Settings) -> dict[str, str | int | float | bo
         "max.poll.interval.ms": 300_000,
         "fetch.wait.max.ms": 100,
         **(classic if settings.group_protocol == "classic" else {}),
-        **_common(settings),
+        **_common(settings, f"{CLIENT_ID}-{instance}"),
         "group.id": settings.group_id,
         "group.protocol": settings.group_protocol,
         "enable.auto.commit": False,

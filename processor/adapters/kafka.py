@@ -57,7 +57,7 @@ class KafkaJobLog:
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
         self._admin = AdminClient(admin_config(settings))
-        self._consumer_config = jobs_consumer_config(settings)
+        self._consumer_config = jobs_consumer_config(settings, instance)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
         self._patience_s = settings.patience_s

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
@@ -118,7 +119,7 @@ def _table(now: _Now) -> Group:
     if now.ends_at is not None:
         facts.append(f"done by {now.ends_at:%Y-%m-%d %H:%M} UTC at the account's rate")
     lag = ", ".join(f"{partition}: {waiting:,}" for partition, waiting in now.lag.items())
-    return Group(table, bar, "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending")
+    return Group(table, Padding(bar, 0), "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending")
 
 
 def show_missing(

@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient
 
 from processor.core.fold import PENDING, Mail, with_delivery, with_job
 from processor.ops.dead_letters import Wanted, list_entries
+from processor.ops.groups import members
 from schemas.codec import decode_delivery, decode_job
 from schemas.errors import BadRecord, BrokerUnavailable, UsageError
 from schemas.identity import Key
@@ -93,9 +94,10 @@ def _at(settings: Settings, topic: str, numbers: list[int], at_ms: int, ends: di
 def set_group(settings: Settings, group: str, begins: Mapping[int, int]) -> None:
     """Puts a group's offsets there. Raises `UsageError` while it has members, and `BrokerUnavailable`."""
     admin = AdminClient(admin_config(settings))
-    if members := _members(admin, group):
+    if running := members(settings, group):
+        names = ", ".join(member.instance for member in running[:3])
         raise UsageError(
-            f"group {group} has {len(members)} processors running ({', '.join(members[:3])}): stop them first, or "
+            f"group {group} has {len(running)} processors running ({names}): stop them first, or "
             f"replay beside them without --reset-group"
         )
     places = [TopicPartition(settings.topics.jobs, number, offset) for number, offset in begins.items()]
@@ -107,16 +109,6 @@ def set_group(settings: Settings, group: str, begins: Mapping[int, int]) -> None
     for place in done.topic_partitions:
         if place.error is not None:
             raise BrokerUnavailable(f"the offset of partition {place.partition} could not be set: {place.error.str()}")
-
-
-def _members(admin: AdminClient, group: str) -> list[str]:
-    try:
-        about = admin.describe_consumer_groups([group])[group].result(TIMEOUT_S)
-    except KafkaException as error:
-        if "GROUP_ID_NOT_FOUND" in str(error):
-            return []
-        raise BrokerUnavailable(f"group {group} could not be looked at: {error_text(error)}") from error
-    return [f"{member.client_id}@{member.host.lstrip('/')}" for member in about.members]
 
 
 def drop_group(settings: Settings, group: str) -> None:

@@ -97,17 +97,17 @@ def test_kafka_options_reach_every_client(monkeypatch: pytest.MonkeyPatch) -> No
         admin_config(settings),
         producer_config(settings),
         transactional_config(settings, "one"),
-        jobs_consumer_config(settings),
+        jobs_consumer_config(settings, "p1"),
         reader_config(settings),
     ]
     for config in configs:
         assert config["sasl.mechanism"] == "SCRAM-SHA-512"
         assert config["security.protocol"] == "SASL_SSL"
     Producer(producer_config(settings))
-    Consumer(jobs_consumer_config(settings)).close()
+    Consumer(jobs_consumer_config(settings, "p1")).close()
     monkeypatch.setenv("MAILONCE_KAFKA_SSL_CA_LOCATION", "/no/such/file")
     broken = load_settings()
-    for make in (lambda: Producer(producer_config(broken)), lambda: Consumer(jobs_consumer_config(broken))):
+    for make in (lambda: Producer(producer_config(broken)), lambda: Consumer(jobs_consumer_config(broken, "p1"))):
         with pytest.raises(KafkaException, match="ssl.ca.location"):
             make()
 
@@ -117,16 +117,16 @@ def test_the_guarantee_cannot_be_configured_away(monkeypatch: pytest.MonkeyPatch
     for option in ("ENABLE_AUTO_COMMIT", "ENABLE_IDEMPOTENCE", "ISOLATION_LEVEL", "ACKS", "ENABLE_AUTO_OFFSET_STORE"):
         monkeypatch.setenv(f"MAILONCE_KAFKA_{option}", "false")
     settings = load_settings()
-    consumer, producer = jobs_consumer_config(settings), transactional_config(settings, "one")
+    consumer, producer = jobs_consumer_config(settings, "p1"), transactional_config(settings, "one")
     assert (consumer["enable.auto.commit"], consumer["isolation.level"]) == (False, "read_committed")
     assert (producer["enable.idempotence"], producer["acks"]) == (True, "all")
 
 
 def test_the_consumer_protocol_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """KIP-848 takes no client-side assignor or session time-out."""
-    assert jobs_consumer_config(load_settings())["partition.assignment.strategy"] == "cooperative-sticky"
+    assert jobs_consumer_config(load_settings(), "p1")["partition.assignment.strategy"] == "cooperative-sticky"
     monkeypatch.setenv("MAILONCE_GROUP_PROTOCOL", "consumer")
-    config = jobs_consumer_config(load_settings())
+    config = jobs_consumer_config(load_settings(), "p1")
     assert config["group.protocol"] == "consumer"
     assert "session.timeout.ms" not in config
     Consumer(config).close()

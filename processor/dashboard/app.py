@@ -1,0 +1,192 @@
+"""The Faust app: five topics folded into one table, and the pages beside it.
+
+One table entry a mail; its changelog lets a restart, or another instance under the same name, go on. The counts of a
+month are derived from the table and kept in memory.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import EventT
+
+from processor.dashboard.faust_transport import CommittedTransport
+from processor.dashboard.fold import View, apply, pack, unpack
+from processor.dashboard.totals import Totals
+from schemas.errors import UsageError
+from schemas.logs import Event, get_log
+from schemas.reading import Record
+from schemas.settings import Settings
+
+__all__ = ["Board", "create_app"]
+
+log = get_log()
+
+BATCH_MAX = 1000
+WITHIN_S = 0.2
+CAUGHT_UP_S = 10.0
+"""Records younger than this are news: the board is not behind."""
+QUIET_S = 2.0
+
+
+class _App(faust.App):
+    def _new_transport(self) -> Any:
+        return CommittedTransport(self.conf.broker_consumer, self)
+
+
+class Board:
+    """The table, and what is derived from it: what the pages ask."""
+
+    def __init__(self, table: Any, partitions: int) -> None:
+        self.table = table
+        self.partitions = partitions
+        self.totals = Totals()
+        self.recovered = False
+        self.changes = 0
+        """grows with every change, so that pages know when to ask again"""
+        self._read_at_s = time.monotonic()
+        self._newest_ms = 0
+
+    def view(self, key: bytes) -> View | None:
+        return unpack(self.table.get(key))
+
+    def views(self) -> Iterable[tuple[bytes, View]]:
+        for key, raw in self.table.items():
+            view = unpack(raw)
+            if view is not None:
+                yield key, view
+
+    def take(self, kind: str, events: Iterable[EventT[Any]]) -> None:
+        """Folds a batch; each key is written once."""
+        before: dict[bytes, View | None] = {}
+        after: dict[bytes, View | None] = {}
+        for event in events:
+            record = _record(event)
+            if record.key is None:
+                continue
+            if record.key not in before:
+                before[record.key] = after[record.key] = self.view(record.key)
+            try:
+                after[record.key] = apply(after[record.key], kind, record)
+            except Exception:
+                # A defect; raised, Faust would pass over the whole batch in silence.
+                log.exception(Event.UNREADABLE, topic=kind, place=f"{record.partition}:{record.offset}")
+            self._newest_ms = max(self._newest_ms, record.timestamp_ms)
+        for key, view in after.items():
+            if view is not None and view is not before[key]:
+                self.table[key] = pack(view)
+                self.totals.change(key, before[key], view)
+                self.changes += 1
+        self._read_at_s = time.monotonic()
+
+    def rebuild(self) -> None:
+        """The counts anew, after the table came back from its changelog."""
+        self.totals = Totals()
+        for key, view in self.views():
+            self.totals.change(key, None, view)
+        self.recovered = True
+        self._read_at_s = time.monotonic()
+        self.changes += 1
+
+    def why_not_ready(self) -> str | None:
+        """The table is not back yet, or the topics are ahead."""
+        if not self.recovered:
+            return "the table is coming back from its changelog"
+        quiet = time.monotonic() - self._read_at_s > QUIET_S
+        if not quiet and time.time() * 1000 - self._newest_ms > CAUGHT_UP_S * 1000:
+            return "reading what the topics hold"
+        return None
+
+
+def _record(event: EventT[Any]) -> Record:
+    message = event.message
+    # Faust hands on aiokafka's pairs; its own type says more than that.
+    pairs: Any = message.headers or ()
+    return Record(
+        message.partition,
+        message.offset,
+        message.key,
+        message.value,
+        [(str(name), value) for name, value in pairs],
+        int(message.timestamp * 1000),
+    )
+
+
+def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
+    """The app, not started. Faust's own topics stand under the same prefix as all others."""
+    folder = Path(settings.dashboard_dir)
+    app = _App(
+        f"{settings.topic_prefix}{settings.dashboard_name}",
+        broker=[f"aiokafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings.kafka_options),
+        store="rocksdb://?driver=rocksdict" if settings.dashboard_store == "rocksdb" else "memory://",
+        datadir=str(folder),
+        topic_partitions=partitions,
+        topic_disable_leader=True,
+        reply_create_topic=False,
+        web_enabled=False,
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        producer_compression_type="lz4",
+        worker_redirect_stdouts=False,
+    )
+    table = app.Table(
+        "mails",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        use_partitioner=True,
+        help="every mail",
+    )
+    board = Board(table, partitions)
+    names = settings.topics
+    for kind in ("jobs", "attempts", "deliveries", "dead-letters", "events"):
+        topic = app.topic(
+            f"{names.prefix}{kind}", key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        app.agent(topic, name=kind)(_folding(board, kind))
+
+    @app.on_rebalance_complete.connect
+    async def recovered(*_args: Any, **_kwargs: Any) -> None:
+        board.rebuild()
+
+    return app, board
+
+
+def _folding(board: Board, kind: str) -> Any:
+    async def fold(stream: Any) -> None:
+        async for events in stream.take_events(BATCH_MAX, within=WITHIN_S):
+            board.take(kind, events)
+
+    return fold
+
+
+def _credentials(options: dict[str, str]) -> Any:
+    """librdkafka's security options as Faust takes them; raises `UsageError` for those it has no word for."""
+    protocol = options.get("security.protocol", "plaintext").upper()
+    if protocol == "PLAINTEXT":
+        return None
+    context = None
+    if protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=options.get("ssl.ca.location"))
+        if certificate := options.get("ssl.certificate.location"):
+            context.load_cert_chain(certificate, options.get("ssl.key.location"), options.get("ssl.key.password"))
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    mechanism = options.get("sasl.mechanism") or options.get("sasl.mechanisms", "PLAIN")
+    if mechanism not in {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}:
+        raise UsageError(f"the dashboard cannot log in by {mechanism}: give it PLAIN, SCRAM or a client certificate")
+    return faust.SASLCredentials(
+        mechanism=mechanism,
+        username=options.get("sasl.username"),
+        password=options.get("sasl.password"),
+        ssl_context=context,
+    )
