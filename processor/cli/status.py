@@ -118,8 +118,10 @@ def _table(now: _Now) -> Group:
         facts.append(f"{now.quota_left:,} left of the 24 h quota")
     if now.ends_at is not None:
         facts.append(f"done by {now.ends_at:%Y-%m-%d %H:%M} UTC at the account's rate")
-    lag = ", ".join(f"{partition}: {waiting:,}" for partition, waiting in now.lag.items())
-    return Group(table, Padding(bar, 0), "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending")
+    lag = ", ".join(f"{partition}: {many:,}" for partition, many in now.lag.items())
+    return Group(
+        table, Padding(bar, 0), "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending"
+    )
 
 
 def show_missing(

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import faust
+from faust.streams import _current_event
 from faust.types import EventT
 
 from processor.dashboard.faust_transport import CommittedTransport
@@ -29,9 +32,9 @@ log = get_log()
 
 BATCH_MAX = 1000
 WITHIN_S = 0.2
-CAUGHT_UP_S = 10.0
+NEWS_S = 10.0
 """Records younger than this are news: the board is not behind."""
-QUIET_S = 2.0
+QUIET_S = 0.5
 
 
 class _App(faust.App):
@@ -49,6 +52,9 @@ class Board:
         self.recovered = False
         self.changes = 0
         """grows with every change, so that pages know when to ask again"""
+        self.reached = False
+        """whether Faust has read as far as the topics went when this process began"""
+        self._caught_up = False
         self._read_at_s = time.monotonic()
         self._newest_ms = 0
 
@@ -65,21 +71,25 @@ class Board:
         """Folds a batch; each key is written once."""
         before: dict[bytes, View | None] = {}
         after: dict[bytes, View | None] = {}
+        last: dict[bytes, EventT[Any]] = {}
         for event in events:
             record = _record(event)
-            if record.key is None:
+            if (key := record.key) is None:
                 continue
-            if record.key not in before:
-                before[record.key] = after[record.key] = self.view(record.key)
+            last[key] = event
+            if key not in before:
+                with _at(event):
+                    before[key] = after[key] = self.view(key)
             try:
-                after[record.key] = apply(after[record.key], kind, record)
+                after[key] = apply(after[key], kind, record)
             except Exception:
                 # A defect; raised, Faust would pass over the whole batch in silence.
                 log.exception(Event.UNREADABLE, topic=kind, place=f"{record.partition}:{record.offset}")
             self._newest_ms = max(self._newest_ms, record.timestamp_ms)
         for key, view in after.items():
             if view is not None and view is not before[key]:
-                self.table[key] = pack(view)
+                with _at(last[key]):
+                    self.table[key] = pack(view)
                 self.totals.change(key, before[key], view)
                 self.changes += 1
         self._read_at_s = time.monotonic()
@@ -97,10 +107,21 @@ class Board:
         """The table is not back yet, or the topics are ahead."""
         if not self.recovered:
             return "the table is coming back from its changelog"
-        quiet = time.monotonic() - self._read_at_s > QUIET_S
-        if not quiet and time.time() * 1000 - self._newest_ms > CAUGHT_UP_S * 1000:
-            return "reading what the topics hold"
-        return None
+        if self.reached and not self._caught_up:
+            # What was read last may still wait for its batch.
+            quiet = time.monotonic() - self._read_at_s > QUIET_S
+            self._caught_up = quiet or time.time() * 1000 - self._newest_ms < NEWS_S * 1000
+        return None if self._caught_up else "reading what the topics hold"
+
+
+@contextmanager
+def _at(event: EventT[Any]) -> Iterator[None]:
+    """The table finds an entry's partition by the event in work, which Faust does not set for batches."""
+    token = _current_event.set(weakref.ref(event))
+    try:
+        yield
+    finally:
+        _current_event.reset(token)
 
 
 def _record(event: EventT[Any]) -> Record:
@@ -143,7 +164,6 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
         key_type=bytes,
         value_type=bytes,
         partitions=partitions,
-        use_partitioner=True,
         help="every mail",
     )
     board = Board(table, partitions)

@@ -112,7 +112,10 @@ def _job(view: View, record: Record) -> View:
     view = msgspec.structs.replace(view, mail=mail or view.mail)
     if record.value is None:
         return _with(view, Entry(record.timestamp_ms, "job", "cancelled", place=_place(record)))
-    job = decode_job(record.key, record.value)
+    try:
+        job = decode_job(record.key, record.value)
+    except BadRecord as bad:
+        return _with(view, Entry(record.timestamp_ms, "job", "unreadable", bad.detail, place=_place(record)))
     back = decode_requeue(record.headers)
     what = "requeued" if back else "published"
     detail = back.why if back else (f"row {job.provenance.row} of {job.provenance.source}" if job.provenance else "")

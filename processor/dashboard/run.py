@@ -8,6 +8,8 @@ from typing import Any
 
 import faust
 from aiohttp import web
+from confluent_kafka.admin import AdminClient
+from faust.types import TP
 from mode import Service
 
 from processor.adapters.clock import SystemClock
@@ -21,8 +23,9 @@ from processor.dashboard.web import Pages, make_web
 from processor.wiring import make_sender
 from schemas.errors import MailonceError, UsageError
 from schemas.logs import Event, get_log
-from schemas.reading import partition_numbers
+from schemas.reading import end_offsets, partition_numbers
 from schemas.settings import Settings
+from schemas.wire import admin_config
 
 __all__ = ["serve"]
 
@@ -40,6 +43,7 @@ def serve(settings: Settings) -> None:
     app.service(server.of(app))
     logging.getLogger("faust").setLevel(logging.ERROR)
     worker = faust.Worker(app, loglevel="ERROR", override_logging=True, quiet=True)
+    worker.spinner = None  # it writes escape codes into log files
     worker.execute_from_commandline()
 
 
@@ -48,6 +52,7 @@ class _WebServer:
 
     def __init__(self, settings: Settings, board: Board, auth: Auth) -> None:
         self._settings = settings
+        self._board = board
         data = Data(settings, board, self._account)
         pages = Pages(data, auth, board_registry(board))
         self._web = make_web(pages, Actions(pages, settings, SystemClock().now_ms).routes())
@@ -65,6 +70,26 @@ class _WebServer:
         finally:
             sender.close()
 
+    async def _catch_up(self, app: faust.App) -> None:
+        """Notes when Faust has read as far as the topics went at the start: its position passes transaction markers."""
+        names = self._settings.topics
+        admin = AdminClient(admin_config(self._settings))
+        ends: dict[TP, int] = {}
+        for topic in (names.jobs, names.attempts, names.deliveries, names.dead_letters, names.events):
+            numbers = range(self._board.partitions)
+            found = await asyncio.to_thread(end_offsets, admin, topic, numbers)
+            ends |= {TP(topic, number): end for number, end in found.items()}
+        while ends:
+            await asyncio.sleep(0.2)
+            if not self._board.recovered:
+                continue
+            owned = app.consumer.assignment()
+            for place in [place for place in ends if place in owned]:
+                position = await app.consumer.position(place)
+                if position is not None and position >= ends[place]:
+                    del ends[place]
+        self._board.reached = True
+
     def of(self, app: faust.App) -> Any:
         """The service class that Faust starts with the app."""
         outer = self
@@ -78,6 +103,7 @@ class _WebServer:
                 await site.start()
                 port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
                 log.info(Event.DASHBOARD_SERVED, url=f"http://{settings.dashboard_host}:{port}/")
+                self.add_future(outer._catch_up(app))
 
             async def on_stop(self) -> None:
                 await self.runner.cleanup()
