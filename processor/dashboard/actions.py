@@ -4,6 +4,7 @@ the count, recorded with who."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -26,6 +27,8 @@ __all__ = ["Actions"]
 
 log = get_log()
 
+SHOWN_WITHIN_S = 3.0
+
 _FIELDS = ("place", "month", "reason", "user", "as", "why", "who")
 
 
@@ -39,6 +42,8 @@ class Step:
     notes: list[str]
     go: Callable[[], Awaitable[None]]
     back: str
+    folded: bool = True
+    """whether the board will show a change"""
 
 
 class Actions:
@@ -66,7 +71,9 @@ class Actions:
             asked = {name: form.get(name, "").strip() for name in _FIELDS}
             step = await prepare(asked, who or "dashboard")
             if form.get("confirm") == str(step.count) and step.count and who:
+                changes = self._pages.data.board.changes
                 await step.go()
+                await self._until_shown(changes, step)
                 log.info(Event.CHANGED_FROM_A_PAGE, what=step.what, count=step.count, who=who)
                 raise web.HTTPSeeOther(step.back)
             changed = "confirm" in form and form["confirm"] != str(step.count)
@@ -83,6 +90,12 @@ class Actions:
             )
 
         return handle
+
+    async def _until_shown(self, changes: int, step: Step) -> None:
+        """The page that follows should show what was done; the board needs a moment to read it."""
+        deadline = time.monotonic() + SHOWN_WITHIN_S
+        while step.folded and self._pages.data.board.changes == changes and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
 
     async def _letters(self, asked: Mapping[str, str]) -> list[Entry]:
         if asked["place"]:
@@ -112,7 +125,7 @@ class Actions:
             await asyncio.to_thread(lambda: list(discard(self._settings, entries, who, asked["why"], self._now_ms())))
 
         what = f"Mark {len(entries):,} dead letters as discarded"
-        return Step(what, len(entries), ["They stay where they are."], go, _back(asked))
+        return Step(what, len(entries), ["They stay where they are."], go, _back(asked), folded=False)
 
     async def _resolve(self, asked: Mapping[str, str], who: str) -> Step:
         try:

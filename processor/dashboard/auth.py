@@ -28,7 +28,8 @@ _HEADERS = {
         "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # "no-referrer" would also make a form's Origin "null".
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 

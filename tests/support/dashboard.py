@@ -47,10 +47,10 @@ class Dashboard:
             return False
 
 
-def start_dashboard(world: World, **env: str) -> Dashboard:
+def start_dashboard(world: World, port: str = "0", **env: str) -> Dashboard:
     """Waits until it has read what the topics hold."""
     own = {"MAILONCE_DASHBOARD_TOKEN": TOKEN, "MAILONCE_DASHBOARD_DIR": str(world.folder / "dashboard")}
-    process = world.start("dashboard", "--port", "0", **(own | env))
+    process = world.start("dashboard", "--port", port, **(own | env))
 
     def served() -> list[str]:
         assert process.running, process.log.read_text()[-3000:]
