@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
+.PHONY: help setup tools demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,10 +21,13 @@ $(STAMP): requirements.lock pyproject.toml
 setup: $(STAMP) ## a virtual environment and Kafka's jars; leaves .venv/bin/mailonce
 	@$(BIN)/mailonce stack fetch
 
+tools: ## Chromium, Prometheus and Alertmanager for their tests, where Debian's apt-get may be used
+	@infra/tools.sh
+
 demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
-test: setup check ## every test, the slow ones included; format, lint, types and layers first
+test: setup tools check ## every test, the slow ones included; format, lint, types and layers first
 	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 test-fast: setup ## tests without servers
