@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import redis.asyncio
 
@@ -32,6 +33,11 @@ from processor.worker import Worker, WorkerConfig
 from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
+from schemas.tracing import end_tracing
+from schemas.tracing import tracer as make_tracer
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 __all__ = ["Ports", "Run", "make_sender", "process", "run_processor"]
 
@@ -128,6 +134,7 @@ async def _run(run: _Process) -> int:
     finally:
         sender.close()
         await client.aclose()
+        await asyncio.to_thread(end_tracing)
 
 
 def make_sender(settings: Settings) -> BotoSender:
@@ -150,6 +157,8 @@ async def _build(
             clock,
         )
     )
+    if tracer := make_tracer(settings, "mailonce-processor"):
+        ports = _traced(ports, tracer, settings)
     mail = MailConfig(
         settings.from_address, settings.reply_to_address, settings.configuration_set, settings.unsubscribe_url
     )
@@ -193,6 +202,17 @@ async def _build(
         suppressions,
         meter,
         run.run.told_before,
+    )
+
+
+def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:
+    from processor.traced import Parents, TracedJobLog, TracedSender
+
+    parents = Parents()
+    return replace(
+        ports,
+        job_log=TracedJobLog(ports.job_log, tracer, parents, settings.topics),
+        sender=TracedSender(ports.sender, tracer, parents),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -13,7 +14,11 @@ from schemas.identity import Key
 from schemas.reading import read_topic
 from schemas.records import Job
 from schemas.settings import Settings
+from schemas.tracing import end_tracing, trace_header, tracer
 from schemas.wire import producer_config
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 __all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
 
@@ -59,6 +64,7 @@ class Publisher:
     _failed: list[str] = field(default_factory=list)
     _producer: Producer | None = None
     _topic: str = ""
+    _tracer: Tracer | None = None
 
     def publish(self, job: Job) -> None:
         """Publishes `job` unless the topic holds the same already, or its cancellation."""
@@ -85,9 +91,14 @@ class Publisher:
                 }
             )
             self._topic = self.settings.topics.jobs
+            self._tracer = tracer(self.settings, "mailonce-producer")
         while True:
             try:
-                self._producer.produce(self._topic, value, key)
+                if self._tracer is None:
+                    self._producer.produce(self._topic, value, key)
+                else:
+                    with self._tracer.start_as_current_span("publish") as span:
+                        self._producer.produce(self._topic, value, key, headers=[trace_header(span)])
                 break
             except BufferError:
                 self._producer.poll(0.5)
@@ -110,6 +121,7 @@ class Publisher:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
         if self._producer is not None:
             left = self._producer.flush(FLUSH_S)
+            end_tracing()
             if left:
                 self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")
         if self._failed:

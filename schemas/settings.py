@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     requeue_max: int = Field(
         3, ge=1, description="a dead letter that was requeued so often is not requeued again: something else is wrong"
     )
+    traces: Literal["off", "otlp"] = Field(
+        "off", description="otlp: OpenTelemetry spans, to where OTEL_EXPORTER_OTLP_ENDPOINT says; needs mailonce[otel]"
+    )
     dashboard_host: str = Field(
         "127.0.0.1",
         description="address of the web pages; any but loopback needs a token or a proxy's header",

@@ -36,7 +36,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right?"
         ) from error
     brokers = len(cluster.brokers)
-    yield fine(AREA, "answers", f"{brokers} brokers, librdkafka {libversion()[0]}")
+    yield fine(AREA, "answers", f"{brokers} {'broker' if brokers == 1 else 'brokers'}, librdkafka {libversion()[0]}")
     if brokers < 3:
         yield note(AREA, "brokers", f"{brokers}: none may be lost", "run three: any one may die then")
     jobs = cluster.topics.get(settings.topics.jobs)
