@@ -7,7 +7,6 @@ month are derived from the table and kept in memory.
 from __future__ import annotations
 
 import ssl
-import time
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,9 +31,6 @@ log = get_log()
 
 BATCH_MAX = 1000
 WITHIN_S = 0.2
-NEWS_S = 10.0
-"""Records younger than this are news: the board is not behind."""
-QUIET_S = 0.5
 
 
 class _App(faust.App):
@@ -52,11 +48,9 @@ class Board:
         self.recovered = False
         self.changes = 0
         """grows with every change, so that pages know when to ask again"""
-        self.reached = False
-        """whether Faust has read as far as the topics went when this process began"""
-        self._caught_up = False
-        self._read_at_s = time.monotonic()
-        self._newest_ms = 0
+        self.targets: dict[tuple[str, int], int] | None = None
+        """topic and partition: the last record that was there when this process began and is to be folded"""
+        self._taken: dict[tuple[str, int], int] = {}
 
     def view(self, key: bytes) -> View | None:
         return unpack(self.table.get(key))
@@ -69,6 +63,7 @@ class Board:
 
     def take(self, kind: str, events: Iterable[EventT[Any]]) -> None:
         """Folds a batch; each key is written once."""
+        events = list(events)
         before: dict[bytes, View | None] = {}
         after: dict[bytes, View | None] = {}
         last: dict[bytes, EventT[Any]] = {}
@@ -85,14 +80,15 @@ class Board:
             except Exception:
                 # A defect; raised, Faust would pass over the whole batch in silence.
                 log.exception(Event.UNREADABLE, topic=kind, place=f"{record.partition}:{record.offset}")
-            self._newest_ms = max(self._newest_ms, record.timestamp_ms)
         for key, view in after.items():
             if view is not None and view is not before[key]:
                 with _at(last[key]):
                     self.table[key] = pack(view)
                 self.totals.change(key, before[key], view)
                 self.changes += 1
-        self._read_at_s = time.monotonic()
+        for event in events:
+            place = event.message.topic, event.message.partition
+            self._taken[place] = max(event.message.offset, self._taken.get(place, -1))
 
     def rebuild(self) -> None:
         """The counts anew, after the table came back from its changelog."""
@@ -100,18 +96,16 @@ class Board:
         for key, view in self.views():
             self.totals.change(key, None, view)
         self.recovered = True
-        self._read_at_s = time.monotonic()
         self.changes += 1
 
     def why_not_ready(self) -> str | None:
         """The table is not back yet, or the topics are ahead."""
         if not self.recovered:
             return "the table is coming back from its changelog"
-        if self.reached and not self._caught_up:
-            # What was read last may still wait for its batch.
-            quiet = time.monotonic() - self._read_at_s > QUIET_S
-            self._caught_up = quiet or time.time() * 1000 - self._newest_ms < NEWS_S * 1000
-        return None if self._caught_up else "reading what the topics hold"
+        if self.targets is None:
+            return "looking how much the topics hold"
+        self.targets = {place: last for place, last in self.targets.items() if self._taken.get(place, -1) < last}
+        return f"reading what the topics hold: {len(self.targets)} partitions to go" if self.targets else None
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from typing import Any
 
 import faust
 from aiohttp import web
-from confluent_kafka.admin import AdminClient
-from faust.types import TP
 from mode import Service
 
 from processor.adapters.clock import SystemClock
@@ -17,15 +15,15 @@ from processor.core.pace import Account
 from processor.dashboard.actions import Actions
 from processor.dashboard.app import Board, create_app
 from processor.dashboard.auth import Auth
+from processor.dashboard.catch_up import targets
 from processor.dashboard.data import Data
 from processor.dashboard.metrics import board_registry
 from processor.dashboard.web import Pages, make_web
 from processor.wiring import make_sender
 from schemas.errors import MailonceError, UsageError
 from schemas.logs import Event, get_log
-from schemas.reading import end_offsets, partition_numbers
+from schemas.reading import partition_numbers
 from schemas.settings import Settings
-from schemas.wire import admin_config
 
 __all__ = ["serve"]
 
@@ -71,24 +69,13 @@ class _WebServer:
             sender.close()
 
     async def _catch_up(self, app: faust.App) -> None:
-        """Notes when Faust has read as far as the topics went at the start: its position passes transaction markers."""
         names = self._settings.topics
-        admin = AdminClient(admin_config(self._settings))
-        ends: dict[TP, int] = {}
-        for topic in (names.jobs, names.attempts, names.deliveries, names.dead_letters, names.events):
-            numbers = range(self._board.partitions)
-            found = await asyncio.to_thread(end_offsets, admin, topic, numbers)
-            ends |= {TP(topic, number): end for number, end in found.items()}
-        while ends:
-            await asyncio.sleep(0.2)
-            if not self._board.recovered:
-                continue
-            owned = app.consumer.assignment()
-            for place in [place for place in ends if place in owned]:
-                position = await app.consumer.position(place)
-                if position is not None and position >= ends[place]:
-                    del ends[place]
-        self._board.reached = True
+        topics = [names.jobs, names.attempts, names.deliveries, names.dead_letters, names.events]
+        while self._board.targets is None:
+            try:
+                self._board.targets = await asyncio.to_thread(targets, self._settings, topics, app.conf.id)
+            except MailonceError as error:
+                log.warning(Event.KAFKA, error=str(error))
 
     def of(self, app: faust.App) -> Any:
         """The service class that Faust starts with the app."""

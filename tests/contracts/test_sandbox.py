@@ -38,7 +38,7 @@ def ses(admin: SandboxAdmin) -> Any:
     return boto3.client(
         "sesv2",
         endpoint_url=admin.url,
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=1),
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=3),
         region_name="us-east-1",
     )
 

@@ -24,7 +24,7 @@ def test_status_reads_the_truth(world: World) -> None:
     assert sum(before.pop("pending_by_partition").values()) == 8
     assert before.pop("sent_per_s") == 0
     assert before.pop("expected_end") > "2026"
-    assert before.pop("quota_left") == 50_000
+    quota = before.pop("quota_left")
     assert before == {
         "month": MONTH,
         "jobs": 8,
@@ -39,10 +39,7 @@ def test_status_reads_the_truth(world: World) -> None:
     world.drain()
     after = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
     assert (after.pop("pending_by_partition"), after.pop("expected_end")) == ({}, None)
-    assert (after.pop("sent_per_s"), after.pop("quota_left")) == (
-        round(4 / 60, 2),
-        50_000 - world.sandbox.accepted_count(),
-    )
+    assert (after.pop("sent_per_s"), after.pop("quota_left")) == (round(4 / 60, 2), quota - 6)
     assert after == {
         "month": MONTH,
         "jobs": 8,
@@ -242,7 +239,7 @@ def test_a_processor_tells_metrics_and_health(world: World) -> None:
     assert total('mailonce_claims_total{answer="granted"}') == 21
     assert total("mailonce_ses_seconds_count") == 21
     assert total('mailonce_transactions_total{end="committed"}') > 0
-    assert total("mailonce_partitions") == 4
+    wait_for(lambda: total("mailonce_partitions") == 4, "the partitions' division")
     assert total("mailonce_build_info") == 2
     assert one.terminate() == two.terminate() == 0
 
