@@ -28,7 +28,7 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
 test: setup tools check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
 
 test-fast: setup ## tests without servers
 	@$(BIN)/python -m pytest -m "not slow"
@@ -67,8 +67,9 @@ docs: $(STAMP) ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
 COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
-lock: ## requirements.lock and requirements-bench.lock anew (needs uv)
+lock: ## the requirements' locks anew (needs uv)
 	$(COMPILE) --extra stack --extra dev -o requirements.lock
+	$(COMPILE) --extra build --extra otel --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
 	$(COMPILE) --extra bench -c requirements.lock -o requirements-bench.lock
 
 ci: test ## what continuous integration runs

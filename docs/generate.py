@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from processor.core.states import diagram
+from schemas.records import Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
 from schemas.settings import Settings, describe_settings
+from schemas.topics import Topics
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,10 +111,96 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+RECORDS: dict[str, type[msgspec.Struct]] = {
+    "job": Job,
+    "attempt": Attempt,
+    "delivery": Delivery,
+    "dead-letter": DeadLetter,
+    "dead-letter-mark": Mark,
+    "suppression": Suppression,
+    "requeue": Requeue,
+    "resend": Resend,
+}
+"""Each record by its name; dead letters, requeues and resends stand in headers."""
+
+
+def record_schema(name: str) -> str:
+    """A record's JSON Schema, for those who write or read the topics by other means."""
+    schema = msgspec.json.schema(RECORDS[name])
+    own = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"mailonce {name}"}
+    return json.dumps(own | schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def asyncapi() -> str:
+    """The topics as an AsyncAPI 3 document."""
+    topics = Topics()
+    key = {"type": "string", "description": "user_id:YYYY-MM", "examples": ["u-1042:2026-11"]}
+    about = {
+        "jobs": (topics.jobs, "job", "one user's e-mail of one month; a record without a value cancels", key),
+        "attempts": (topics.attempts, "attempt", "an intent, committed before any call to SES", key),
+        "deliveries": (topics.deliveries, "delivery", "the ledger: each job's outcome", key),
+        "deadLetters": (topics.dead_letters, None, "original key, value and headers; why stands in a header", key),
+        "deadLetterMarks": (
+            topics.dead_letter_marks,
+            "dead-letter-mark",
+            "what a person did about a dead letter",
+            {"type": "string", "description": "partition:offset of the dead letter"},
+        ),
+        "suppressions": (
+            topics.suppressions,
+            "suppression",
+            "addresses that get no mail; a record without a value takes one off",
+            {"type": "string", "description": "the address, lower case"},
+        ),
+        "events": (topics.events, None, "SES's events as SES wrote them", key),
+    }
+    headers = {
+        "jobs": {"mailonce-requeue": "requeue", "mailonce-resend": "resend"},
+        "deadLetters": {"mailonce-dead-letter": "dead-letter", "mailonce-requeue": "requeue"},
+    }
+    policies = {spec.name: spec.config for spec in topics.specs()}
+    channels, operations = {}, {}
+    for name, (address, record, meaning, of_key) in about.items():
+        payload = {"$ref": f"../schemas/json/{record}.schema.json"} if record else {}
+        message: dict[str, Any] = {"bindings": {"kafka": {"key": of_key}}, "payload": payload}
+        if name in headers:
+            refs = {header: {"$ref": f"../schemas/json/{of}.schema.json"} for header, of in headers[name].items()}
+            message["headers"] = {"type": "object", "properties": refs}
+        channels[name] = {
+            "address": address,
+            "description": f"{meaning}. The prefix is MAILONCE_TOPIC_PREFIX.",
+            "messages": {name: message},
+            "bindings": {"kafka": {"topicConfiguration": _configuration(policies[address])}},
+        }
+        operations[f"read{name[0].upper()}{name[1:]}"] = {
+            "action": "receive",
+            "channel": {"$ref": f"#/channels/{name}"},
+            "description": "read_committed: outcome, dead letter and offset commit together",
+        }
+    document = {
+        "asyncapi": "3.0.0",
+        "info": {"title": "mailonce", "version": "0.1.0", "description": "The topics of mailonce."},
+        "channels": channels,
+        "operations": operations,
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _configuration(config: dict[str, str]) -> dict[str, Any]:
+    """As AsyncAPI's Kafka binding writes it."""
+    return {
+        name: value.split(",") if name == "cleanup.policy" else int(value)
+        for name, value in config.items()
+        if name in {"cleanup.policy", "retention.ms", "delete.retention.ms"}
+    }
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "docs/settings.md": settings_page,
     "docs/states.md": states_page,
     "docs/speed.md": speed_page,
+    "docs/asyncapi.json": asyncapi,
+    **{f"schemas/json/{name}.schema.json": partial(record_schema, name) for name in RECORDS},
 }
 
 

@@ -1,11 +1,12 @@
 #!/bin/sh
-# What some tests need beside Python: a browser, Prometheus and its Alertmanager. Debian has them; elsewhere install them by
+# What some tests need beside Python: a browser, Prometheus and its Alertmanager, PostgreSQL. Debian has them; elsewhere install them by
 # hand. Tests that miss one are skipped and say so.
 set -u
 missing=""
 command -v chromium >/dev/null 2>&1 || missing="$missing chromium"
 command -v promtool >/dev/null 2>&1 || missing="$missing prometheus"
 command -v prometheus-alertmanager >/dev/null 2>&1 || missing="$missing prometheus-alertmanager"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
     echo "not here:$missing (their tests are skipped)"

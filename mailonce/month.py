@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from mailonce.options import Json, MetricsPort, Month, MonthArgument, Unmasked, User, load, month_of
 from schemas.errors import UsageError
@@ -14,34 +15,58 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
+Source = Annotated[str, typer.Option(help="Where the users are: a file or a URI; columns user_id, email and the data.")]
+Maps = Annotated[
+    list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
+]
+Where = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only such rows (or NAME!=VALUE); repeatable.")
+]
+
 
 @app.command(epilog="Example: `mailonce produce --month 2026-11 --source users.csv --dry-run`")
 def produce(
     month: Month,
-    source: Annotated[str, typer.Option(help="A CSV file with the columns user_id, email and the template's data.")],
+    source: Source,
     template: Annotated[str, typer.Option(help="Name of the SES template.")] = "monthly-usage",
     on_duplicate: Annotated[
         str, typer.Option(help="A user who stands there twice: `error` rejects all his rows, `last` takes the last.")
     ] = "error",
     rejects: Annotated[Path | None, typer.Option(help="Where rejected rows go (SOURCE-MONTH.rejects.csv).")] = None,
     include_cancelled: Annotated[bool, typer.Option(help="Publish cancelled mails again.")] = False,
+    maps: Maps = None,
+    where: Where = None,
+    limit: Annotated[int | None, typer.Option(min=0, help="So many rows at the most, for a trial run.")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="Show so many jobs, publish nothing.")] = 0,
     max_rate: Annotated[float, typer.Option(help="Jobs a second at the most, to spare a shared cluster; 0: all.")] = 0,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, publish nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected."""
+    """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected.
+
+    A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
+    or postgresql:// or mysql:// with ?query=FILE.sql.
+    """
     from processor.cli.month import warn_of_a_long_month
+    from producer.cli import Shape, open_shaped
     from producer.cli import produce as run
+    from producer.cli import sample as show
     from producer.plan import OnDuplicate
+    from producer.sources.shaped import parse_conditions, parse_renames
 
     try:
         duplicate = OnDuplicate(on_duplicate)
     except ValueError:
         raise UsageError(f"--on-duplicate is `error` or `last`, not {on_duplicate!r}") from None
+    shape = Shape(parse_renames(maps or []), parse_conditions(where or []), limit)
+    if sample:
+        show(open_shaped(source, month, shape, Console(stderr=True)), month, template, sample)
+        raise typer.Exit
     settings = load()
     code = run(
         settings,
         month=month,
+        shape=shape,
         source_uri=source,
         template=template,
         on_duplicate=duplicate,
@@ -105,7 +130,9 @@ def status(
 @app.command(epilog="Example: `mailonce missing --month 2026-11 --source users.csv --csv > missing.csv`")
 def missing(
     month: Month,
-    source: Annotated[str, typer.Option(help="The source that the month was published from.")],
+    source: Source,
+    maps: Maps = None,
+    where: Where = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="All of them, as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -114,9 +141,11 @@ def missing(
     Exit code 1 when there is somebody.
     """
     from processor.cli.status import show_missing
-    from producer.sources import open_source
+    from producer.cli import Shape, open_shaped
+    from producer.sources.shaped import parse_conditions, parse_renames
 
-    user_ids = open_source(source).user_ids()
+    shape = Shape(parse_renames(maps or []), parse_conditions(where or []))
+    user_ids = open_shaped(source, month, shape, Console(stderr=True)).user_ids()
     raise typer.Exit(show_missing(load(), month, user_ids, as_json=as_json, as_csv=as_csv))
 
 

@@ -6,22 +6,71 @@ import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from producer.plan import OnDuplicate, Reject, find_users, plan
+from producer.plan import OnDuplicate, Reject, Users, find_users, plan
 from producer.publish import Publisher, jobs_of_month
-from producer.sources import open_source
+from producer.sources import Asked, Source, open_source
+from producer.sources.shaped import Condition, Shaped
+from schemas.addresses import mask
 from schemas.settings import Settings
 
-__all__ = ["EXIT_REJECTED", "produce"]
+__all__ = ["EXIT_REJECTED", "Shape", "open_shaped", "produce", "sample"]
 
 EXIT_REJECTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which rows of a source, and by which names."""
+
+    renames: Mapping[str, str] = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
+    limit: int | None = None
+
+
+def open_shaped(uri: str, month: str, shape: Shape, console: Console) -> Source:
+    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`."""
+    with console.status("opening the source") as line:
+        source = open_source(uri, Asked(month, shape.renames, line.update))
+    if shape.conditions or shape.limit is not None:
+        return Shaped(source, shape.conditions, shape.limit)
+    return source
+
+
+def sample(source: Source, month: str, template: str, count: int) -> None:
+    """Prints the first jobs as they would be published, addresses masked; publishes nothing."""
+    users = Users(0, {})
+    planned = plan(
+        source.rows(),
+        users,
+        month=month,
+        template=template,
+        on_duplicate=OnDuplicate.LAST,
+        source=source.name,
+        snapshot=source.snapshot,
+        now_ms=lambda: 0,
+    )
+    for entry in islice(planned, count):
+        if isinstance(entry, Reject):
+            print(json.dumps({"rejected": entry.reason, "detail": entry.detail, "line": entry.line}))  # noqa: T201
+        else:
+            shown = msgspec.to_builtins(entry) | {"email": mask(entry.email)}
+            print(json.dumps(shown, ensure_ascii=False))  # noqa: T201 - the answer
+
+
+def _plain(name: str) -> str:
+    """A source's name as part of a file's."""
+    return "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(name).stem).strip("-") or "source"
 
 
 def produce(
@@ -36,11 +85,12 @@ def produce(
     max_rate: float,
     dry_run: bool,
     as_json: bool,
+    shape: Shape | None = None,
     warn_of: Callable[[int], None] = lambda _mails: None,
 ) -> int:
     """Publishes a month's jobs; returns the exit code: 0, or 3 when rows were rejected. `warn_of` is told how many."""
-    source = open_source(source_uri)
     console = Console(stderr=True)
+    source = open_shaped(source_uri, month, shape or Shape(), console)
     rejects: list[Reject] = []
     with ExitStack() as stack:
         bars = stack.enter_context(_progress(console))
@@ -76,7 +126,7 @@ def produce(
         warn_of(publisher.published)
     written = None
     if rejects and not dry_run:
-        written = rejects_file or Path(f"{Path(source.name).stem}-{month}.rejects.csv")
+        written = rejects_file or Path(f"{_plain(source.name)}-{month}.rejects.csv")
         _write_rejects(written, rejects)
     facts: dict[str, Any] = {
         "month": month,
@@ -112,7 +162,9 @@ def _write_rejects(path: Path, rejects: list[Reject]) -> None:
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
         writer = csv.writer(out)
         writer.writerow(["line", "reason", "detail", "row…"])
-        writer.writerows([reject.line, reject.reason, reject.detail, *reject.raw] for reject in rejects)
+        for reject in rejects:
+            place = f"{reject.file}:{reject.line}" if reject.file else reject.line
+            writer.writerow([place, reject.reason, reject.detail, *reject.raw])
 
 
 def _report(console: Console, facts: dict[str, Any], rejects: list[Reject], name: str, *, as_json: bool) -> None:
@@ -131,7 +183,8 @@ def _report(console: Console, facts: dict[str, Any], rejects: list[Reject], name
         return
     console.print(f"[yellow]{len(rejects):,} rows rejected[/]", highlight=False)
     for reject in rejects[:20]:
-        console.print(f"  {name}:{reject.line}: {reject.reason}: {reject.detail}", highlight=False, markup=False)
+        place = f"{reject.file or name}:{reject.line}"
+        console.print(f"  {place}: {reject.reason}: {reject.detail}", highlight=False, markup=False)
     if len(rejects) > 20:
         console.print(f"  … and {len(rejects) - 20:,} more", highlight=False)
     if facts["rejects_file"]:

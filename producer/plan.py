@@ -33,6 +33,7 @@ class Reject:
     reason: str
     detail: str
     raw: tuple[str, ...]
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def plan(
     for row in rows:
         problem = _row_problem(row, users, on_duplicate, month)
         if problem is not None:
-            yield Reject(row.line, *problem, row.raw)
+            yield Reject(row.line, *problem, row.raw, row.file)
             continue
         data = dict(row.values)
         job = Job(
@@ -84,10 +85,11 @@ def plan(
             template=template,
             data=data,
             published_at_ms=now_ms(),
-            provenance=Provenance(source, snapshot, row.line),
+            provenance=Provenance(row.file or source, snapshot, row.line),
         )
         if _too_large(job, row):
-            yield Reject(row.line, "data-too-large", f"more than {TEMPLATE_DATA_BYTES_MAX} bytes of data", row.raw)
+            why = f"more than {TEMPLATE_DATA_BYTES_MAX} bytes of data"
+            yield Reject(row.line, "data-too-large", why, row.raw, row.file)
         else:
             yield job
 
@@ -119,6 +121,6 @@ def _row_problem(row: Row, users: Users, on_duplicate: OnDuplicate, month: str) 
     if (last := users.last_line.get(user_id)) is not None:
         if on_duplicate is OnDuplicate.ERROR:
             return "duplicate-user", f"the user stands in the source more than once (last in line {last})"
-        if row.line != last:
+        if row.place != last:
             return "duplicate-user", f"line {last} counts, by --on-duplicate last"
     return None

@@ -21,6 +21,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW & set(Path(item.fspath).parts):
             item.add_marker(pytest.mark.slow)
+        fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
+        if any(definition.scope == "module" for known in fixtures.values() for definition in known):
+            # What a module starts once, it starts in one worker; all other tests go wherever there is time.
+            item.add_marker(pytest.mark.xdist_group(str(item.fspath)))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
-import boto3
 import redis
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.embedded.jars import JavaProgram, java
 from infra.embedded.service import Running, free_port, spawn, wait_until
+from infra.ses_sandbox.connect import client, connect
 from schemas.errors import SetupError
 
 __all__ = [
-    "CONFIGURATION_SET",
     "ELASTICMQ",
-    "EVENT_KINDS",
     "QUEUE_NAME",
     "connect_events",
-    "make_configuration_set",
     "queue_url",
     "start_sandbox",
     "start_sqs",
@@ -35,8 +29,6 @@ __all__ = [
 
 ACCOUNT = "123456789012"
 QUEUE_NAME = "mailonce-events"
-CONFIGURATION_SET = "mailonce"
-EVENT_KINDS = ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE")
 Started = tuple[Running, Callable[[], None]]
 
 
@@ -108,7 +100,7 @@ def start_sqs(folder: Path, port: int | None, *, tied: bool, say: Callable[[str]
 
     def ready() -> bool:
         with contextlib.suppress(ClientError, BotoCoreError):
-            return bool(_client("sqs", port).get_queue_url(QueueName=QUEUE_NAME))
+            return bool(client("sqs", f"http://127.0.0.1:{port}").get_queue_url(QueueName=QUEUE_NAME))
         return False
 
     return running, lambda: wait_until(running, ready, folder)
@@ -119,44 +111,6 @@ def queue_url(port: int) -> str:
     return f"http://127.0.0.1:{port}/{ACCOUNT}/{QUEUE_NAME}"
 
 
-def make_configuration_set(ses: Any, name: str, kinds: Sequence[str] = EVENT_KINDS) -> None:
-    """A configuration set that publishes events of these kinds.
-
-    Args:
-        ses: a boto3 client for SES v2.
-        name: of the set.
-        kinds: as SES's API names them.
-    """
-    ses.create_configuration_set(ConfigurationSetName=name)
-    ses.create_configuration_set_event_destination(
-        ConfigurationSetName=name,
-        EventDestinationName="events",
-        EventDestination={
-            "Enabled": True,
-            "MatchingEventTypes": list(kinds),
-            "SnsDestination": {"TopicArn": f"arn:aws:sns:us-east-1:{ACCOUNT}:{QUEUE_NAME}"},
-        },
-    )
-
-
 def connect_events(ses_port: int, sqs_port: int) -> None:
     """Lets the sandbox publish its events into the queue, through a configuration set as an account would have one."""
-    ses = _client("sesv2", ses_port)
-    with contextlib.suppress(ses.exceptions.AlreadyExistsException):
-        make_configuration_set(ses, CONFIGURATION_SET)
-    changes = {"events_queue_url": queue_url(sqs_port), "events_endpoint": f"http://127.0.0.1:{sqs_port}"}
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{ses_port}/_sandbox/settings", json.dumps(changes).encode(), method="PATCH"
-    )
-    urllib.request.urlopen(request, timeout=5).close()  # noqa: S310 - loopback
-
-
-def _client(service: Literal["sqs", "sesv2"], port: int) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id="sandbox",
-        aws_secret_access_key="sandbox",  # noqa: S106 - both take any
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=5),
-    )
+    connect(f"http://127.0.0.1:{ses_port}", f"http://127.0.0.1:{sqs_port}", queue_url(sqs_port))

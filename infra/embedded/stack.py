@@ -10,7 +10,6 @@ from pathlib import Path
 
 from infra.embedded.kafka import Cluster, start_kafka
 from infra.embedded.others import (
-    CONFIGURATION_SET,
     Started,
     connect_events,
     queue_url,
@@ -19,6 +18,7 @@ from infra.embedded.others import (
     start_valkey,
 )
 from infra.embedded.service import Running, is_alive, stop
+from infra.ses_sandbox.connect import CONFIGURATION_SET
 from schemas.errors import SetupError, UsageError
 
 __all__ = ["SERVICES", "Stack"]

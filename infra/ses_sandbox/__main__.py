@@ -16,14 +16,15 @@ from infra.ses_sandbox.server import Sandbox
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox", description=about)
-    parser.add_argument("--port", type=int, default=8579, help="port on 127.0.0.1 (8579)")
+    parser.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1): it asks for no password")
+    parser.add_argument("--port", type=int, default=8579, help="port (8579)")
     parser.add_argument("--dir", type=Path, required=True, help="folder of the record and the account")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=JSON", help="a setting, e.g. max_send_rate=14"
     )
     options = parser.parse_args()
     overrides = {name: _value(text) for name, _, text in (entry.partition("=") for entry in options.set)}
-    run = _run(Sandbox(options.dir, overrides), options.port)
+    run = _run(Sandbox(options.dir, overrides), options.host, options.port)
     try:
         import uvloop
     except ImportError:
@@ -39,8 +40,8 @@ def _value(text: str) -> object:
         return text
 
 
-async def _run(sandbox: Sandbox, port: int) -> None:
-    serving = asyncio.create_task(sandbox.serve(port))
+async def _run(sandbox: Sandbox, host: str, port: int) -> None:
+    serving = asyncio.create_task(sandbox.serve(port, host))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     with contextlib.suppress(asyncio.CancelledError):

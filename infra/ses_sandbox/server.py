@@ -49,12 +49,12 @@ class Sandbox:
         self.api = Api(self.store, self.limits)
         self._decode = msgspec.json.Decoder(dict[str, Any]).decode
 
-    async def serve(self, port: int, started: Callable[[], None] = lambda: None) -> None:
-        """Listens on loopback until it is cancelled."""
+    async def serve(self, port: int, host: str = "127.0.0.1", started: Callable[[], None] = lambda: None) -> None:
+        """Listens until it is cancelled."""
         server = web.Server(self._handle, access_log=None)
         runner = web.ServerRunner(server)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()
+        await web.TCPSite(runner, host, port, backlog=1024).start()
         started()
         try:
             await self.events.run()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from producer.sources import Row
+from producer.sources import Asked, Row, check_columns
+from producer.sources.columns import digest_of
 from schemas.errors import SourceError
 
 __all__ = ["CsvFile"]
 
 
-_NEEDED = ("user_id", "email")
 _NO_CSV = -1
 """Stands for the last line of a record that is no CSV; its only cell says why."""
 
@@ -21,29 +20,19 @@ _NO_CSV = -1
 class CsvFile:
     """See `producer.sources.Source` for the laws. Raises `SourceError` when the file as a whole is unusable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, asked: Asked, *, name: str = "", snapshot: str = "") -> None:
         self._path = path
-        try:
-            with path.open("rb") as content:
-                self.snapshot = f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()[:32]}"
-        except OSError as error:
-            raise SourceError(f"{path}: {error.strerror}") from error
-        self.name = path.name
-        self._header = self._read_header()
+        self.snapshot = snapshot or digest_of(path)
+        self.name = name or path.name
+        self._header = [asked.renames.get(column, column) for column in self._read_header()]
+        check_columns(f"{self.name}: line 1", self._header)
 
     def _read_header(self) -> list[str]:
         with self._path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             try:
-                header = [name.strip() for name in next(csv.reader(lines), [])]
+                return [name.strip() for name in next(csv.reader(lines), [])]
             except csv.Error as error:
                 raise SourceError(f"{self._path}: line 1 is no CSV header: {error}") from None
-        if missing := [name for name in _NEEDED if name not in header]:
-            raise SourceError(
-                f"{self._path}: line 1 lacks the column {', '.join(missing)}; a header user_id,email,… is needed"
-            )
-        if repeated := {name for name in header if header.count(name) > 1}:
-            raise SourceError(f"{self._path}: line 1 names a column twice: {', '.join(sorted(repeated))}")
-        return header
 
     def rows(self) -> Iterator[Row]:
         header = self._header

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from infra.embedded import Stack
-from infra.embedded.others import make_configuration_set
+from infra.ses_sandbox.connect import make_configuration_set
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from infra.ses_sandbox.record import Record, read_record_file

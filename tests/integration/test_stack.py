@@ -73,7 +73,7 @@ def test_up_is_quick_and_a_restart_keeps_the_data(tmp_path: Path) -> None:
             timeout=60,
             check=True,
         )
-        assert [topic["created"] for topic in json.loads(done.stdout)] == [False] * 6
+        assert [topic["created"] for topic in json.loads(done.stdout)] == [False] * 7
         client = redis.Redis(port=known["valkey"].port)
         assert client.get("kept") == b"yes"
         client.close()

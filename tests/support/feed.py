@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 
 from infra.embedded import Stack
-from infra.embedded.others import EVENT_KINDS, make_configuration_set
+from infra.ses_sandbox.connect import EVENT_KINDS, make_configuration_set
 from tests.support.world import World, wait_for
 
 __all__ = ["connected", "gather", "published"]

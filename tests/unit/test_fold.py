@@ -8,7 +8,8 @@ import pytest
 from processor.core.fold import PENDING, Mail, count, with_delivery, with_job
 from processor.core.redrive import Redriven, Refused, redrive
 from processor.ops.missing import why_no_mail
-from schemas.codec import REQUEUE_HEADER, decode_requeue, encode
+from schemas.codec import REQUEUE_HEADER, decode_mark, decode_requeue, encode
+from schemas.errors import BadRecord
 from schemas.reading import Record
 from schemas.records import Delivery, Feedback, Mark, Marked, Outcome, Requeue, Source
 from tests.support.world import MONTH, job
@@ -173,3 +174,11 @@ def test_a_requeue_header_that_cannot_be_read_tells_nothing() -> None:
     """Somebody else's header."""
     assert decode_requeue([(REQUEUE_HEADER, b"junk")]) is None
     assert decode_requeue([("other", None)]) is None
+
+
+def test_marks_survive_their_bytes() -> None:
+    """What one command writes, another reads; junk is said so."""
+    mark = Mark(what=Marked.REQUEUED, who="ops", why="mended", at_ms=1, changes={"email": "x@y.de"})
+    assert decode_mark(encode(mark)) == mark
+    with pytest.raises(BadRecord):
+        decode_mark(b"[]")

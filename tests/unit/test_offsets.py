@@ -9,6 +9,7 @@ def test_the_prefix_ends_at_the_first_unsettled_record() -> None:
     """G2: nothing unsettled is ever committed past."""
     window = Window(10)
     assert all(window.add(offset) for offset in (10, 11, 12))
+    assert window.size == 3
     window.settle(11)
     assert window.to_commit()[0] == 10
     window.settle(10)

@@ -163,7 +163,7 @@ def test_what_is_no_parquet_is_refused_whole(tmp_path: Path) -> None:
     """Not Parquet at all, and without the columns needed."""
     path = tmp_path / "users.parquet"
     path.write_text("user_id,email\n")
-    with pytest.raises(SourceError, match="no Parquet file"):
+    with pytest.raises(SourceError, match="cannot be read as parquet"):
         open_source(str(path))
     with pytest.raises(SourceError, match="lacks the column email"):
         open_source(str(parquet(tmp_path, "SELECT 'u1' AS user_id")))

@@ -1,0 +1,133 @@
+"""Athena's answer to a query, as the classic pipeline has it: once for a month, however often the producer is run.
+
+The token of the execution follows from database, query, month and output, so a re-run reads the result of the first
+run. That result is one CSV file in S3, read as such and never page by page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from producer.sources import Asked, Source
+from producer.sources.columns import read_query
+from producer.sources.csv_file import CsvFile
+from producer.sources.files import fetch, s3_client
+from producer.sources.spool import Spool
+from schemas.errors import SourceError
+from schemas.identity import check_month
+
+__all__ = ["open_athena"]
+
+_WAIT_S = (0.5, 1, 2, 4, 8, 15)
+"""Between looks at a running query; the last for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    database: str
+    sql: str
+    output: str
+    workgroup: str
+
+    @property
+    def token(self) -> str:
+        """The same for the same question: Athena answers it with the execution that it had then."""
+        content = "\0".join((self.database, self.sql, self.output, self.workgroup))
+        return hashlib.sha256(content.encode()).hexdigest()
+
+
+class _Result(CsvFile):
+    """The result, downloaded; `snapshot` names the execution."""
+
+    def __init__(self, spool: Spool, path: Path, asked: Asked, execution: str) -> None:
+        self._spool = spool
+        super().__init__(path, asked, name=f"athena:{execution}", snapshot=f"athena:{execution}")
+
+
+def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sleep) -> Source:
+    """``athena://DATABASE?query=FILE.sql&output=s3://…[&workgroup=…][&month=…]``; ``:month`` in the query is the month.
+
+    Raises `SourceError` with Athena's own reason.
+    """
+    query = _read(uri, asked)
+    try:
+        client = boto3.client("athena")
+        execution = _start(client, query)
+        about = _await(client, execution, asked, sleep)
+        expected = _rows_told(client, execution)
+    except (ClientError, BotoCoreError) as error:
+        raise SourceError(f"Athena: {error}") from None
+    place = urlsplit(about["ResultConfiguration"]["OutputLocation"])
+    spool = Spool()
+    asked.say("fetching the result")
+    path = fetch(s3_client(), place.netloc, place.path.lstrip("/"), spool.folder)
+    result = _Result(spool, path, asked, execution)
+    if expected is not None and (found := sum(1 for _ in result.user_ids())) != expected:
+        raise SourceError(f"Athena's execution {execution} has {expected:,} rows, its file {found:,}: run it again")
+    return result
+
+
+def _read(uri: str, asked: Asked) -> _Query:
+    parts = urlsplit(uri)
+    given = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    if missing := [name for name in ("query", "output") if not given.get(name)]:
+        raise SourceError(
+            f"athena://{parts.netloc}: {' and '.join(missing)} missing: ?query=FILE.sql&output=s3://BUCKET/…"
+        )
+    month = given.get("month") or asked.month
+    sql = read_query(given["query"])
+    if ":month" in sql:
+        try:
+            sql = sql.replace(":month", f"'{check_month(month)}'")
+        except ValueError as error:
+            raise SourceError(f"{given['query']}: {error}") from None
+    return _Query(parts.netloc, sql, given["output"], given.get("workgroup", ""))
+
+
+def _start(client: Any, query: _Query) -> str:
+    more = {"WorkGroup": query.workgroup} if query.workgroup else {}
+    started = client.start_query_execution(
+        QueryString=query.sql,
+        ClientRequestToken=query.token,
+        QueryExecutionContext={"Database": query.database},
+        ResultConfiguration={"OutputLocation": query.output},
+        **more,
+    )
+    return str(started["QueryExecutionId"])
+
+
+def _await(client: Any, execution: str, asked: Asked, sleep: Callable[[float], None]) -> dict[str, Any]:
+    looks = 0
+    while True:
+        about: dict[str, Any] = client.get_query_execution(QueryExecutionId=execution)["QueryExecution"]
+        status = about["Status"]
+        match status["State"]:
+            case "SUCCEEDED":
+                return about
+            case "FAILED" | "CANCELLED":
+                reason = status.get("StateChangeReason") or "no reason given"
+                raise SourceError(f"Athena's execution {execution} {status['State'].lower()}: {reason}")
+            case state:
+                scanned = about.get("Statistics", {}).get("DataScannedInBytes", 0)
+                asked.say(f"Athena: {state.lower()}, {scanned / 1e6:,.0f} MB read")
+        sleep(_WAIT_S[min(looks, len(_WAIT_S) - 1)])
+        looks += 1
+
+
+def _rows_told(client: Any, execution: str) -> int | None:
+    """How many rows Athena says the result has; ``None`` where it does not tell."""
+    try:
+        told = client.get_query_runtime_statistics(QueryExecutionId=execution)["QueryRuntimeStatistics"]
+    except ClientError:
+        return None  # an extra permission; the file is there either way
+    rows = told.get("Rows", {}).get("OutputRows")
+    return int(rows) if rows else None
