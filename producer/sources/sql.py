@@ -41,7 +41,8 @@ def open_database(uri: str, asked: Asked) -> Source:
     path = spool.folder / "result.csv"
     values = {"month": asked.month} if ":month" in query else {}
     try:
-        engine = sqlalchemy.create_engine(address)
+        # Without a pool: one connection, closed when the rows are here.
+        engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.NullPool)
         with engine.connect().execution_options(stream_results=True, yield_per=_AT_ONCE) as connection:
             result = connection.execute(sqlalchemy.text(query), values)
             with path.open("w", newline="", encoding="utf-8") as out:
