@@ -80,6 +80,30 @@ def produce(
     raise typer.Exit(code)
 
 
+@app.command(epilog="Example: `mailonce preview u-1042 2026-11 --source users.csv --folder /tmp`")
+def preview(
+    user: User,
+    month: MonthArgument,
+    source: Source,
+    template: Annotated[str, typer.Option(help="Name of the SES template.")] = "monthly-usage",
+    maps: Maps = None,
+    folder: Annotated[Path | None, typer.Option(help="Write the mail's HTML and text there.")] = None,
+    as_json: Json = False,
+) -> None:
+    """One user's mail as it would look, rendered by SES, sent to nobody, published nowhere."""
+    from processor.cli.preview import preview as show
+    from producer.cli import Shape, job_of, open_shaped
+    from producer.sources.shaped import parse_renames
+
+    load()
+    shape = Shape(parse_renames(maps or []), [("user_id", True, user)])
+    show(
+        job_of(open_shaped(source, month, shape, Console(stderr=True)), user, month, template),
+        folder=folder,
+        as_json=as_json,
+    )
+
+
 @app.command(epilog="Example: `mailonce process --drain`")
 def process(
     drain: Annotated[bool, typer.Option(help="End with 0 when every job published so far is settled.")] = False,

@@ -22,9 +22,11 @@ from producer.publish import Publisher, jobs_of_month
 from producer.sources import Asked, Source, open_source
 from producer.sources.shaped import Condition, Shaped
 from schemas.addresses import mask
+from schemas.errors import UsageError
+from schemas.records import Job
 from schemas.settings import Settings
 
-__all__ = ["EXIT_REJECTED", "Shape", "open_shaped", "produce", "sample"]
+__all__ = ["EXIT_REJECTED", "Shape", "job_of", "open_shaped", "produce", "sample"]
 
 EXIT_REJECTED = 3
 
@@ -66,6 +68,29 @@ def sample(source: Source, month: str, template: str, count: int) -> None:
         else:
             shown = msgspec.to_builtins(entry) | {"email": mask(entry.email)}
             print(json.dumps(shown, ensure_ascii=False))  # noqa: T201 - the answer
+
+
+def job_of(source: Source, user: str, month: str, template: str) -> Job:
+    """A user's job. Raises `UsageError` when the source has none, with the reason if his row is rejected."""
+    planned = plan(
+        source.rows(),
+        Users(0, {}),
+        month=month,
+        template=template,
+        on_duplicate=OnDuplicate.LAST,
+        source=source.name,
+        snapshot=source.snapshot,
+        now_ms=lambda: 0,
+    )
+    last: Job | Reject | None = None
+    for entry in planned:
+        of_user = entry.user_id if isinstance(entry, Job) else (user if user in entry.raw else "")
+        last = entry if of_user == user else last
+    if last is None:
+        raise UsageError(f"{source.name} has no row of {user}")
+    if isinstance(last, Reject):
+        raise UsageError(f"{source.name}:{last.line}: {last.reason}: {last.detail}")
+    return last
 
 
 def _plain(name: str) -> str:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from typing import Any
 from urllib.parse import unquote
 
@@ -159,7 +160,20 @@ def _test_render(api: Api, request: Request) -> Answer:
         raise SesError(400, "BadRequestException", f"Attribute {error} is not present in the rendering data.") from None
     except msgspec.DecodeError as error:
         raise SesError(400, "BadRequestException", f"TemplateData is not JSON: {error}") from None
-    return {"RenderedTemplate": f"Subject: {subject}\r\n\r\n{text}\r\n\r\n{html}"}
+    return {"RenderedTemplate": _as_mime(subject, html, text)}
+
+
+def _as_mime(subject: str, html: str, text: str) -> str:
+    """As SES answers: headers, and the parts there are as alternatives."""
+    message = EmailMessage()
+    message["Subject"] = subject
+    if text or not html:
+        message.set_content(text)
+        if html:
+            message.add_alternative(html, subtype="html")
+    else:
+        message.set_content(html, subtype="html")
+    return message.as_string()
 
 
 # ---- suppression list ----

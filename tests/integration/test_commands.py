@@ -250,3 +250,31 @@ def ask(port: int, path: str) -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def test_a_mail_is_previewed_and_a_source_sampled(world: World) -> None:
+    """Rendered by SES's engine from the source's row; nothing is published or sent. Exactly the rows asked for."""
+    path = world.folder / "crm.csv"
+    path.write_text(
+        "customer,mail,name,usage,plan\nu:1,anna@b.de,Anna,<5>,Plus\nu2,bad,Bert,6,Plus\nu3,c@d.de,Carl,7,Basic\n"
+    )
+    maps = ("--map", "user_id=customer", "--map", "email=mail")
+    seen = json.loads(world.run("preview", "u:1", MONTH, "--source", str(path), *maps, "--json").stdout)
+    assert (seen["to"], seen["subject"]) == ("an***@b.de", "Hello Anna")
+    assert "Hello Anna, <5> kWh" in seen["text"]
+    assert "<p>Hello Anna, <5> kWh</p>" in seen["html"]
+    world.run("preview", "u:1", MONTH, "--source", str(path), *maps, "--folder", str(world.folder / "out"))
+    assert (world.folder / "out" / f"u-1-{MONTH}.html").read_text().startswith("<p>")
+    for user, says in (("nobody", "no row of nobody"), ("u2", "bad-address")):
+        assert says in world.run("preview", user, MONTH, "--source", str(path), *maps, ok=(2,)).stderr
+    wrong = world.run("preview", "u3", MONTH, "--source", str(path), *maps, "--template", "none", ok=(2,))
+    assert "could not render template 'none'" in wrong.stderr
+    sampled = world.run(
+        "produce", "--month", MONTH, "--source", str(path), *maps, "--sample", "5", "--where", "plan=Plus"
+    )
+    jobs = [json.loads(line) for line in sampled.stdout.splitlines()]
+    assert [entry.get("email") or entry["rejected"] for entry in jobs] == ["an***@b.de", "bad-address"]
+    some = ("produce", "--month", MONTH, "--source", str(path), *maps, "--where", "plan=Plus", "--limit", "1", "--json")
+    assert json.loads(world.run(*some).stdout)["published"] == 1
+    assert "is not NAME=VALUE" in world.run(*some[:-3], "--where", "x", ok=(2,)).stderr
+    assert world.sandbox.accepted() == []
