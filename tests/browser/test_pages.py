@@ -21,6 +21,7 @@ ARTEFACTS = ROOT / ".mailonce" / "artefacts"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
         # The sandbox of Chromium itself does not work for root.
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
