@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
+.PHONY: help setup ready tools demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,10 @@ tools: ## Chromium, Prometheus and Alertmanager for their tests, where Debian's 
 demo: setup ## the crash at e-mail 55, end to end, in under a minute
 	@$(BIN)/python -m infra.demo
 
-test: setup tools check ## every test, the slow ones included; format, lint, types and layers first
+ready:
+	@$(MAKE) --no-print-directory -j2 setup tools
+
+test: ready check ## every test, the slow ones included; format, lint, types and layers first
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
 
 test-fast: setup ## tests without servers
