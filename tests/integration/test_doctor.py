@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from schemas.wire import admin_config
-from tests.support.world import World
+from tests.support.world import World, wait_for
 
 
 def examine(world: World, ok: tuple[int, ...] = (0,), **env: str) -> dict[tuple[str, str], dict[str, str]]:
@@ -36,6 +36,11 @@ def test_a_stack_in_order(world: World) -> None:
     assert "✓ redis: answers" in said
 
 
+def shown(admin: AdminClient, resource: ConfigResource, name: str) -> str:
+    asked = ConfigResource(ResourceType.TOPIC, resource.name)
+    return str(admin.describe_configs([asked])[asked].result(10)[name].value)
+
+
 def test_what_is_wrong_is_named_with_what_to_do(world: World) -> None:
     """A topic that would lose records, one that is missing, a server that evicts, a paused account, a missing set."""
     admin = AdminClient(admin_config(world.settings))
@@ -45,7 +50,11 @@ def test_what_is_wrong_is_named_with_what_to_do(world: World) -> None:
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
         admin.incremental_alter_configs([resource])[resource].result(10)
-    admin.delete_topics([world.settings.topics.events])[world.settings.topics.events].result(10)
+        # Brokers hear of it a moment later.
+        wait_for(lambda r=resource, n=name, v=value: shown(admin, r, n) == v, "the change")
+    events = world.settings.topics.events
+    admin.delete_topics([events])[events].result(10)
+    wait_for(lambda: events not in admin.list_topics(timeout=10).topics, "the deletion")
     world.sandbox.set(sending_enabled=False)
     with redis.Redis.from_url(world.settings.redis_url.get_secret_value()) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")
