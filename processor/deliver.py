@@ -285,15 +285,15 @@ class Deliverer:
     async def _call(self, work: Work, start_by_s: float) -> None:
         """The one call under a claim, and what its answer proves."""
         try:
-            began_s = self._clock.boot_s()
             try:
                 request = self._compose(work)
             except ValueError as error:
                 answer: Any = NotWritten("parameters", str(error))
             else:
+                began_s = self._clock.boot_s()
                 answer = await self._sender.send(request, start_by_s)
+                self._meter.answered(classify(answer), self._clock.boot_s() - began_s)
             verdict = classify(answer)
-            self._meter.answered(verdict, self._clock.boot_s() - began_s)
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
