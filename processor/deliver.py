@@ -206,7 +206,7 @@ class Deliverer:
         """Claims up to `count` works in one round trip and starts a call for each that is granted."""
         count = await self._lease(count)
         batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
-        works = [work for work in batch if not work.window.closed and not self._superseded(work)]
+        works = [work for work in batch if not self._left(work) and not self._superseded(work)]
         if not works:
             return
         start_by_s = self._clock.boot_s() + self._config.start_window_s
@@ -354,6 +354,12 @@ class Deliverer:
             self._meter.halted.set(1)
             log.error(Event.HALTED, reason=halted.reason, detail=str(halted))
         self._changed.set()
+
+    def _left(self, work: Work) -> bool:
+        """The partition went while the work waited: nobody records this, but a later record of its key may go on."""
+        if work.window.closed:
+            self._done(work, decide.Skip("its partition has left this processor"))
+        return work.window.closed
 
     def _superseded(self, work: Work) -> bool:
         if work.superseded:

@@ -91,6 +91,8 @@ class Worker:
         self._finished: list[Work] = []
         """Settled in their windows, their outcomes not committed yet."""
         self._leaving: frozenset[int] = frozenset()
+        self._dropped: list[Work] = []
+        """Never started, of the partitions that leave."""
         self._ahead = LookAhead(dedup)
         self._after_commit = AfterCommit(dedup, clock, self._corrected)
         self._wake = asyncio.Event()
@@ -274,14 +276,25 @@ class Worker:
         else:
             self._fresh.append(work)
 
+    def _route_follower(self, work: Work) -> bool:
+        """Starts the next record of the key; one whose partition has left meanwhile is somebody else's.
+
+        A key's records stand in two partitions when partitions were added while its month ran, and one may leave alone.
+        Returns whether there was a next one.
+        """
+        follower = work.follower
+        while follower is not None and not self._ours(follower):
+            follower = follower.follower
+        if follower is not None:
+            self._route(follower)
+        return follower is not None
+
     def _on_done(self, work: Work) -> None:
         self._done.append(work)
         self._ahead.note(work.result)
-        if work.record.key is not None:
-            if work.follower is not None:
-                self._route(work.follower)
-            elif self._tails.get(work.record.key) is work:
-                del self._tails[work.record.key]
+        key = work.record.key
+        if not self._route_follower(work) and key is not None and self._tails.get(key) is work:
+            del self._tails[key]
         if isinstance(work.result, Settle) and work.window is self._windows.get(work.record.partition):
             bad = work.result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN}
             if reason := self._breaker.note(bad=bad):
@@ -375,7 +388,7 @@ class Worker:
         leaving = {self._windows[p] for p in partitions if p in self._windows}
         dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
         self._after_commit.give_back(dropped)
-        self._leaving = partitions
+        self._leaving, self._dropped = partitions, dropped
         transaction = self._settling([], dropped)
         if transaction is None:
             self._forget(partitions)
@@ -387,7 +400,10 @@ class Worker:
             self._meter.rebalanced("lost")
         self._forget(partitions)
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
-        self._after_commit.give_back(self._deliverer.drop(lambda work: work.window.closed))
+        dropped = self._deliverer.drop(lambda work: work.window.closed)
+        self._after_commit.give_back(dropped)
+        for work in dropped:
+            self._route_follower(work)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         if not partitions:
@@ -396,8 +412,12 @@ class Worker:
         for partition in partitions:
             if window := self._windows.pop(partition, None):
                 window.closed = True
+        gone = [*self._dropped, *(work for work in self._fresh if not self._ours(work))]
+        self._dropped = []
         self._fresh = [work for work in self._fresh if self._ours(work)]
         self._tails = {key: work for key, work in self._tails.items() if self._ours(work)}
+        for work in gone:
+            self._route_follower(work)
 
     # ---- the end ----
 
