@@ -94,6 +94,10 @@ def test_many_rows_do_not_grow_memory(database: str, tmp_path: Path) -> None:
     """A server-side cursor, and a file: 120,000 rows pass through."""
     import tracemalloc
 
+    # Code is an object too: imported before the count begins.
+    import psycopg  # noqa: F401
+    import sqlalchemy.dialects.postgresql  # noqa: F401
+
     query = tmp_path / "many.sql"
     query.write_text(
         "SELECT 'u' || n AS user_id, 'u' || n || '@b.de' AS email, repeat('x', 80) AS name "
@@ -104,4 +108,4 @@ def test_many_rows_do_not_grow_memory(database: str, tmp_path: Path) -> None:
     assert sum(1 for _ in source.rows()) == 120_000
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 20e6, f"{peak / 1e6:.0f} MB of Python objects at once"
+    assert peak < 8e6, f"{peak / 1e6:.0f} MB of Python objects at once"
