@@ -13,18 +13,17 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from processor.allowance import Allowance
 from processor.core import decide
 from processor.core.answers import NotWritten, RefusedForNow, RetryClass, classify
-from processor.core.pace import Account, allowed_rate, lease_size, quota_left
 from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
 from processor.meter import Meter
 from processor.patience import REDIS_RETRY_S, until_redis_answers
-from processor.ports import Clock, Dedup, Item, NotWhole, Pace, Sender
+from processor.ports import Clock, Dedup, Item, NotWhole, Sender
 from processor.together import Together
 from schemas.errors import Halted, RedisUnavailable
 from schemas.logs import Event, get_log
@@ -37,19 +36,12 @@ log = get_log()
 
 LOOK_AGAIN_S = 1.0
 """How often a key that another attempt holds is looked at again."""
-ASK_WITHOUT_QUOTA_S = 10.0
-"""How often SES is asked for its quota when there is none, at least; at first when the window should open."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryConfig:
     calls_at_once: int
     start_window_s: float
-    rate_headroom: float
-    rate_max: float
-    rate_reserve: float
-    quota_reserve: int
-    account_refresh_s: float
     retry: RetryTable
 
     @property
@@ -65,7 +57,7 @@ class Deliverer:
         config: DeliveryConfig,
         dedup: Dedup,
         sender: Sender,
-        pace: Pace,
+        allowance: Allowance,
         clock: Clock,
         compose: Callable[[Work], Mapping[str, Any]],
         make_whole: Callable[[], Awaitable[object]],
@@ -76,7 +68,7 @@ class Deliverer:
         self._dedup = dedup
         self._mark_sent = Together(dedup.mark_sent)
         self._sender = sender
-        self._pace = pace
+        self._allowance = allowance
         self._clock = clock
         self._compose = compose
         self._make_whole = make_whole
@@ -90,9 +82,6 @@ class Deliverer:
         self._active: dict[Work, asyncio.Task[None] | None] = {}
         self._calling = 0
         self._changed = asyncio.Event()
-        self._account = Account()
-        self._ask_at_s = float("-inf")
-        self._quota_gone = False
         self.halted: Halted | None = None
 
     # ---- what the worker sees ----
@@ -114,8 +103,7 @@ class Deliverer:
     @property
     def rate(self) -> float:
         """Mails a second that the group may send; 0 without limit."""
-        config = self._config
-        return allowed_rate(self._account, config.rate_headroom, config.rate_max, config.rate_reserve)
+        return self._allowance.rate
 
     def submit(self, works: Iterable[Work]) -> None:
         """Takes works that may be attempted: their intents have committed, or they need none."""
@@ -150,10 +138,11 @@ class Deliverer:
 
     async def run(self) -> None:
         """Starts calls until it is cancelled; a halt stops the starting and stays visible in `halted`."""
-        await self._retrying(self._refresh_account)
+        await self._retrying(self._allowance.refresh)
+        self._stop_if_paused()
         while True:
             await self._wait_for_work()
-            await self._refresh_account_if_old()
+            await self._refresh_if_old()
             if self.halted:
                 await asyncio.Event().wait()
             if self._side:
@@ -176,14 +165,15 @@ class Deliverer:
     async def _wait_for_work(self) -> None:
         while not self.halted and not self._side and not self._may_start():
             self._changed.clear()
-            next_s = min(self._ask_at_s, self._later[0][0]) if self._later else self._ask_at_s
+            ask_at_s = self._allowance.ask_at_s
+            next_s = min(ask_at_s, self._later[0][0]) if self._later else ask_at_s
             timeout = max(0.0, next_s - self._clock.boot_s())
             # Not `wait_for`: in Python 3.11 that swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(timeout, 5.0)):
                     await self._changed.wait()
             self._promote_due()
-            await self._refresh_account_if_old()
+            await self._refresh_if_old()
 
     def _promote_due(self) -> None:
         now = self._clock.boot_s()
@@ -196,7 +186,7 @@ class Deliverer:
     def _may_start(self) -> int:
         """How many calls may start now."""
         self._promote_due()
-        if self._quota_gone or not self._account.sending_enabled:
+        if not self._allowance.open:
             return 0
         return min(self._config.calls_at_once - self._calling, len(self._ready))
 
@@ -204,7 +194,8 @@ class Deliverer:
 
     async def _start(self, count: int) -> None:
         """Claims up to `count` works in one round trip and starts a call for each that is granted."""
-        count = await self._lease(count)
+        count = await self._allowance.lease(count)
+        self._stop_if_paused()
         batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
         works = [work for work in batch if not self._left(work) and not self._superseded(work)]
         if not works:
@@ -229,20 +220,6 @@ class Deliverer:
             else:
                 self._leave(work)
                 self._apply(work, step)
-
-    async def _lease(self, wanted: int) -> int:
-        """How many of `wanted` the group's budget allows now; waits a little when it allows none."""
-        rate, quota = self.rate, self._account.max_24_hour_send >= 0
-        if rate == 0 and not quota:
-            return wanted
-        lease = await self._pace.lease(lease_size(rate, wanted), rate, quota=quota)
-        if lease.room is None:
-            await self._refresh_account()
-        elif lease.granted == 0 and lease.room < 1:
-            await self._quota_ended("the account's 24 h quota is used up")
-        elif lease.granted == 0:
-            await self._clock.sleep(lease.wait_s)
-        return lease.granted
 
     def _apply(self, work: Work, follows: decide.AfterClaim) -> None:
         match follows:
@@ -288,12 +265,11 @@ class Deliverer:
             try:
                 request = self._compose(work)
             except ValueError as error:
-                answer: Any = NotWritten("parameters", str(error))
+                verdict = classify(NotWritten("parameters", str(error)))
             else:
                 began_s = self._clock.boot_s()
-                answer = await self._sender.send(request, start_by_s)
-                self._meter.answered(classify(answer), self._clock.boot_s() - began_s)
-            verdict = classify(answer)
+                verdict = classify(await self._sender.send(request, start_by_s))
+                self._meter.answered(verdict, self._clock.boot_s() - began_s)
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
@@ -315,14 +291,14 @@ class Deliverer:
             case decide.RetryLater(retry, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
                 if retry is RetryClass.THROTTLED:
-                    await self._retrying(self._pace.throttled)
+                    await self._retrying(self._allowance.throttled)
                 self._meter.retried(retry)
                 delay = delay_s(getattr(self._config.retry, retry), work.tries[retry], self._clock.random())
                 log.info(Event.RETRYING, key=str(work.key), error_class=retry, detail=detail, delay_s=round(delay, 3))
                 self._put_off(work, delay)
             case decide.Pause(detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
-                await self._retrying(lambda: self._quota_ended(detail))
+                await self._retrying(lambda: self._allowance.quota_ended(detail))
                 self._ready.appendleft(work)
             case decide.GiveUp(reason, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
@@ -347,6 +323,15 @@ class Deliverer:
         await until_redis_answers(self._clock, step)
 
     # ---- small change ----
+
+    async def _refresh_if_old(self) -> None:
+        if self._clock.boot_s() >= self._allowance.ask_at_s:
+            await self._guard(self._allowance.refresh)
+            self._stop_if_paused()
+
+    def _stop_if_paused(self) -> None:
+        if self._allowance.paused:
+            self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
 
     def halt(self, halted: Halted) -> None:
         if self.halted is None:
@@ -380,57 +365,12 @@ class Deliverer:
         work.result = result
         self._on_done(work)
 
-    async def _quota_ended(self, detail: str) -> None:
-        if not self._quota_gone:
-            opens_s = await self._pace.quota_opens_s()
-            self._quota_gone = True
-            self._ask_in(min(self._asking_s, self._asking_s if opens_s is None else max(opens_s, 0.5)))
-            self._changed.set()
-            log.warning(
-                Event.QUOTA_USED_UP,
-                detail=detail,
-                until=_time(self._clock.now_ms() + opens_s * 1000) if opens_s is not None else "unknown",
-                follows="sending goes on by itself when the 24 h window has room; SES is asked every 10 s",
-            )
-
-    async def _refresh_account_if_old(self) -> None:
-        if self._clock.boot_s() >= self._ask_at_s:
-            await self._guard(self._refresh_account)
-
-    async def _refresh_account(self) -> None:
-        leased = await self._pace.leased()
-        account = await self._sender.account()
-        left = quota_left(account, self._config.quota_reserve)
-        if account.max_24_hour_send >= 0:
-            await self._pace.set_room(left, leased)
-        self._account = account
-        self._meter.rate_allowed.set(self.rate)
-        self._meter.quota_left.set(left if account.max_24_hour_send >= 0 else -1)
-        if not account.sending_enabled:
-            self.halt(Halted("sending-paused", "SES says that sending is disabled for this account"))
-        if self._quota_gone and left >= 1:
-            self._quota_gone = False
-            log.info(Event.QUOTA_AGAIN)
-        self._ask_in(self._asking_s)
-
-    @property
-    def _asking_s(self) -> float:
-        refresh_s = self._config.account_refresh_s
-        return min(refresh_s, ASK_WITHOUT_QUOTA_S) if self._quota_gone else refresh_s
-
-    def _ask_in(self, seconds: float) -> None:
-        self._ask_at_s = self._clock.boot_s() + seconds
-
 
 def _after_claim(work: Work, claim: Claim) -> decide.AfterClaim:
     place = work.record.partition, work.record.offset
     return decide.after_claim(
         claim, mine=work.attempt, fingerprint=work.fingerprint, partition=place[0], offset=place[1]
     )
-
-
-def _time(at_ms: float) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _item(work: Work, message_id: str = "") -> Item:

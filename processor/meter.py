@@ -36,6 +36,8 @@ class Meter:
         build_info(self.registry)
         self._settled = self._counter("settled_total", "records settled, by outcome or skipped", "outcome")
         self._answers = self._counter("ses_answers_total", "SES's answers to SendEmail, by what they prove", "verdict")
+        self._by_verdict: dict[type, Counter] = {}
+        """found once: looking a label up costs more than counting"""
         self._claims = self._counter("claims_total", "claims, by what the dedup set said", "answer")
         self._retries = self._counter("retries_total", "calls put off after a refusal for now", "error_class")
         self._transactions = self._counter("transactions_total", "Kafka transactions, by their end", "end")
@@ -71,7 +73,10 @@ class Meter:
             self._claims.labels(answer).inc(many)
 
     def answered(self, verdict: Verdict, seconds: float) -> None:
-        self._answers.labels(name_of(verdict)).inc()
+        kind = type(verdict)
+        if (counter := self._by_verdict.get(kind)) is None:
+            counter = self._by_verdict[kind] = self._answers.labels(name_of(verdict))
+        counter.inc()
         self._ses_s.observe(seconds)
 
     def retried(self, error_class: str) -> None:

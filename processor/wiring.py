@@ -21,8 +21,10 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics
+from processor.allowance import Allowance
 from processor.core.breaker import Breaker
 from processor.core.mail import MailConfig, compose
+from processor.core.pace import Account, Limits
 from processor.core.work import Work
 from processor.deliver import Deliverer, DeliveryConfig
 from processor.ledger import Scribe
@@ -142,6 +144,16 @@ def make_sender(settings: Settings) -> BotoSender:
     return LeanSender(settings) if settings.ses_transport == "lean" else BotoSender(settings)
 
 
+async def ask_account(settings: Settings) -> Account:
+    """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
+    # Reading boto3's models takes a tenth of a second, which nobody's event loop can spare.
+    sender = await asyncio.to_thread(make_sender, settings)
+    try:
+        return await sender.account()
+    finally:
+        sender.close()
+
+
 async def _build(
     run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
 ) -> Worker:
@@ -172,16 +184,11 @@ async def _build(
             DeliveryConfig(
                 calls_at_once=settings.calls_at_once,
                 start_window_s=settings.start_window_s,
-                rate_headroom=settings.rate_headroom,
-                rate_max=settings.rate_max,
-                rate_reserve=settings.rate_reserve,
-                quota_reserve=settings.quota_reserve,
-                account_refresh_s=settings.account_refresh_s,
                 retry=settings.retry,
             ),
             ports.dedup,
             ports.sender,
-            ports.pace,
+            Allowance(Limits.of(settings), settings.account_refresh_s, ports.sender, ports.pace, clock, meter),
             clock,
             compose_work,
             lambda: ensure_whole(settings, dedup),

@@ -11,19 +11,18 @@ from importlib.metadata import version
 from rich.console import Console
 
 from processor.cli.shown import dedup_of, key_of, now_ms, print_json
-from processor.core.forecast import Forecast, Limits, forecast
-from processor.core.pace import Account
+from processor.core.forecast import Forecast, forecast
+from processor.core.pace import Account, Limits
 from processor.evidence.run import gather, gather_cloudtrail
 from processor.ops.cancel import cancel
 from processor.ops.status import Story, month_status, tell_story
-from processor.wiring import make_sender
+from processor.wiring import ask_account
 from schemas.addresses import mask
 from schemas.errors import MailonceError
 from schemas.identity import Key
 from schemas.settings import Settings
 
 __all__ = [
-    "ask_account",
     "cancel_mail",
     "gather_evidence",
     "month_forecast",
@@ -56,23 +55,9 @@ def show_forecast(settings: Settings, month: str, mails: int | None, *, as_json:
     return None
 
 
-def ask_account(settings: Settings) -> Account:
-    """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
-
-    async def ask() -> Account:
-        sender = make_sender(settings)
-        try:
-            return await sender.account()
-        finally:
-            sender.close()
-
-    return asyncio.run(ask())
-
-
 def month_forecast(settings: Settings, mails: int, account: Account | None = None) -> Forecast:
     """By the account's limits, which SES is asked for unless they are given."""
-    limits = Limits(settings.rate_headroom, settings.rate_max, settings.rate_reserve, settings.quota_reserve)
-    return forecast(mails, account or ask_account(settings), limits)
+    return forecast(mails, account or asyncio.run(ask_account(settings)), Limits.of(settings))
 
 
 def sentence(found: Forecast) -> str:

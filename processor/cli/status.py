@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import sys
 import time
@@ -19,12 +20,13 @@ from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from processor.cli.month import ask_account, month_forecast
+from processor.cli.month import month_forecast
 from processor.cli.shown import now_ms, print_json
 from processor.core.fold import STANDINGS, MonthCounts
 from processor.core.pace import Account, quota_left
 from processor.ops.missing import Missing, find_missing
 from processor.ops.status import MonthView
+from processor.wiring import ask_account
 from schemas.errors import MailonceError
 from schemas.settings import Settings
 
@@ -89,7 +91,7 @@ def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
 def _account(settings: Settings) -> Account | None:
     """Nothing where SES may not be asked: the topics tell the rest."""
     try:
-        return ask_account(settings)
+        return asyncio.run(ask_account(settings))
     except MailonceError:
         return None
 

@@ -5,21 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from processor.core.pace import Account, allowed_rate, quota_left
+from processor.core.pace import Account, Limits, allowed_rate, quota_left
 
-__all__ = ["Forecast", "Limits", "forecast"]
+__all__ = ["Forecast", "forecast"]
 
 DAY_S = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What the operator grants of the account's limits; see the settings of the same names."""
-
-    rate_headroom: float = 1.0
-    rate_max: float = 0.0
-    rate_reserve: float = 0.0
-    quota_reserve: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +33,7 @@ def forecast(mails: int, account: Account, limits: Limits) -> Forecast:
 
     The quota is a rolling window: first what is left of it, then a full quota each time the window has rolled by.
     """
-    rate = allowed_rate(account, limits.rate_headroom, limits.rate_max, limits.rate_reserve)
+    rate = allowed_rate(account, limits)
     at_rate = mails / rate if rate else None
     if account.max_24_hour_send < 0:
         return Forecast(mails, rate, math.inf, at_rate)

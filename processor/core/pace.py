@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from schemas.settings import Settings
+
 __all__ = [
     "BATCH_MAX",
     "RATE_MIN",
     "WINDOW_STEPS",
     "Account",
+    "Limits",
     "Throughput",
     "allowed_rate",
     "batch_size",
@@ -34,21 +37,40 @@ class Account:
     production: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the operator grants of the account's limits; see the settings of the same names."""
+
+    rate_headroom: float = 1.0
+    """share of the account's rate that is used"""
+    rate_max: float = 0.0
+    """the operator's ceiling in mails a second; 0 for none"""
+    rate_reserve: float = 0.0
+    """mails a second kept for the account's other mail"""
+    quota_reserve: int = 0
+    """mails a day kept for the account's other mail"""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """As the settings say."""
+        return cls(settings.rate_headroom, settings.rate_max, settings.rate_reserve, settings.quota_reserve)
+
+
 RATE_MIN = 0.1
 """Mails a second that are left to mailonce whatever the reserve is: less would be a standstill."""
 
 
-def allowed_rate(account: Account, headroom: float, own_max: float, reserve: float = 0.0) -> float:
+def allowed_rate(account: Account, limits: Limits) -> float:
     """Mails a second for the whole group; 0 means without limit.
 
     Args:
         account: as last refreshed.
-        headroom: share of the account's rate that is used.
-        own_max: the operator's ceiling; 0 for none.
-        reserve: mails a second kept for the account's other mail.
+        limits: what the operator leaves of it.
     """
-    share = max(RATE_MIN, account.max_send_rate * headroom - reserve) if account.max_send_rate > 0 else 0.0
-    rates = [rate for rate in (share, own_max) if rate > 0]
+    share = 0.0
+    if account.max_send_rate > 0:
+        share = max(RATE_MIN, account.max_send_rate * limits.rate_headroom - limits.rate_reserve)
+    rates = [rate for rate in (share, limits.rate_max) if rate > 0]
     return min(rates) if rates else 0.0
 
 

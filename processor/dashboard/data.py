@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from processor.core.fold import STANDINGS
-from processor.core.forecast import Limits, forecast
-from processor.core.pace import Account, allowed_rate, quota_left
+from processor.core.forecast import forecast
+from processor.core.pace import Account, Limits, quota_left
 from processor.dashboard.app import Board
 from processor.dashboard.fold import View, hash_of
 from processor.dashboard.totals import MINUTE_MS
@@ -106,12 +106,11 @@ class Data:
     def _limits(self, account: Account | None, pending: int) -> dict[str, Any]:
         if account is None:
             return {"allowed_per_s": None, "quota_left": None, "expected_end": None}
-        own = self.settings
-        limits = Limits(own.rate_headroom, own.rate_max, own.rate_reserve, own.quota_reserve)
-        seconds = forecast(pending, account, limits).seconds if pending else None
-        left = quota_left(account, own.quota_reserve) if account.max_24_hour_send >= 0 else None
+        found = forecast(pending, account, Limits.of(self.settings))
+        seconds = found.seconds if pending else None
+        left = quota_left(account, self.settings.quota_reserve) if account.max_24_hour_send >= 0 else None
         return {
-            "allowed_per_s": allowed_rate(account, own.rate_headroom, own.rate_max, own.rate_reserve) or None,
+            "allowed_per_s": found.rate or None,
             "quota_left": None if left is None else int(left),
             "expected_end": seconds and (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="seconds"),
         }

@@ -19,7 +19,7 @@ from processor.dashboard.catch_up import targets
 from processor.dashboard.data import Data
 from processor.dashboard.metrics import board_registry
 from processor.dashboard.web import Pages, make_web
-from processor.wiring import make_sender
+from processor.wiring import ask_account
 from schemas.errors import MailonceError, UsageError
 from schemas.logs import Event, get_log
 from schemas.reading import partition_numbers
@@ -58,15 +58,9 @@ class _WebServer:
     async def _account(self) -> Account | None:
         """SES's limits, where SES may be asked."""
         try:
-            sender = make_sender(self._settings)
-        except MailonceError:
-            return None
-        try:
-            return await asyncio.wait_for(sender.account(), 10)
+            return await asyncio.wait_for(ask_account(self._settings), 10)
         except (MailonceError, TimeoutError):
             return None
-        finally:
-            sender.close()
 
     async def _catch_up(self, app: faust.App) -> None:
         names = self._settings.topics

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from processor.adapters.clock import SystemClock
+from processor.allowance import Allowance
 from processor.core.answers import Answer
 from processor.core.offsets import Window
-from processor.core.pace import Account
+from processor.core.pace import Account, Limits
 from processor.core.states import Claim
 from processor.core.work import Work, examine
 from processor.deliver import Deliverer, DeliveryConfig
@@ -69,16 +70,17 @@ def work(user: str) -> Work:
 async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
     """Else a processor that must leave (fenced, say) would wait for their calls for ever."""
     dedup = SlowDedup()
+    clock, meter = SystemClock(), Meter()
     deliverer = Deliverer(
-        DeliveryConfig(8, 1.0, 1.0, 0, 0, 0, 60.0, RetryTable()),
+        DeliveryConfig(8, 1.0, RetryTable()),
         dedup,
         NoSender(),
-        cast(Pace, NoPace()),
-        SystemClock(),
+        Allowance(Limits(), 60.0, NoSender(), cast(Pace, NoPace()), clock, meter),
+        clock,
         lambda _work: {},
         lambda: asyncio.sleep(0),
         lambda _work: None,
-        Meter(),
+        meter,
     )
     works = [work("u1"), work("u2")]
     deliverer.submit(works)

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from processor.core.forecast import DAY_S, Limits, forecast
-from processor.core.pace import Account
+from processor.core.forecast import DAY_S, forecast
+from processor.core.pace import Account, Limits
 
 
 def test_without_limits_nobody_knows() -> None:

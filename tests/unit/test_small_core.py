@@ -12,6 +12,7 @@ from processor.core.pace import (
     BATCH_MAX,
     RATE_MIN,
     Account,
+    Limits,
     Throughput,
     allowed_rate,
     batch_size,
@@ -63,13 +64,13 @@ def test_the_breaker_forgets_what_is_long_ago_and_can_be_off() -> None:
 def test_rate_and_quota() -> None:
     """SES's limits, -1 for none, the own ceiling below them."""
     account = Account(max_send_rate=100, max_24_hour_send=1000, sent_last_24_hours=990)
-    assert allowed_rate(account, 0.9, 0) == 90
-    assert allowed_rate(account, 0.9, 5) == 5
-    assert allowed_rate(account, 0.9, 0, reserve=20) == 70
-    assert allowed_rate(account, 0.9, 0, reserve=200) == RATE_MIN
-    assert allowed_rate(Account(), 0.9, 0, reserve=20) == 0
-    assert allowed_rate(Account(), 0.9, 0) == 0
-    assert allowed_rate(Account(), 0.9, 7) == 7
+    assert allowed_rate(account, Limits(0.9, 0)) == 90
+    assert allowed_rate(account, Limits(0.9, 5)) == 5
+    assert allowed_rate(account, Limits(0.9, 0, 20)) == 70
+    assert allowed_rate(account, Limits(0.9, 0, 200)) == RATE_MIN
+    assert allowed_rate(Account(), Limits(0.9, 0, 20)) == 0
+    assert allowed_rate(Account(), Limits(0.9, 0)) == 0
+    assert allowed_rate(Account(), Limits(0.9, 7)) == 7
     assert quota_left(account) == 10
     assert quota_left(account, reserve=5) == 5
     assert quota_left(account, reserve=40) == 0

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from processor.adapters.clock import SystemClock
+from processor.allowance import Allowance
 from processor.core.answers import Accepted, Answer
 from processor.core.breaker import Breaker
-from processor.core.pace import Account
+from processor.core.pace import Account, Limits
 from processor.core.work import Work
 from processor.deliver import Deliverer, DeliveryConfig
 from processor.ledger import Scribe
@@ -83,10 +84,10 @@ async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None
 
     def make_deliverer(on_done: Any) -> Deliverer:
         return Deliverer(
-            DeliveryConfig(8, 30.0, 1.0, 0, 0, 0, 60.0, RetryTable()),
+            DeliveryConfig(8, 30.0, RetryTable()),
             dedup,
             ses,
-            cast(Pace, NoPace()),
+            Allowance(Limits(), 60.0, ses, cast(Pace, NoPace()), clock, meter),
             clock,
             lambda work: {"work": work},
             lambda: asyncio.sleep(0),
