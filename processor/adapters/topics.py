@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -20,7 +21,7 @@ from schemas.settings import Settings
 from schemas.topics import TopicSpec
 from schemas.wire import admin_config
 
-__all__ = ["TopicState", "check_topics", "create_topics", "too_few"]
+__all__ = ["TopicState", "check_topics", "create_topics", "too_few", "topic_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ def create_topics(settings: Settings) -> list[TopicState]:
     wanted = found.get(settings.topics.jobs, settings.partitions)
     missing = [spec for spec in specs if spec.name not in found]
     if missing:
-        _create(admin, missing, wanted, replication)
+        # Somebody else may have made one just now, and otherwise.
+        _refuse_wrong_policies(admin, _create(admin, missing, wanted, replication))
     small = [spec.name for spec in specs if found.get(spec.name, wanted) < wanted]
     if small:
         _grow(admin, small, wanted)
@@ -91,7 +93,9 @@ def _grow(admin: AdminClient, names: list[str], partitions: int) -> None:
             raise BrokerUnavailable(f"topic {name} could not be given more partitions: {error_text(error)}") from error
 
 
-def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, replication: int) -> None:
+def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, replication: int) -> list[TopicSpec]:
+    """Returns those that were there already."""
+    there = []
     futures = admin.create_topics(
         [NewTopic(spec.name, partitions, replication, config=_with_isr(spec, replication)) for spec in missing]
     )
@@ -101,23 +105,36 @@ def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, repli
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerUnavailable(f"topic {name} could not be created: {error_text(error)}") from error
+            there += [spec for spec in missing if spec.name == name]
+    return there
 
 
 def _with_isr(spec: TopicSpec, replication: int) -> dict[str, str]:
     return {**spec.config, "min.insync.replicas": "2" if replication >= 3 else "1"}
 
 
-def _refuse_wrong_policies(admin: AdminClient, specs: list[TopicSpec]) -> None:
-    if not specs:
-        return
-    asked = {spec.name: spec for spec in specs}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in asked]
-    for resource, future in admin.describe_configs(resources).items():
+def topic_config(admin: AdminClient, name: str) -> dict[str, str]:
+    """A topic's settings; one that was made just now is waited for until every broker knows it.
+
+    Raises `BrokerUnavailable`.
+    """
+    resource = ConfigResource(ResourceType.TOPIC, name)
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
         try:
-            policy = future.result(TIMEOUT_S)["cleanup.policy"].value
+            found = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
         except KafkaException as error:
-            raise BrokerUnavailable(f"topic {resource.name} could not be looked at: {error_text(error)}") from error
-        spec = asked[resource.name]
+            new = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+            if not new or time.monotonic() > deadline:
+                raise BrokerUnavailable(f"topic {name} could not be looked at: {error_text(error)}") from error
+            time.sleep(0.1)
+        else:
+            return {key: str(entry.value) for key, entry in found.items()}
+
+
+def _refuse_wrong_policies(admin: AdminClient, specs: list[TopicSpec]) -> None:
+    for spec in specs:
+        policy = topic_config(admin, spec.name)["cleanup.policy"]
         if frozenset(policy.split(",")) != spec.cleanup_policy:
             wanted = spec.config["cleanup.policy"]
             raise UsageError(

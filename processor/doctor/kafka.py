@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from confluent_kafka import KafkaException, libversion
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
-    ConfigResource,
-    ResourceType,
     TopicMetadata,
 )
 
+from processor.adapters.topics import topic_config
 from processor.doctor.finding import Finding, bad, fine, note
 from schemas.errors import BrokerUnavailable
 from schemas.reading import TIMEOUT_S, error_text
@@ -51,7 +50,7 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
 def _topic(
     admin: AdminClient, spec: TopicSpec, topic: TopicMetadata, brokers: int, partitions: int
 ) -> Iterator[Finding]:
-    config = _config(admin, spec.name)
+    config = topic_config(admin, spec.name)
     problems = list(_policy(spec, config))
     if len(topic.partitions) < partitions:
         problems.append(bad(AREA, spec.name, f"{len(topic.partitions)} partitions, jobs have {partitions}", _CREATE))
@@ -83,12 +82,3 @@ def _policy(spec: TopicSpec, config: dict[str, str]) -> Iterator[Finding]:
         if name.endswith(".ms") and 0 <= int(config.get(name, "0")) < int(wanted):
             todo = f"kafka-configs --alter --topic {spec.name} --add-config {name}={wanted}"
             yield bad(AREA, spec.name, f"{name}={config.get(name)}: shorter than a campaign", todo)
-
-
-def _config(admin: AdminClient, topic: str) -> dict[str, str]:
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    try:
-        found = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
-    except KafkaException as error:
-        raise BrokerUnavailable(f"topic {topic} could not be looked at: {error_text(error)}") from error
-    return {name: str(entry.value) for name, entry in found.items()}
