@@ -6,7 +6,7 @@ import csv
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
@@ -49,12 +49,11 @@ def open_shaped(uri: str, month: str, shape: Shape, console: Console) -> Source:
     return source
 
 
-def sample(source: Source, month: str, template: str, count: int) -> None:
-    """Prints the first jobs as they would be published, addresses masked; publishes nothing."""
-    users = Users(0, {})
-    planned = plan(
+def _as_it_stands(source: Source, month: str, template: str) -> Iterator[Job | Reject]:
+    """The plan of one look: a user who stands there twice is two entries."""
+    return plan(
         source.rows(),
-        users,
+        Users(0, {}),
         month=month,
         template=template,
         on_duplicate=OnDuplicate.LAST,
@@ -62,6 +61,11 @@ def sample(source: Source, month: str, template: str, count: int) -> None:
         snapshot=source.snapshot,
         now_ms=lambda: 0,
     )
+
+
+def sample(source: Source, month: str, template: str, count: int) -> None:
+    """Prints the first jobs as they would be published, addresses masked; publishes nothing."""
+    planned = _as_it_stands(source, month, template)
     for entry in islice(planned, count):
         if isinstance(entry, Reject):
             print(json.dumps({"rejected": entry.reason, "detail": entry.detail, "line": entry.line}))  # noqa: T201
@@ -72,16 +76,7 @@ def sample(source: Source, month: str, template: str, count: int) -> None:
 
 def job_of(source: Source, user: str, month: str, template: str) -> Job:
     """A user's job. Raises `UsageError` when the source has none, with the reason if his row is rejected."""
-    planned = plan(
-        source.rows(),
-        Users(0, {}),
-        month=month,
-        template=template,
-        on_duplicate=OnDuplicate.LAST,
-        source=source.name,
-        snapshot=source.snapshot,
-        now_ms=lambda: 0,
-    )
+    planned = _as_it_stands(source, month, template)
     last: Job | Reject | None = None
     for entry in planned:
         of_user = entry.user_id if isinstance(entry, Job) else (user if user in entry.raw else "")

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from processor.cli.shown import dedup_of, now_ms, print_json, utc
 from processor.core.redrive import Redriven
-from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entry, list_entries
+from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
 from processor.ops.redrive import Decided, discard, look, requeue
 from processor.ops.status import tell_story
 from schemas.errors import BadRecord, UsageError
@@ -89,7 +89,7 @@ def show_histogram(settings: Settings, wanted: Wanted, *, as_json: bool) -> None
 
 def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
     """A letter with its bytes and headers, and the whole story of its key."""
-    entry = get_entry(settings, place)
+    (entry,) = get_entries(settings, [place])
     about = entry.to_dict(whole=True)
     try:
         key = Key.from_bytes(entry.record.key)
@@ -164,7 +164,7 @@ def _chosen(settings: Settings, places: Sequence[str], wanted: Wanted | None) ->
         raise UsageError("name letters by their places, or choose them with --reason, --month or --user")
     if wanted is not None:
         return list(list_entries(settings, wanted))
-    return [get_entry(settings, place) for place in dict.fromkeys(places)]
+    return get_entries(settings, dict.fromkeys(places))
 
 
 def _say_requeued(decided: Sequence[Decided], *, dry_run: bool, as_json: bool) -> None:

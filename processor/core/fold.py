@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from schemas.reading import Record
 from schemas.records import Delivery, Feedback, Outcome
 
 __all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "with_delivery", "with_job"]
@@ -48,17 +49,19 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 NEVER = Mail()
 
 
-def with_job(mail: Mail | None, *, partition: int, offset: int, at_ms: int, tombstone: bool) -> Mail | None:
+def with_job(mail: Mail | None, record: Record) -> Mail | None:
     """After a record of the jobs topic. A tombstone for a key without a job is no job.
 
     A key's records may stand in two partitions when partitions were added while its month ran: the later one counts.
     """
-    if tombstone and (mail is None or mail.job_offset < 0):
+    if record.value is None and (mail is None or mail.job_offset < 0):
         return mail
     mail = mail or NEVER
-    if (at_ms, offset) < (mail.job_at_ms, mail.job_offset):
+    if (record.timestamp_ms, record.offset) < (mail.job_at_ms, mail.job_offset):
         return mail
-    return msgspec.structs.replace(mail, job_partition=partition, job_offset=offset, job_at_ms=at_ms)
+    return msgspec.structs.replace(
+        mail, job_partition=record.partition, job_offset=record.offset, job_at_ms=record.timestamp_ms
+    )
 
 
 def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:

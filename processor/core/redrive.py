@@ -92,13 +92,13 @@ def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
         raise BadRecord("bad-schema", "the record has no value")
     if not changes:
         return record.value
-    job: Job = decode_job_loosely(record.value)
+    job: Job = _decode_job_loosely(record.value)
     data = job.data | {name: value for name, value in changes.items() if name not in _FIELDS}
     fields = {name: value for name, value in changes.items() if name in _FIELDS}
     return encode(msgspec.structs.replace(job, data=data, **fields))
 
 
-def decode_job_loosely(value: bytes) -> Job:
+def _decode_job_loosely(value: bytes) -> Job:
     """A job whose fields may be wrong in meaning, but not in form; raises `BadRecord`."""
     try:
         return msgspec.json.decode(value, type=Job)

@@ -14,7 +14,7 @@ from aiohttp import web
 from processor.adapters.redis import RedisDedup, connect
 from processor.core.redrive import Redriven
 from processor.dashboard.web import Pages
-from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entry, list_entries
+from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
 from processor.ops.redrive import discard, look, requeue
 from processor.ops.uncertain import Decision, Resolution, doubts_of, resolve
 from schemas.errors import UsageError
@@ -99,7 +99,7 @@ class Actions:
 
     async def _letters(self, asked: Mapping[str, str]) -> list[Entry]:
         if asked["place"]:
-            return [await asyncio.to_thread(get_entry, self._settings, asked["place"])]
+            return await asyncio.to_thread(get_entries, self._settings, [asked["place"]])
         if not (asked["month"] or asked["reason"]):
             raise UsageError("choose letters by their month or reason")
         month = _month(asked["month"]) if asked["month"] else None

@@ -41,9 +41,8 @@ class _App(faust.App):
 class Board:
     """The table, and what is derived from it: what the pages ask."""
 
-    def __init__(self, table: Any, partitions: int) -> None:
+    def __init__(self, table: Any) -> None:
         self.table = table
-        self.partitions = partitions
         self.totals = Totals()
         self.recovered = False
         self.changes = 0
@@ -160,7 +159,7 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
         partitions=partitions,
         help="every mail",
     )
-    board = Board(table, partitions)
+    board = Board(table)
     names = settings.topics
     for kind in ("jobs", "attempts", "deliveries", "dead-letters", "events"):
         topic = app.topic(

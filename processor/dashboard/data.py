@@ -16,7 +16,7 @@ from processor.core.pace import Account, Limits, quota_left
 from processor.dashboard.app import Board
 from processor.dashboard.fold import View, hash_of
 from processor.dashboard.totals import MINUTE_MS
-from processor.ops.dead_letters import Entry, Wanted, get_entry, list_entries
+from processor.ops.dead_letters import Entry, Wanted, get_entries, list_entries
 from processor.ops.groups import members
 from schemas.codec import decode_job
 from schemas.errors import BadRecord, MailonceError
@@ -171,7 +171,7 @@ class Data:
 
     async def dead_letter(self, place: str) -> dict[str, Any]:
         """With its bytes. Raises `UsageError` when there is none."""
-        entry = await asyncio.to_thread(get_entry, self.settings, place)
+        (entry,) = await asyncio.to_thread(get_entries, self.settings, [place])
         return entry.to_dict(whole=True) | {"at": _iso(entry.letter.at_ms)}
 
 

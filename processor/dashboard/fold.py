@@ -102,13 +102,7 @@ def apply(view: View | None, kind: str, record: Record) -> View | None:
 
 
 def _job(view: View, record: Record) -> View:
-    mail = with_job(
-        view.mail,
-        partition=record.partition,
-        offset=record.offset,
-        at_ms=record.timestamp_ms,
-        tombstone=record.value is None,
-    )
+    mail = with_job(view.mail, record)
     view = msgspec.structs.replace(view, mail=mail or view.mail)
     if record.value is None:
         return _with(view, Entry(record.timestamp_ms, "job", "cancelled", place=_place(record)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from schemas.reading import Record, read_record, read_topic
 from schemas.records import DeadLetter, Mark
 from schemas.settings import Settings
 
-__all__ = ["OPEN", "Entry", "Wanted", "get_entry", "list_entries", "parse_place", "read_marks"]
+__all__ = ["OPEN", "Entry", "Wanted", "get_entries", "list_entries", "parse_place", "read_marks"]
 
 OPEN = "open"
 
@@ -120,9 +120,15 @@ def parse_place(text: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-def get_entry(settings: Settings, place: str) -> Entry:
-    """The dead letter at a place; raises `UsageError` when there is none."""
+def get_entries(settings: Settings, places: Iterable[str]) -> list[Entry]:
+    """The dead letters at these places; raises `UsageError` where there is none, and `BrokerUnavailable`."""
+    found = [(place, _letter_at(settings, place)) for place in places]
+    marks = read_marks(settings)
+    return [Entry(record, decode_dead_letter(record.headers), marks.get(place)) for place, record in found]
+
+
+def _letter_at(settings: Settings, place: str) -> Record:
     record = read_record(settings, settings.topics.dead_letters, *parse_place(place))
     if record is None:
         raise UsageError(f"there is no dead letter at {place}: `mailonce dead-letters list` shows their places")
-    return Entry(record, decode_dead_letter(record.headers), read_marks(settings).get(place))
+    return record

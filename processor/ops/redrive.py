@@ -9,7 +9,7 @@ import msgspec
 from processor.adapters.write import TransactionalWriter
 from processor.core.fold import Mail, with_delivery, with_job
 from processor.core.redrive import Redriven, Refused, redrive
-from processor.ops.dead_letters import Entry, read_marks
+from processor.ops.dead_letters import Entry
 from processor.ports import BY_KEY, Produced
 from schemas.codec import decode_delivery, encode
 from schemas.errors import BadRecord
@@ -32,7 +32,6 @@ class Decided(msgspec.Struct, frozen=True):
 
 def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[Decided]:
     """What a requeue of these would do; changes nothing. Raises `BrokerUnavailable`."""
-    marks = read_marks(settings)
     mails = _mails(settings, {entry.record.key for entry in entries if entry.record.key})
     decided, taken = [], set()
     for entry in entries:
@@ -41,7 +40,7 @@ def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[D
             entry.record,
             entry.headers,
             mail=mails.get(key),
-            mark=marks.get(entry.place),
+            mark=entry.mark,
             asked=msgspec.structs.replace(asked, place=entry.place),
             times_max=settings.requeue_max,
         )
@@ -91,13 +90,7 @@ def _mails(settings: Settings, keys: set[bytes]) -> dict[bytes, Mail]:
         return mails
     for record in read_topic(settings, settings.topics.jobs):
         if record.key in keys and record.key is not None:
-            mail = with_job(
-                mails.get(record.key),
-                partition=record.partition,
-                offset=record.offset,
-                at_ms=record.timestamp_ms,
-                tombstone=record.value is None,
-            )
+            mail = with_job(mails.get(record.key), record)
             if mail is not None:
                 mails[record.key] = mail
     for record in read_topic(settings, settings.topics.deliveries):

@@ -150,13 +150,7 @@ def plan(settings: Settings, start: Start, month: str) -> dict[str, Counter[str]
             known = (record.partition, record.offset) in told
             found["?"]["is dead" if known else "would be dead-lettered"] += 1
             continue
-        mail = with_job(
-            mails.get(key),
-            partition=record.partition,
-            offset=record.offset,
-            at_ms=record.timestamp_ms,
-            tombstone=record.value is None,
-        )
+        mail = with_job(mails.get(key), record)
         mails[key] = mail or Mail()
         latest[key] = record
     for entry in read_topic(settings, settings.topics.deliveries):

@@ -42,13 +42,7 @@ class MonthView:
         for record in self._jobs.news():
             if record.key is None or not record.key.endswith(self._suffix):
                 continue
-            mail = with_job(
-                self.mails.get(record.key),
-                partition=record.partition,
-                offset=record.offset,
-                at_ms=record.timestamp_ms,
-                tombstone=record.value is None,
-            )
+            mail = with_job(self.mails.get(record.key), record)
             if mail is not None:
                 self.mails[record.key] = mail
         for record in self._ledger.news():

@@ -16,7 +16,7 @@ from tests.support.world import MONTH, job
 
 
 def published(mail: Mail | None = None, offset: int = 0, at_ms: int = 0, *, tombstone: bool = False) -> Mail | None:
-    return with_job(mail, partition=0, offset=offset, at_ms=at_ms, tombstone=tombstone)
+    return with_job(mail, Record(0, offset, b"u1:2026-11", None if tombstone else b"{}", [], at_ms))
 
 
 def ended(outcome: Outcome, offset: int = 0, at_ms: int = 0, **about: object) -> Delivery:

@@ -7,29 +7,17 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from producer.plan import OnDuplicate, Reject, find_users, plan
+from producer.plan import OnDuplicate, Reject
 from producer.sources import open_source
 from schemas.errors import SourceError
 from schemas.records import Job
+from tests.support.plans import planned
 
 HEADER = "user_id,email,name\n"
 
 
-def planned(path: Path, on_duplicate: OnDuplicate = OnDuplicate.ERROR) -> tuple[list[Job], list[Reject]]:
-    source = open_source(str(path))
-    entries = list(
-        plan(
-            source.rows(),
-            find_users(source.user_ids()),
-            month="2026-11",
-            template="t",
-            on_duplicate=on_duplicate,
-            source=source.name,
-            snapshot=source.snapshot,
-            now_ms=lambda: 1,
-        )
-    )
-    return [e for e in entries if isinstance(e, Job)], [e for e in entries if isinstance(e, Reject)]
+def plan_of(path: Path, on_duplicate: OnDuplicate = OnDuplicate.ERROR) -> tuple[list[Job], list[Reject]]:
+    return planned(open_source(str(path)), on_duplicate)
 
 
 def write(tmp_path: Path, content: str | bytes) -> Path:
@@ -41,7 +29,7 @@ def write(tmp_path: Path, content: str | bytes) -> Path:
 def test_rows_become_jobs_with_their_provenance(tmp_path: Path) -> None:
     """Quotes, newlines and unicode in cells are content; the row's line is kept."""
     path = write(tmp_path, HEADER + 'u1,a@b.de,"He said ""hi"",\nok"\nu2,c@d.de,Zoë\n')
-    jobs, rejects = planned(path)
+    jobs, rejects = plan_of(path)
     assert rejects == []
     assert [entry.data["name"] for entry in jobs] == ['He said "hi",\nok', "Zoë"]
     assert [entry.provenance and entry.provenance.row for entry in jobs] == [2, 4]
@@ -64,7 +52,7 @@ def test_each_bad_row_is_rejected_with_its_line_and_stops_nothing(tmp_path: Path
         (b"u9, c@d.de ,spaces around the address", None),
     ]
     path = write(tmp_path, HEADER.encode() + b"\n".join(row for row, _ in rows) + b"\n")
-    jobs, rejects = planned(path)
+    jobs, rejects = plan_of(path)
     assert [entry.user_id for entry in jobs] == ["u1", "u9"]
     assert jobs[1].email == "c@d.de"
     expected = [(line, why) for line, (_, why) in enumerate(rows, 2) if why]
@@ -74,17 +62,17 @@ def test_each_bad_row_is_rejected_with_its_line_and_stops_nothing(tmp_path: Path
 def test_data_too_large_for_ses_is_rejected(tmp_path: Path) -> None:
     """SES's limit on template data, over several cells."""
     path = write(tmp_path, "user_id,email,a,b,c\nu1,a@b.de," + ",".join("x" * 100_000 for _ in range(3)) + "\n")
-    _, rejects = planned(path)
+    _, rejects = plan_of(path)
     assert [reject.reason for reject in rejects] == ["data-too-large"]
 
 
 def test_duplicate_users_are_never_silent(tmp_path: Path) -> None:
     """error: all of the user's rows are rejected; last: the last counts, the others are reported."""
     path = write(tmp_path, HEADER + "u1,a@b.de,first\nu2,x@y.de,only\nu1,c@d.de,last\n")
-    jobs, rejects = planned(path)
+    jobs, rejects = plan_of(path)
     assert [entry.user_id for entry in jobs] == ["u2"]
     assert [(reject.line, reject.reason) for reject in rejects] == [(2, "duplicate-user"), (4, "duplicate-user")]
-    jobs, rejects = planned(path, OnDuplicate.LAST)
+    jobs, rejects = plan_of(path, OnDuplicate.LAST)
     assert [(entry.user_id, entry.email) for entry in jobs] == [("u2", "x@y.de"), ("u1", "c@d.de")]
     assert [reject.line for reject in rejects] == [2]
 
@@ -92,7 +80,7 @@ def test_duplicate_users_are_never_silent(tmp_path: Path) -> None:
 def test_a_bad_row_is_no_duplicate(tmp_path: Path) -> None:
     """A row that cannot be read does not spoil the user's good one."""
     path = write(tmp_path, HEADER + "u1,a@b.de\nu1,a@b.de,good\n")
-    jobs, rejects = planned(path)
+    jobs, rejects = plan_of(path)
     assert len(jobs) == len(rejects) == 1
 
 
@@ -141,7 +129,7 @@ def test_parquet_rows_become_jobs(tmp_path: Path) -> None:
         "SELECT 'u' || n AS user_id, CASE n WHEN 3 THEN NULL ELSE 'u' || n || '@b.de' END AS email, n * 1.5 AS usage,"
         " CASE n WHEN 5 THEN 'a' || chr(0) ELSE 'Zoë' END AS name FROM range(1, 6) AS numbers(n)",
     )
-    jobs, rejects = planned(path)
+    jobs, rejects = plan_of(path)
     assert [(entry.user_id, entry.data["usage"], entry.data["name"]) for entry in jobs] == [
         ("u1", "1.5", "Zoë"),
         ("u2", "3.0", "Zoë"),
@@ -154,7 +142,7 @@ def test_parquet_rows_become_jobs(tmp_path: Path) -> None:
 def test_parquet_duplicates_and_order(tmp_path: Path) -> None:
     """More rows than one fetch holds, in the file's order; the last one counts when told so."""
     path = parquet(tmp_path, "SELECT 'u' || (n % 9000) AS user_id, n || '@b.de' AS email FROM range(10000) AS t(n)")
-    jobs, rejects = planned(path, OnDuplicate.LAST)
+    jobs, rejects = plan_of(path, OnDuplicate.LAST)
     assert [entry.email for entry in jobs] == [f"{n}@b.de" for n in range(1000, 10000)]
     assert [reject.line for reject in rejects] == list(range(1, 1001))
 

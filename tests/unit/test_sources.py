@@ -13,12 +13,12 @@ import duckdb
 import pytest
 from moto.server import ThreadedMotoServer
 
-from producer.plan import OnDuplicate, Reject, find_users, plan
+from producer.plan import OnDuplicate
 from producer.sources import Asked, Row, Source, open_source
 from producer.sources import athena as athena_module
 from producer.sources.shaped import Shaped, parse_conditions, parse_renames
 from schemas.errors import SourceError, UsageError
-from schemas.records import Job
+from tests.support.plans import planned
 
 ROWS = 'u1,a@b.de,"He said ""hi"",\nok"\nu2,c@d.de,Zoë\n'
 
@@ -61,22 +61,6 @@ def test_json_and_parquet_and_globs(tmp_path: Path) -> None:
     assert open_source(str(tmp_path / "*.csv")).snapshot != before
     with pytest.raises(SourceError, match="no file is named like that"):
         open_source(str(tmp_path / "*.none"))
-
-
-def planned(source: Source, on_duplicate: OnDuplicate = OnDuplicate.LAST) -> tuple[list[Job], list[Reject]]:
-    entries = list(
-        plan(
-            source.rows(),
-            find_users(source.user_ids()),
-            month="2026-11",
-            template="t",
-            on_duplicate=on_duplicate,
-            source=source.name,
-            snapshot=source.snapshot,
-            now_ms=lambda: 1,
-        )
-    )
-    return [e for e in entries if isinstance(e, Job)], [e for e in entries if isinstance(e, Reject)]
 
 
 def test_a_user_in_two_files_is_one_user(tmp_path: Path) -> None:
