@@ -81,6 +81,10 @@ def _at(settings: Settings, topic: str, numbers: list[int], at_ms: int, ends: di
     consumer = Consumer(reader_config(settings))
     try:
         found = consumer.offsets_for_times([TopicPartition(topic, number, at_ms) for number in numbers], TIMEOUT_S)
+        # A partition that could not be asked keeps the time for its offset: read from there, it would be all of it.
+        for place in found:
+            if place.error is not None:
+                raise KafkaException(place.error)
     except KafkaException as error:
         raise BrokerUnavailable(f"asking what {topic} held at that time: {error_text(error)}") from error
     finally:
