@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from infra.embedded import Stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, make_world
+
+# A busy machine is no failure of a property.
+hypothesis.settings.register_profile("mailonce", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("mailonce")
 
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
@@ -21,6 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW & set(Path(item.fspath).parts):
             item.add_marker(pytest.mark.slow)
+            # What must be covered whole is by the tests without servers; measuring costs these a tenth of their time.
+            item.add_marker(pytest.mark.no_cover)
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
         if any(definition.scope == "module" for known in fixtures.values() for definition in known):
             # What a module starts once, it starts in one worker; all other tests go wherever there is time.

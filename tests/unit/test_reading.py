@@ -176,8 +176,24 @@ def test_no_metadata_is_named(play: Callable[..., Script], settings: Settings) -
 class Topic:
     """Metadata of a topic with one partition."""
 
-    error = None
+    error: str | None = None
     partitions = (0,)
+
+
+class Unknown(Script):
+    """A consumer whose broker does not know the topic."""
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        found = Topic()
+        found.error = "unknown topic"
+        return SimpleNamespace(topics={topic: found})
+
+
+def test_a_topic_that_is_not_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What to run."""
+    use(monkeypatch, Unknown())
+    with pytest.raises(BrokerUnavailable, match="no topic t: run `mailonce topics create`"):
+        reading.partition_numbers(settings, "t")
 
 
 class Known(Script):

@@ -243,6 +243,7 @@ def test_topics_keep_what_the_promise_needs() -> None:
         "p-events": "delete",
         "p-suppressions": "compact",
     }
+    assert Topics("p-").beside_jobs == ("p-attempts", "p-deliveries", "p-dead-letters")
 
 
 def test_errors_say_who_acts() -> None:

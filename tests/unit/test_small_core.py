@@ -22,7 +22,7 @@ from processor.core.pace import (
 )
 from processor.core.retry import delay_s
 from schemas.identity import Place
-from schemas.settings import Backoff
+from schemas.settings import Backoff, load_settings
 from tests.support.world import job
 
 
@@ -63,6 +63,7 @@ def test_the_breaker_forgets_what_is_long_ago_and_can_be_off() -> None:
 
 def test_rate_and_quota() -> None:
     """SES's limits, -1 for none, the own ceiling below them."""
+    assert Limits.of(load_settings(rate_reserve=3)) == Limits(0.95, 0, 3, 0)
     account = Account(max_send_rate=100, max_24_hour_send=1000, sent_last_24_hours=990)
     assert allowed_rate(account, Limits(0.9, 0)) == 90
     assert allowed_rate(account, Limits(0.9, 5)) == 5
