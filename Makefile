@@ -31,7 +31,7 @@ ready:
 	@$(MAKE) --no-print-directory -j2 setup tools
 
 test: ready check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
 
 test-fast: setup ## tests without servers
 	@$(BIN)/python -m pytest -m "not slow"
