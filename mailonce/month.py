@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mailonce.options import Json, MetricsPort, Month, MonthArgument, Unmasked, User, load, month_of
+from mailonce.options import Json, Maps, MetricsPort, Month, MonthArgument, Unmasked, User, load, month_of
 from schemas.errors import UsageError
 
 __all__ = ["app"]
@@ -16,9 +16,6 @@ __all__ = ["app"]
 app = typer.Typer()
 
 Source = Annotated[str, typer.Option(help="Where the users are: a file or a URI; columns user_id, email and the data.")]
-Maps = Annotated[
-    list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
-]
 Where = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only such rows (or NAME!=VALUE); repeatable.")
 ]
@@ -90,14 +87,15 @@ def preview(
     folder: Annotated[Path | None, typer.Option(help="Write the mail's HTML and text there.")] = None,
     as_json: Json = False,
 ) -> None:
-    """One user's mail as it would look, rendered by SES, sent to nobody, published nowhere."""
+    """One user's mail as it would look, rendered as his will be, sent to nobody, published nowhere."""
     from processor.cli.preview import preview as show
     from producer.cli import Shape, job_of, open_shaped
     from producer.sources.shaped import parse_renames
 
-    load()
+    settings = load()
     shape = Shape(parse_renames(maps or []), [("user_id", True, user)])
     show(
+        settings,
         job_of(open_shaped(source, month, shape, Console(stderr=True)), user, month, template),
         folder=folder,
         as_json=as_json,
@@ -109,6 +107,12 @@ def process(
     drain: Annotated[bool, typer.Option(help="End with 0 when every job published so far is settled.")] = False,
     instance: Annotated[str | None, typer.Option(help="Name of this processor; must be unique.")] = None,
     metrics_port: MetricsPort = None,
+    render: Annotated[
+        str | None, typer.Option(help="Who fills templates in: `ses`, or `local` from --templates.")
+    ] = None,
+    templates: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --render local: the templates' folder.")
+    ] = None,
 ) -> None:
     """Send what is due: a worker; start as many as you like.
 
@@ -117,7 +121,8 @@ def process(
     """
     from processor.wiring import process as run
 
-    run(load(instance=instance, metrics_port=metrics_port), drain=drain)
+    settings = load(instance=instance, metrics_port=metrics_port, render=render, templates_folder=templates)
+    run(settings, drain=drain)
 
 
 @app.command(epilog="Example: `mailonce evidence --drain`")

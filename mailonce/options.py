@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Json",
+    "Maps",
     "MetricsPort",
     "Month",
     "MonthArgument",
@@ -42,6 +43,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MetricsPort = Annotated[
     int | None,
     typer.Option(help="Serve /metrics, /healthz and /readyz here, or on the next free port after it."),
+]
+Maps = Annotated[
+    list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
 ]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show whole addresses.")]
 Why = Annotated[str, typer.Option(help="Why: kept with the record.")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from mailonce.options import Json, load
+from mailonce.options import Json, Maps, load, month_of
 
 __all__ = ["dedup_app", "settings_app", "templates_app", "topics_app"]
 
@@ -22,7 +24,6 @@ def settings(as_json: Json = False) -> None:
     """Every setting: value now, default, unit and meaning. Secrets are hidden."""
     import json
 
-    from rich.console import Console
     from rich.table import Table
 
     from schemas.settings import describe_settings
@@ -62,13 +63,28 @@ def templates_push(
     folder: Annotated[
         Path, typer.Argument(metavar="DIR", help="One sub-folder a template: subject.txt, body.html, body.txt.")
     ],
+    check: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="First fill them in with each shape of this source's data.")
+    ] = None,
+    month: Annotated[str, typer.Option("--month", "-m", help="With --check: the source's month, YYYY-MM.")] = "",
+    template: Annotated[str, typer.Option(help="With --check: the month's template.")] = "monthly-usage",
+    maps: Maps = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, push nothing.")] = False,
 ) -> None:
-    """Put templates into SES; only what differs is written."""
-    from processor.cli.upkeep import push_all_templates
+    """Put templates into SES; only what differs is written.
 
-    load()
-    push_all_templates(folder, dry_run=dry_run)
+    Exit code 3, and nothing pushed, when --check finds data that a template cannot be filled in with.
+    """
+    from processor.cli.templates import check_and_push
+    from producer.cli import Shape, jobs_of, open_shaped
+    from producer.sources.shaped import parse_renames
+
+    settings, jobs = load(), None
+    if check is not None:
+        when = month_of(month) if month else datetime.now(UTC).strftime("%Y-%m")
+        source = open_shaped(check, when, Shape(parse_renames(maps or [])), Console(stderr=True))
+        jobs = jobs_of(source, when, template)
+    raise typer.Exit(check_and_push(settings, folder, jobs, dry_run=dry_run))
 
 
 @dedup_app.command("rebuild")

@@ -17,6 +17,8 @@ from processor.core.states import Claim
 from schemas.errors import MailonceError
 from schemas.identity import Key
 from schemas.reading import Record
+from schemas.records import Job
+from schemas.template import Needs
 
 __all__ = [
     "BY_KEY",
@@ -138,8 +140,20 @@ class Sender(Protocol):
         """Rate and quota now."""
         ...
 
-    async def template_variables(self, name: str) -> frozenset[str]:
-        """What the template needs; empty when the endpoint cannot tell. Raises `Halted` when there is no such one."""
+    async def template_needs(self, name: str) -> Needs:
+        """What the template needs; nothing when the endpoint cannot tell. Raises `Halted` when there is no such one."""
+        ...
+
+
+class Templates(Protocol):
+    """How a job becomes a mail. Law: whatever `check` lets pass, `content` can make."""
+
+    async def check(self, job: Job) -> None:
+        """Raises `BadRecord` for a job that the template cannot be filled in with, `Halted` without the template."""
+        ...
+
+    def content(self, job: Job) -> dict[str, Any]:
+        """SES's ``Content``; raises ``ValueError`` for more than SES takes."""
         ...
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis.asyncio
@@ -30,7 +31,8 @@ from processor.deliver import Deliverer, DeliveryConfig
 from processor.ledger import Scribe
 from processor.meter import Meter
 from processor.ops.rebuild import ensure_whole
-from processor.ports import Clock, Dedup, JobLog, Pace, Sender
+from processor.ports import Clock, Dedup, JobLog, Pace, Sender, Templates
+from processor.templates import SesTemplates
 from processor.worker import Worker, WorkerConfig
 from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
@@ -144,6 +146,15 @@ def make_sender(settings: Settings) -> BotoSender:
     return LeanSender(settings) if settings.ses_transport == "lean" else BotoSender(settings)
 
 
+def make_templates(settings: Settings, sender: Sender) -> Templates:
+    """By ``MAILONCE_RENDER``. Raises `UsageError` for a folder that cannot be read."""
+    if settings.render == "ses":
+        return SesTemplates(sender)
+    from processor.adapters.local_templates import LocalTemplates
+
+    return LocalTemplates(Path(settings.templates_folder))
+
+
 async def ask_account(settings: Settings) -> Account:
     """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
     # Reading boto3's models takes a tenth of a second, which nobody's event loop can spare.
@@ -175,9 +186,11 @@ async def _build(
         settings.from_address, settings.reply_to_address, settings.configuration_set, settings.unsubscribe_url
     )
 
+    templates = make_templates(settings, ports.sender)
+
     def compose_work(work: Work) -> dict[str, object]:
         assert work.job is not None
-        return compose(work.job, work.attempt, work.place, mail)
+        return compose(work.job, work.attempt, work.place, mail, templates.content(work.job))
 
     def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
         return Deliverer(
@@ -200,7 +213,7 @@ async def _build(
         WorkerConfig(settings.retention_months, settings.calls_at_once, run.run.drain, run.run.month),
         ports.job_log,
         ports.dedup,
-        ports.sender,
+        templates,
         clock,
         Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
         Breaker(settings.breaker_consecutive, settings.breaker_share),

@@ -16,12 +16,12 @@ from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.offsets import Window
 from processor.core.pace import Throughput, batch_size
-from processor.core.work import Work, check_template, examine
+from processor.core.work import Work, examine, refused
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
 from processor.meter import Meter
-from processor.ports import Clock, Dedup, JobLog, Produced, Sender, Transaction
-from schemas.errors import Halted, MailonceError, TransactionAborted, TransactionUnknown
+from processor.ports import Clock, Dedup, JobLog, Produced, Templates, Transaction
+from schemas.errors import BadRecord, Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
 from schemas.logs import Event, get_log
 from schemas.reading import Record
@@ -58,7 +58,7 @@ class Worker:
         config: WorkerConfig,
         job_log: JobLog,
         dedup: Dedup,
-        sender: Sender,
+        templates: Templates,
         clock: Clock,
         scribe: Scribe,
         breaker: Breaker,
@@ -77,7 +77,7 @@ class Worker:
         self._meter = meter or Meter()
         self._told_before = told_before
         self._log = job_log
-        self._sender = sender
+        self._templates = templates
         self._clock = clock
         self._scribe = scribe
         self._breaker = breaker
@@ -249,7 +249,9 @@ class Worker:
                 continue
             if work.job is not None and work.refusal is None:
                 try:
-                    check_template(work, await self._sender.template_variables(work.job.template))
+                    await self._templates.check(work.job)
+                except BadRecord as bad:
+                    work.refusal = refused(bad)
                 except Halted as halted:
                     self._deliverer.halt(halted)
             prior = self._tails.get(record.key) if record.key is not None else None

@@ -26,7 +26,7 @@ from schemas.errors import UsageError
 from schemas.records import Job
 from schemas.settings import Settings
 
-__all__ = ["EXIT_REJECTED", "Shape", "job_of", "open_shaped", "produce", "sample"]
+__all__ = ["EXIT_REJECTED", "Shape", "job_of", "jobs_of", "open_shaped", "produce", "sample"]
 
 EXIT_REJECTED = 3
 
@@ -72,6 +72,11 @@ def sample(source: Source, month: str, template: str, count: int) -> None:
         else:
             shown = msgspec.to_builtins(entry) | {"email": mask(entry.email)}
             print(json.dumps(shown, ensure_ascii=False))  # noqa: T201 - the answer
+
+
+def jobs_of(source: Source, month: str, template: str) -> Iterator[Job]:
+    """The jobs of the rows that are not rejected, as they would be published."""
+    return (entry for entry in _as_it_stands(source, month, template) if isinstance(entry, Job))
 
 
 def job_of(source: Source, user: str, month: str, template: str) -> Job:

@@ -13,6 +13,7 @@ from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
+from schemas.template import with_twin
 
 __all__ = [
     "DEAD_LETTER_HEADER",
@@ -56,9 +57,9 @@ def encode(record: msgspec.Struct) -> bytes:
     return _encoder.encode(record)
 
 
-def template_data(job: Job) -> str:
-    """The job's data as SES's ``TemplateData`` string: JSON, keys sorted."""
-    return _sorted_encoder.encode(job.data).decode()
+def template_data(job: Job, *, twin: bool = False) -> str:
+    """The job's data as SES's ``TemplateData`` string: JSON, keys sorted; with every value escaped too, if asked."""
+    return _sorted_encoder.encode(with_twin(job.data) if twin else job.data).decode()
 
 
 def fingerprint(job: Job) -> str:

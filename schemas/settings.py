@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     ses_transport: Literal["boto3", "lean"] = Field(
         "boto3", description="how SES is called: `lean` writes the same bytes for a fraction of the CPU"
     )
+    render: Literal["ses", "local"] = Field(
+        "ses", description="who fills templates in: SES from those it keeps, or the processor from a folder, by Jinja2"
+    )
+    templates_folder: str = Field(
+        "templates", description="with render=local: the folder, one sub-folder a template, as for `templates push`"
+    )
     rate_headroom: float = Field(0.95, gt=0, le=1, description="share of the account's MaxSendRate that mailonce uses")
     rate_reserve: float = Field(0.0, ge=0, description="mails a second kept for the account's other mail")
     quota_reserve: int = Field(0, ge=0, description="mails in 24 hours kept for the account's other mail")

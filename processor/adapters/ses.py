@@ -40,7 +40,7 @@ from schemas.addresses import bare_address
 from schemas.errors import Halted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
-from schemas.template import variables
+from schemas.template import Needs
 
 __all__ = ["BotoSender", "DeadlinePassed", "answer_of_exception", "answer_of_response"]
 
@@ -123,7 +123,7 @@ class BotoSender:
         self._deadline = threading.local()
         # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
         self._client.meta.events.register("before-send.sesv2.SendEmail", self._check_deadline)
-        self._templates: dict[str, tuple[float, frozenset[str]]] = {}
+        self._templates: dict[str, tuple[float, Needs]] = {}
         self._warned: set[str] = set()
 
     def _check_deadline(self, **_kwargs: Any) -> None:
@@ -153,13 +153,12 @@ class BotoSender:
             production=bool(found.get("ProductionAccessEnabled", True)),
         )
 
-    async def template_variables(self, name: str) -> frozenset[str]:
-        read_at, needed = self._templates.get(name, (float("-inf"), frozenset()))
+    async def template_needs(self, name: str) -> Needs:
+        read_at, needed = self._templates.get(name, (float("-inf"), Needs()))
         if time.monotonic() - read_at < TEMPLATE_TTL_S:
             return needed
         found = await self._ask("get_email_template", missing_halts=f"SES has no template {name!r}", TemplateName=name)
-        content = (found or {}).get("TemplateContent", {})
-        needed = variables(*(content.get(part) or "" for part in ("Subject", "Text", "Html")))
+        needed = Needs.of((found or {}).get("TemplateContent", {}))
         self._templates[name] = (time.monotonic(), needed)
         return needed
 

@@ -15,11 +15,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
 from schemas.errors import MailonceError, UsageError
-from schemas.template import variables
+from schemas.template import escape_html_part, variables
 
-__all__ = ["Pushed", "push_templates", "read_templates"]
+__all__ = ["FILES", "Pushed", "push_templates", "read_templates", "ses_client", "stored_form"]
 
-_FILES = {"Subject": "subject.txt", "Html": "body.html", "Text": "body.txt"}
+FILES = {"Subject": "subject.txt", "Html": "body.html", "Text": "body.txt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def read_templates(folder: Path) -> dict[str, dict[str, str]]:
         raise UsageError(f"{folder}: there is no such folder")
     found: dict[str, dict[str, str]] = {}
     for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
-        parts = {part: (sub / name).read_text().strip() for part, name in _FILES.items() if (sub / name).is_file()}
+        parts = {part: (sub / name).read_text().strip() for part, name in FILES.items() if (sub / name).is_file()}
         if "Subject" not in parts or len(parts) < 2:
             raise UsageError(f"{sub}: a template needs subject.txt and body.html, body.txt or both")
         found[sub.name] = parts
@@ -45,13 +45,25 @@ def read_templates(folder: Path) -> dict[str, dict[str, str]]:
     return found
 
 
+def stored_form(folder: Path) -> dict[str, dict[str, str]]:
+    """The templates as SES is to keep them: their HTML takes escaped values. Raises as `read_templates`."""
+    templates = read_templates(folder)
+    for content in templates.values():
+        if "Html" in content:
+            content["Html"] = escape_html_part(content["Html"])
+    return templates
+
+
+def ses_client() -> Any:
+    """For calls that may be repeated."""
+    return aws_session().client("sesv2", config=Config(retries={"total_max_attempts": 5, "mode": "standard"}))
+
+
 def push_templates(folder: Path, *, dry_run: bool = False) -> Iterator[Pushed]:
     """Creates or updates each template that differs."""
-    templates = read_templates(folder)
+    templates = stored_form(folder)
     try:
-        client: Any = aws_session().client(
-            "sesv2", config=Config(retries={"total_max_attempts": 5, "mode": "standard"})
-        )
+        client = ses_client()
         for name, content in templates.items():
             yield Pushed(name, _push(client, name, content, dry_run=dry_run), variables(*content.values()))
     except (ClientError, BotoCoreError) as error:

@@ -1,10 +1,9 @@
-"""Topics, templates and the dedup set."""
+"""Topics and the dedup set."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -12,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from processor.adapters.redis import RedisDedup
-from processor.adapters.templates import push_templates
 from processor.adapters.topics import create_topics
 from processor.cli.shown import dedup_of, print_json
 from processor.ops.dedup import Finding, rebuild, verify
@@ -20,7 +18,7 @@ from processor.ops.rebuild import Progress as Walk
 from processor.ops.rebuild import Tell
 from schemas.settings import Settings
 
-__all__ = ["create_all_topics", "push_all_templates", "rebuild_dedup", "verify_dedup"]
+__all__ = ["create_all_topics", "rebuild_dedup", "verify_dedup"]
 
 
 def create_all_topics(settings: Settings, *, as_json: bool) -> None:
@@ -31,13 +29,6 @@ def create_all_topics(settings: Settings, *, as_json: bool) -> None:
         what = "created" if state.created else "exists, policy is right"
         Console().print(f"{state.name}: {what}, {state.partitions} partitions", highlight=False)
     return None
-
-
-def push_all_templates(folder: Path, *, dry_run: bool) -> None:
-    for pushed in push_templates(folder, dry_run=dry_run):
-        needs = ", ".join(sorted(pushed.needs)) or "nothing"
-        what = f"would be {pushed.what}" if dry_run and pushed.what != "unchanged" else pushed.what
-        Console().print(f"{pushed.name}: {what}; needs {needs}", highlight=False)
 
 
 T = TypeVar("T")

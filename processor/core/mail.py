@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from schemas.codec import template_data
 from schemas.identity import TAG_SOURCE, Key, Place, message_tags
-from schemas.limits import header_problem, tag_problem
+from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Job
 
-__all__ = ["MailConfig", "compose"]
+__all__ = ["MailConfig", "compose", "template_content"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,44 @@ class MailConfig:
     unsubscribe_url: str = ""
 
 
-def compose(job: Job, attempt: str, place: Place, config: MailConfig) -> dict[str, Any]:
-    """Keyword arguments for ``sesv2.send_email``; raises ``ValueError`` for what SES's limits forbid."""
+def template_content(job: Job, *, twin: bool = False) -> dict[str, Any]:
+    """SES's ``Content`` for a template that SES keeps; raises ``ValueError`` when the data is more than SES takes.
+
+    Args:
+        job: whose mail.
+        twin: whether the template's HTML takes escaped values.
+    """
+    data = template_data(job, twin=twin)
+    if twin and len(data) > TEMPLATE_DATA_BYTES_MAX // 4 and len(data.encode()) > TEMPLATE_DATA_BYTES_MAX:
+        raise ValueError(f"data: with its values escaped more than {TEMPLATE_DATA_BYTES_MAX} bytes, SES's limit")
+    return {"Template": {"TemplateName": job.template, "TemplateData": data}}
+
+
+def compose(
+    job: Job, attempt: str, place: Place, config: MailConfig, content: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Keyword arguments for ``sesv2.send_email``; raises ``ValueError`` for what SES's limits forbid.
+
+    Args:
+        job: whose mail.
+        attempt: its id.
+        place: the job's.
+        config: what all mails share.
+        content: SES's ``Content``; the job's template unless given.
+    """
     key = Key(job.user_id, job.month)
     tags = message_tags(key, attempt) | {TAG_SOURCE: place.to_tag()}
     headers = _unsubscribe_headers(key, config.unsubscribe_url)
     if problem := tag_problem(tags) or header_problem(headers):
         raise ValueError(problem)
-    template: dict[str, Any] = {"TemplateName": job.template, "TemplateData": template_data(job)}
+    content = content or template_content(job)
     if headers:
-        template["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
+        (body,) = content.values()
+        body["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
     request: dict[str, Any] = {
         "FromEmailAddress": config.from_address,
         "Destination": {"ToAddresses": [job.email]},
-        "Content": {"Template": template},
+        "Content": content,
         "EmailTags": [{"Name": name, "Value": value} for name, value in tags.items()],
     }
     if config.reply_to_address:

@@ -14,9 +14,8 @@ from schemas.errors import BadRecord
 from schemas.identity import Key, Place
 from schemas.reading import Record
 from schemas.records import Job, Outcome, Resend
-from schemas.template import missing_variables
 
-__all__ = ["Work", "check_template", "examine", "months_between"]
+__all__ = ["Work", "examine", "months_between", "refused"]
 
 
 @dataclass(slots=True, eq=False)
@@ -71,21 +70,13 @@ def examine(
                 "too-old", f"month: {job.month} is {age} months ago; the dedup set knows {retention_months} months"
             )
     except BadRecord as bad:
-        work.refusal = _dead(bad.code, bad.detail)
+        work.refusal = refused(bad)
         return work
     if job.email.lower() in suppressed:
         work.refusal = Settle(
             Outcome.SUPPRESSED, reason="suppression-list", detail="the address is on the suppression list"
         )
     return work
-
-
-def check_template(work: Work, needed: frozenset[str]) -> None:
-    """Refuses a job that lacks a variable of its template: SES would accept it and drop it later."""
-    if work.job is not None and (missing := missing_variables(needed, work.job.data)):
-        work.refusal = _dead(
-            "missing-data", f"data: template {work.job.template!r} needs {', '.join(missing)}, which the job lacks"
-        )
 
 
 @cache
@@ -95,5 +86,6 @@ def months_between(earlier: str, later: str) -> int:
     return (y2 - y1) * 12 + m2 - m1
 
 
-def _dead(reason: str, detail: str) -> Settle:
-    return Settle(Outcome.DEAD, reason=reason, detail=detail, report=True)
+def refused(bad: BadRecord) -> Settle:
+    """What follows for a record that must not reach SES."""
+    return Settle(Outcome.DEAD, reason=bad.code, detail=bad.detail, report=True)

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
+from processor.adapters.local_templates import LocalTemplates
 from processor.doctor.finding import Finding, bad, fine, note
 from processor.doctor.redis import clock_finding
 from schemas.addresses import bare_address
-from schemas.errors import MailonceError
+from schemas.errors import MailonceError, UsageError
 from schemas.settings import Settings
 
 __all__ = ["check_feed", "check_ses"]
@@ -49,12 +51,23 @@ def check_ses(settings: Settings) -> Iterator[Finding]:
     account = _asked(client.get_account) or {}
     yield from _account(account)
     yield from _sender(client, settings)
+    yield _local_templates(settings) if settings.render == "local" else _kept_templates(client)
+    yield from _configuration_set(client, settings)
+
+
+def _kept_templates(client: Any) -> Finding:
     templates = (_asked(lambda: client.list_email_templates(PageSize=10)) or {}).get("TemplatesMetadata", [])
     if templates:
-        yield fine(AREA, "templates", ", ".join(str(one["TemplateName"]) for one in templates))
-    else:
-        yield bad(AREA, "templates", "there is none", "mailonce templates push DIR")
-    yield from _configuration_set(client, settings)
+        return fine(AREA, "templates", ", ".join(str(one["TemplateName"]) for one in templates))
+    return bad(AREA, "templates", "there is none", "mailonce templates push DIR")
+
+
+def _local_templates(settings: Settings) -> Finding:
+    try:
+        names = LocalTemplates(Path(settings.templates_folder)).names
+    except UsageError as error:
+        return bad(AREA, "templates", str(error), "set MAILONCE_TEMPLATES_FOLDER, or mend the template")
+    return fine(AREA, "templates", f"{', '.join(names)}, filled in by the processors")
 
 
 def _account(account: dict[str, Any]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ from processor.ports import Item, Pace
 from schemas.codec import encode
 from schemas.reading import Record
 from schemas.settings import RetryTable
+from schemas.template import Needs
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import job
 
@@ -48,7 +49,7 @@ class NoSender:
     async def account(self) -> Account:
         return Account()
 
-    async def template_variables(self, name: str) -> frozenset[str]:
+    async def template_needs(self, name: str) -> Needs:
         raise AssertionError
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from processor.core.offsets import Window
-from processor.core.work import Work, check_template, examine, months_between
+from processor.core.work import Work, examine, months_between, refused
+from processor.templates import check_needs
 from schemas.codec import RESEND_HEADER, encode
+from schemas.errors import BadRecord
 from schemas.reading import Record
 from schemas.records import Outcome, Resend
+from schemas.template import Needs
 from tests.support.world import job
 
 
@@ -60,16 +65,11 @@ def test_suppressed_addresses_are_not_called_for() -> None:
 
 def test_missing_template_data_is_poison() -> None:
     """SES would accept it and drop it later without a word."""
-    work = look(encode(job("u1")))
-    check_template(work, frozenset({"name"}))
-    assert work.refusal is None
-    check_template(work, frozenset({"name", "plan", "city"}))
-    assert work.refusal is not None
-    assert work.refusal.reason == "missing-data"
-    assert "city, plan" in str(work.refusal.detail)
-    tombstone = look(None)
-    check_template(tombstone, frozenset({"name"}))
-    assert tombstone.refusal is None
+    check_needs(job("u1"), Needs(frozenset({"name"})))
+    with pytest.raises(BadRecord, match="city, plan") as bad:
+        check_needs(job("u1"), Needs(frozenset({"name", "plan", "city"})))
+    refusal = refused(bad.value)
+    assert (refusal.outcome, refusal.reason, refusal.report) == (Outcome.DEAD, "missing-data", True)
 
 
 def test_a_leave_to_send_again_is_read() -> None:

@@ -16,11 +16,13 @@ from processor.deliver import Deliverer, DeliveryConfig
 from processor.ledger import Scribe
 from processor.meter import Meter
 from processor.ports import Pace, Poll, Transaction
+from processor.templates import SesTemplates
 from processor.worker import Worker, WorkerConfig
 from schemas.codec import encode
 from schemas.errors import TransactionAborted
 from schemas.reading import Record
 from schemas.settings import RetryTable
+from schemas.template import Needs
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
@@ -63,8 +65,8 @@ class Ses:
     async def account(self) -> Account:
         return Account()
 
-    async def template_variables(self, name: str) -> frozenset[str]:
-        return frozenset()
+    async def template_needs(self, name: str) -> Needs:
+        return Needs()
 
 
 class NoPace:
@@ -99,7 +101,7 @@ async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None
         WorkerConfig(13, 8),
         LosingLog(kafka),
         dedup,
-        ses,
+        SesTemplates(ses),
         clock,
         Scribe(Topics("t-"), "one", "1", clock.now_ms),
         Breaker(0, 0),

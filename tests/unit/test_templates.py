@@ -1,0 +1,186 @@
+"""Templates: what they need, values escaped for HTML, and filling in without SES."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from processor.adapters.local_templates import LocalTemplates
+from processor.core.mail import template_content
+from processor.core.shapes import distinct_shapes
+from processor.templates import check_needs
+from schemas.codec import template_data
+from schemas.errors import BadRecord, Halted, UsageError
+from schemas.limits import TEMPLATE_DATA_BYTES_MAX
+from schemas.records import Job
+from schemas.template import Needs, escape_html_part, render_plain, with_twin
+from tests.support.world import MONTH
+
+SHIPPED = Path("infra/demo/templates")
+
+
+def folder_of(folder: Path, **parts: str) -> Path:
+    (folder / "t").mkdir()
+    for name, text in {"subject.txt": "Hi {{name}}\n", "body.txt": "{{name}}, {{kwh}} kWh", **parts}.items():
+        (folder / "t" / name.replace("_", ".")).write_text(text)
+    return folder
+
+
+def job(who: str, template: str = "t", **data: Any) -> Job:
+    return Job(v=1, user_id=who, month=MONTH, email="a@b.de", template=template, data=data, published_at_ms=0)
+
+
+def mail(**data: Any) -> Job:
+    return job("u1", **data)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("<p>{{name}} {{ user.city }}</p>", "<p>{{_html.name}} {{ _html.user.city }}</p>"),
+        ("{{{name}}}{{! note}}{{> part}}", "{{{name}}}{{! note}}{{> part}}"),
+        ("{{#if plan}}{{plan}}{{else}}-{{/if}}", "{{#if plan}}{{_html.plan}}{{else}}-{{/if}}"),
+        ("{{#each items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{a}}",
+         "{{#each _html.items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{_html.a}}"),
+        ("{{#each a}}{{#each b}}{{c}}{{/each}}{{/each}}", "{{#each _html.a}}{{#each b}}{{c}}{{/each}}{{/each}}"),
+        ("{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}", "{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}"),
+    ],
+)  # fmt: skip
+def test_html_takes_escaped_values(written: str, kept: str) -> None:
+    """Where a value is printed, and where a block makes it the scope; once is enough."""
+    assert escape_html_part(written) == kept
+    assert escape_html_part(kept) == kept
+
+
+def test_one_set_of_data_serves_all_parts() -> None:
+    """Subject and text show what HTML must not."""
+    data = {"name": '<b>"A" & B</b>', "user": {"city": "<Ulm>"}, "items": ["<", 1, None], "n": 5}
+    whole = with_twin(data)
+    html = render_plain(escape_html_part("{{name}} {{user.city}} {{n}}"), whole)
+    assert html == "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt; &lt;Ulm&gt; 5"
+    assert render_plain("{{name}}", whole) == data["name"]
+    assert whole["_html"]["items"] == ["&lt;", 1, None]
+
+
+def test_what_a_stored_template_needs() -> None:
+    """Names are the data's own, whether escaped or not; a subject is one line."""
+    needs = Needs.of({"Subject": "Hi {{name}}", "Html": "{{_html.name}} {{#each _html.items}}{{x}}{{/each}}"})
+    assert (needs.names, needs.in_subject, needs.twin) == ({"name", "items"}, {"name"}, True)
+    assert Needs.of({"Subject": "Hi", "Text": "{{name}}"}) == Needs(frozenset({"name"}))
+    check_needs(mail(name="A\tB".replace("\t", " "), items=[]), needs)
+    for data, code in (({"name": "A"}, "missing-data"), ({"name": "A\r\nBcc: x@y.z", "items": []}, "bad-subject")):
+        with pytest.raises(BadRecord) as bad:
+            check_needs(mail(**data), needs)
+        assert bad.value.code == code
+
+
+def test_escaped_values_count_against_the_limit() -> None:
+    """The data itself may be just within it."""
+    fits = mail(name="x" * (TEMPLATE_DATA_BYTES_MAX // 2))
+    assert "_html" not in template_content(fits)["Template"]["TemplateData"]
+    with pytest.raises(ValueError, match="escaped more than 262144 bytes"):
+        template_content(fits, twin=True)
+    small = mail(name="<")
+    content = template_content(small, twin=True)
+    assert (
+        content["Template"]["TemplateData"] == template_data(small, twin=True) == '{"_html":{"name":"&lt;"},"name":"<"}'
+    )
+
+
+async def test_local_templates_fill_in_and_escape(tmp_path: Path) -> None:
+    """The folder of `templates push`, plain variables: HTML escaped, text and subject as they are."""
+    folder = folder_of(tmp_path, body_html="<p>{{name}}: {{user.on}} {{ name | safe }}</p>")
+    local = LocalTemplates(folder)
+    letter = mail(name="<A> & Söhne", kwh="5", user={"on": True})
+    await local.check(letter)
+    simple = local.content(letter)["Simple"]
+    assert simple["Subject"] == {"Data": "Hi <A> & Söhne", "Charset": "UTF-8"}
+    assert simple["Body"]["Text"]["Data"] == "<A> & Söhne, 5 kWh"
+    assert simple["Body"]["Html"]["Data"] == "<p>&lt;A&gt; &amp; Söhne: true <A> & Söhne</p>"
+    assert local.names == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "says"),
+    [
+        ({"name": "A"}, "missing-data", "t/body.txt: 'kwh' is undefined"),
+        ({"name": None, "kwh": 1}, "missing-data", "'name' is undefined"),
+        ({"name": "A\nBcc: x@y.z", "kwh": 1}, "bad-subject", "line break"),
+        ({"name": "A", "kwh": 1, "n": "none"}, "rendering-failed", "t/body.html: LookupError"),
+        ({"name": "{{kwh}}{% if %}", "kwh": 1}, "", ""),
+    ],
+)
+async def test_what_cannot_be_filled_in_is_refused_before_the_call(
+    tmp_path: Path, data: dict[str, Any], code: str, says: str
+) -> None:
+    """Each with its reason; data is never taken for a template."""
+    local = LocalTemplates(folder_of(tmp_path, body_html="{{ 'x'.encode(n | default('utf-8')) }}"))
+    if not code:
+        await local.check(mail(**data))
+        assert local.render(mail(**data))["Subject"] == "Hi {{kwh}}{% if %}"
+        return
+    with pytest.raises(BadRecord) as bad:
+        await local.check(mail(**data))
+    assert bad.value.code == code
+    assert says in bad.value.detail
+
+
+async def test_templates_cannot_reach_the_process(tmp_path: Path) -> None:
+    """A template is content, also when somebody else wrote it."""
+    local = LocalTemplates(folder_of(tmp_path, body_html="{{ ''.__class__.__mro__[1].__subclasses__() }}"))
+    with pytest.raises(BadRecord, match="unsafe|undefined"):
+        await local.check(mail(name="A", kwh=1))
+    (tmp_path / "t" / "body.html").write_text("{% include '../../../../../../etc/passwd' %}")
+    with pytest.raises(BadRecord, match="TemplateNotFound"):
+        await LocalTemplates(tmp_path).check(mail(name="A", kwh=1))
+
+
+async def test_folders_that_cannot_be_read(tmp_path: Path) -> None:
+    """File and line; a template that is not there halts, as one that SES lacks does."""
+    folder = folder_of(tmp_path, body_html="fine\n{{#if x}}Handlebars{{/if}}")
+    with pytest.raises(UsageError, match=r"t/body.html:2: "):
+        LocalTemplates(folder)
+    with pytest.raises(UsageError, match="no such folder"):
+        LocalTemplates(tmp_path / "none")
+    with pytest.raises(Halted, match="has no template 'other'"):
+        await LocalTemplates(SHIPPED).check(job("u1", template="other"))
+
+
+async def test_the_shipped_templates_serve_both_ways() -> None:
+    """The same text, but for what HTML must not show."""
+    data = {
+        name: f"<{name}>"
+        for name in ("name", "device", "usage_kwh", "active_days", "plan", "cost_eur", "change_percent")
+    }
+    here = LocalTemplates(SHIPPED).render(job("u1", template="monthly-usage", **data))
+    for part, file in (("Subject", "subject.txt"), ("Text", "body.txt"), ("Html", "body.html")):
+        text = (SHIPPED / "monthly-usage" / file).read_text().strip()
+        kept = escape_html_part(text) if part == "Html" else text
+        assert here[part] == render_plain(kept, with_twin(data))
+
+
+def test_one_job_of_each_shape() -> None:
+    """Empty, number, text, lines, and what is nested; the first of each."""
+    values: list[Any] = [
+        "Anna",
+        "Bert",
+        "",
+        "5",
+        "7,5",
+        "a\nb",
+        None,
+        True,
+        False,
+        1,
+        0,
+        ["x"],
+        ["y", "z"],
+        {"a": "x"},
+        {"a": "y"},
+    ]
+    jobs = [job(f"u{n}", x=value) for n, value in enumerate(values)]
+    assert [one.data["x"] for one in distinct_shapes(jobs)] == [
+        "Anna", "", "5", "a\nb", None, True, False, 1, 0, ["x"], {"a": "x"}
+    ]  # fmt: skip
