@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from mailonce.options import Json, Maps, load, month_of
+from mailonce.options import Json, Maps, User, load, month_of
+from schemas.errors import UsageError
 
 __all__ = ["dedup_app", "settings_app", "templates_app", "topics_app"]
 
@@ -48,6 +50,27 @@ def doctor(as_json: Json = False) -> None:
     from processor.cli.doctor import examine_all
 
     raise typer.Exit(examine_all(load(), as_json=as_json))
+
+
+@settings_app.command(epilog="Example: `mailonce forget u-1042 --dry-run`")
+def forget(
+    user: User,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is there, remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove a person's data as far as it can be now, and say what remains and why. Cancels what was not sent yet.
+
+    Addresses and mail data go at once, user ids when Kafka has removed the jobs: run it again after 36 days.
+    """
+    from processor.cli.forget import forget_user
+
+    settings = load()
+    if not dry_run and not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("it cannot be undone: look with --dry-run, then say --yes")
+        typer.confirm(f"Remove what is known of {user}? It cannot be undone.", abort=True, err=True)
+    forget_user(settings, user, dry_run=dry_run, as_json=as_json)
 
 
 @topics_app.command("create")

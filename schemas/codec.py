@@ -17,6 +17,7 @@ from schemas.template import with_twin
 
 __all__ = [
     "DEAD_LETTER_HEADER",
+    "MOVED_HEADER",
     "REQUEUE_HEADER",
     "RESEND_HEADER",
     "dead_letter_headers",
@@ -31,10 +32,13 @@ __all__ = [
     "encode",
     "fingerprint",
     "fingerprint_of",
+    "moved_from",
     "template_data",
 ]
 
 DEAD_LETTER_HEADER = "mailonce-dead-letter"
+MOVED_HEADER = "mailonce-moved"
+"""On a dead letter that was written anew: the place where it stood."""
 RESEND_HEADER = "mailonce-resend"
 REQUEUE_HEADER = "mailonce-requeue"
 
@@ -140,6 +144,11 @@ def dead_letter_headers(
 ) -> list[tuple[str, bytes | None]]:
     """The headers of a record in the dead-letter topic: its own, and why it died."""
     return [*original, (DEAD_LETTER_HEADER, encode(letter))]
+
+
+def moved_from(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """Where a dead letter that was written anew stood before; empty for any other."""
+    return next(((value or b"").decode(errors="replace") for name, value in headers if name == MOVED_HEADER), "")
 
 
 def decode_dead_letter(headers: list[tuple[str, bytes | None]]) -> DeadLetter:

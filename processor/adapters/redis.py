@@ -252,6 +252,14 @@ class RedisDedup:
                 pipe.hget(self._bucket(key), key.user_id)
             return [parse_claim(str(value or "")) for value in await _asking(pipe.execute())]
 
+    async def forget(self, keys: Sequence[Key]) -> None:
+        """Takes the keys' entries out: only for keys without a job that anybody could still claim for."""
+        async with self._client.pipeline(transaction=False) as pipe:
+            for key in keys:
+                pipe.hdel(self._bucket(key), key.user_id)
+            if keys:
+                await _asking(pipe.execute())
+
     async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
         """Every entry of the set, bucket after bucket."""
         async for name in self._client.scan_iter(match=f"{_escaped(self._base)}:2*", count=1000):

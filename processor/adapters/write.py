@@ -25,7 +25,7 @@ def write_record(settings: Settings, topic: str, key: bytes, value: bytes | None
 
 
 def write_records(settings: Settings, records: Sequence[Produced]) -> None:
-    """Writes records, each to its key's partition, and waits until all are acknowledged. Raises `BrokerUnavailable`."""
+    """Writes records and waits until all are acknowledged. Raises `BrokerUnavailable`."""
     errors: list[str] = []
 
     def delivered(error: KafkaError | None, _message: Message) -> None:
@@ -37,7 +37,12 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> None:
         while True:
             try:
                 producer.produce(
-                    record.topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    headers=list(record.headers),
+                    on_delivery=delivered,
                 )
                 break
             except BufferError:

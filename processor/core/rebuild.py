@@ -69,6 +69,14 @@ class Fold:
             others.append(claim.to_text())
         self._open.set(key, " ".join(others) or None)
 
+    def no_outcome(self, key: bytes) -> None:
+        """A tombstone in the ledger: the person is forgotten, and Kafka holds no job of the key any more."""
+        self._recorded.set(key, None)
+
+    def no_intent(self, key: bytes) -> None:
+        """A tombstone among the intents."""
+        self._open.set(key, None)
+
     def claims(self) -> Iterator[tuple[bytes, str]]:
         """Each key and its claim, as text."""
         for key, text in self._recorded.items():

@@ -13,7 +13,7 @@ import msgspec
 
 from processor.core.fold import Mail, with_delivery, with_job
 from schemas.addresses import mask
-from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, decode_requeue
+from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, decode_requeue, moved_from
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.reading import Record
@@ -95,6 +95,9 @@ def apply(view: View | None, kind: str, record: Record) -> View | None:
     if record.offset <= view.seen.get(kind, (record.partition, -1))[1] and record.partition == view.seen[kind][0]:
         return view
     view = msgspec.structs.replace(view, seen={**view.seen, kind: (record.partition, record.offset)})
+    if record.value is None and kind in {"attempts", "deliveries"}:
+        # The person is to be forgotten.
+        return View(seen=view.seen)
     try:
         return _STEPS[kind](view, record)
     except (BadRecord, msgspec.DecodeError) as bad:
@@ -105,7 +108,8 @@ def _job(view: View, record: Record) -> View:
     mail = with_job(view.mail, record)
     view = msgspec.structs.replace(view, mail=mail or view.mail)
     if record.value is None:
-        return _with(view, Entry(record.timestamp_ms, "job", "cancelled", place=_place(record)))
+        bare = msgspec.structs.replace(view, address="", address_hash="")
+        return _with(bare, Entry(record.timestamp_ms, "job", "cancelled", place=_place(record)))
     try:
         job = decode_job(record.key, record.value)
     except BadRecord as bad:
@@ -144,6 +148,9 @@ def _delivery(view: View, record: Record) -> View:
 
 def _dead_letter(view: View, record: Record) -> View:
     letter = decode_dead_letter(record.headers)
+    if before := moved_from(record.headers):
+        others = [entry for entry in view.entries if (entry.kind, entry.place) != ("dead letter", before)]
+        view = msgspec.structs.replace(view, entries=others)
     return _with(view, Entry(letter.at_ms, "dead letter", letter.reason, letter.detail, place=_place(record)))
 
 

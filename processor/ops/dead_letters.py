@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_mark
+from schemas.codec import DEAD_LETTER_HEADER, MOVED_HEADER, decode_dead_letter, decode_mark
 from schemas.errors import BadRecord, UsageError
 from schemas.reading import Record, read_record, read_topic
 from schemas.records import DeadLetter, Mark
@@ -40,7 +40,7 @@ class Entry:
     @property
     def headers(self) -> list[tuple[str, bytes | None]]:
         """The original record's own."""
-        return [(name, value) for name, value in self.record.headers if name != DEAD_LETTER_HEADER]
+        return [(name, value) for name, value in self.record.headers if name not in {DEAD_LETTER_HEADER, MOVED_HEADER}]
 
     def to_dict(self, *, whole: bool = False) -> dict[str, Any]:
         about: dict[str, Any] = {

@@ -105,13 +105,17 @@ def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Res
 
 def _fold(settings: Settings, partition: int, fold: Fold) -> Fold:
     for record in read_topic(settings, settings.topics.deliveries, [partition]):
-        if record.key is not None and record.value is not None:
+        if record.key is not None and record.value is None:
+            fold.no_outcome(record.key)
+        elif record.key is not None and record.value is not None:
             try:
                 fold.outcome(record.key, decode_delivery(record.value))
             except BadRecord as bad:
                 _say_unreadable(record, bad)
     for record in read_topic(settings, settings.topics.attempts, [partition]):
-        if record.key is not None and record.value is not None:
+        if record.key is not None and record.value is None:
+            fold.no_intent(record.key)
+        elif record.key is not None and record.value is not None:
             try:
                 fold.intent(record.key, decode_attempt(record.value))
             except BadRecord as bad:

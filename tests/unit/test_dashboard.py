@@ -18,7 +18,7 @@ from processor.dashboard.chart import HEIGHT, bars
 from processor.dashboard.fold import ENTRIES_MAX, View, apply, hash_of, pack, unpack
 from processor.dashboard.openapi import document
 from processor.dashboard.totals import MINUTE_MS, Totals
-from schemas.codec import REQUEUE_HEADER, dead_letter_headers, encode
+from schemas.codec import MOVED_HEADER, REQUEUE_HEADER, dead_letter_headers, encode
 from schemas.errors import UsageError
 from schemas.reading import Record
 from schemas.records import Attempt, DeadLetter, Delivery, Feedback, Outcome, Requeue, Resend, Source
@@ -120,6 +120,17 @@ def test_two_acceptances_are_a_duplicate_unless_somebody_allowed_it() -> None:
     assert ("intent", "intended again") in [(entry.kind, entry.what) for entry in allowed.entries]
     withdrawn = told([*STORY, ("attempts", record(1, attempt(resend=resend, withdrawn=True)))])
     assert withdrawn.resends == 0
+
+
+def test_who_is_forgotten_leaves_nothing_behind() -> None:
+    """A tombstone of the job takes the address, one of the ledger the whole story; a moved letter is one letter."""
+    cancelled = told([*STORY, ("jobs", record(1, None))])
+    assert (cancelled.address, cancelled.address_hash) == ("", "")
+    gone = told([*STORY, ("deliveries", record(3, None))])
+    assert (gone.entries, gone.mail, gone.accepted) == ([], View().mail, [])
+    headers = [*dead_letter_headers([], LETTER), (MOVED_HEADER, b"0:0")]
+    moved = told([*STORY, ("dead-letters", record(9, None, headers))])
+    assert [entry.place for entry in moved.entries if entry.kind == "dead letter"] == ["0:9"]
 
 
 def test_what_cannot_be_read_is_shown_and_breaks_nothing() -> None:

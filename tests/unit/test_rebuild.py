@@ -91,3 +91,15 @@ def test_another_partition_is_told_by_time() -> None:
 def test_a_doubt_after_a_proof_says_nothing() -> None:
     """G1: it was on its way to the ledger when SES's event proved the acceptance."""
     assert folded(outcome(Outcome.SENT), outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(outcome(Outcome.SENT))
+
+
+def test_who_is_forgotten_is_no_entry() -> None:
+    """Tombstones of ledger and intents, as `mailonce forget` writes them; what comes later counts again."""
+    fold = Fold(SpillingMap(), SpillingMap())
+    for key in (b"a", b"b"):
+        fold.outcome(key, outcome(Outcome.SENT))
+        fold.no_outcome(key)
+        fold.intent(key, intent("x"))
+        fold.no_intent(key)
+    fold.outcome(b"b", outcome(Outcome.SENT))
+    assert dict(fold.claims()) == {b"b": claim_of(outcome(Outcome.SENT)).to_text()}
