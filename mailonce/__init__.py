@@ -13,7 +13,7 @@ from mailonce import month, stack
 from mailonce.dead_letters import dead_letters_app
 from mailonce.judgements import suppressions_app, uncertain_app
 from mailonce.upkeep import dedup_app, settings_app, templates_app, topics_app
-from schemas.errors import Interrupted, MailonceError
+from schemas.errors import Interrupted, MailonceError, UsageError
 
 __all__ = ["app", "main"]
 
@@ -42,6 +42,20 @@ def main() -> None:
         _fail(Interrupted("stopped"))
     except MailonceError as error:
         _fail(error)
+    except Exception as error:
+        if (wrong := _wrong_option(error)) is None:
+            raise
+        _fail(wrong)
+
+
+def _wrong_option(error: Exception) -> UsageError | None:
+    """What librdkafka says of a ``MAILONCE_KAFKA_*`` it cannot make a client with."""
+    from confluent_kafka import KafkaError, KafkaException
+
+    cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    if isinstance(cause, KafkaError) and cause.code() == KafkaError._INVALID_ARG:
+        return UsageError(f"MAILONCE_KAFKA_*: no client can be made with these options: {cause.str()}")
+    return None
 
 
 def _fail(error: MailonceError) -> None:

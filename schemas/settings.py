@@ -21,6 +21,7 @@ __all__ = ["Backoff", "RetryTable", "Settings", "describe_settings", "load_setti
 
 _PREFIX = "MAILONCE_"
 _KAFKA_PREFIX = "MAILONCE_KAFKA_"
+_OWN = {"MAILONCE_KAFKA_BOOTSTRAP_SERVERS", "MAILONCE_KAFKA_AUTH"}
 _SECRET_OPTION = re.compile(r"password|secret|key\.pem|\.key$|token|oauthbearer\.config|jaas")
 
 
@@ -46,6 +47,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
+    kafka_auth: Literal["options", "msk-iam"] = Field(
+        "options", description="how to log in to Kafka: as MAILONCE_KAFKA_* says, or to MSK with IAM (mailonce[msk])"
+    )
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; rediss:// for TLS"
     )
@@ -247,7 +251,7 @@ def _kafka_options() -> dict[str, str]:
     return {
         name.removeprefix(_KAFKA_PREFIX).lower().replace("_", "."): value
         for name, value in merged.items()
-        if name.startswith(_KAFKA_PREFIX) and name != "MAILONCE_KAFKA_BOOTSTRAP_SERVERS" and value is not None
+        if name.startswith(_KAFKA_PREFIX) and name not in _OWN and value is not None
     }
 
 

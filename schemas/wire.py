@@ -5,6 +5,10 @@ The user's own options (`MAILONCE_KAFKA_*`) come first; what the guarantee rests
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
+from schemas.msk import msk_options
 from schemas.settings import Settings
 
 __all__ = [
@@ -19,7 +23,8 @@ __all__ = [
 CLIENT_ID = "mailonce"
 
 
-def _common(settings: Settings, client_id: str = CLIENT_ID) -> dict[str, str | int | float | bool]:
+def _common(settings: Settings, client_id: str = CLIENT_ID) -> dict[str, Any]:
+    auth = msk_options(os.environ.get("AWS_REGION", "")) if settings.kafka_auth == "msk-iam" else {}
     return {
         "client.id": client_id,
         # Lost connections heal or come back as errors of a call; librdkafka would print each on standard error.
@@ -28,15 +33,16 @@ def _common(settings: Settings, client_id: str = CLIENT_ID) -> dict[str, str | i
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,
         **settings.kafka_options,
+        **auth,
         "bootstrap.servers": settings.kafka_bootstrap_servers,
     }
 
 
-def admin_config(settings: Settings) -> dict[str, str | int | float | bool]:
+def admin_config(settings: Settings) -> dict[str, Any]:
     return _common(settings)
 
 
-def producer_config(settings: Settings) -> dict[str, str | int | float | bool]:
+def producer_config(settings: Settings) -> dict[str, Any]:
     """The job publisher: idempotent, and keyed as Java and Faust do it."""
     return {
         "linger.ms": 20,
@@ -49,7 +55,7 @@ def producer_config(settings: Settings) -> dict[str, str | int | float | bool]:
     }
 
 
-def transactional_config(settings: Settings, instance: str) -> dict[str, str | int | float | bool]:
+def transactional_config(settings: Settings, instance: str) -> dict[str, Any]:
     """The processor's producer: one transaction a batch."""
     return {
         # The broker ends a dead processor's open transaction after this; until then nobody can read past it.
@@ -66,9 +72,9 @@ def transactional_config(settings: Settings, instance: str) -> dict[str, str | i
     }
 
 
-def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, str | int | float | bool]:
+def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, Any]:
     """The processor's consumer: offsets only by transaction, aborted records invisible."""
-    classic: dict[str, str | int | float | bool] = {
+    classic: dict[str, Any] = {
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": int(settings.session_timeout_s * 1000),
         "heartbeat.interval.ms": int(settings.session_timeout_s * 1000 / 5),
@@ -95,7 +101,7 @@ def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, str | i
     }
 
 
-def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, str | int | float | bool]:
+def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, Any]:
     """A reader that joins no group and commits nothing: commands that look at topics."""
     return {
         # An empty partition's end is told by the first answer: half a second each would add up.

@@ -137,7 +137,7 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
     app = _App(
         f"{settings.topic_prefix}{settings.dashboard_name}",
         broker=[f"aiokafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
-        broker_credentials=_credentials(settings.kafka_options),
+        broker_credentials=_credentials(settings),
         store="rocksdb://?driver=rocksdict" if settings.dashboard_store == "rocksdb" else "memory://",
         datadir=str(folder),
         topic_partitions=partitions,
@@ -182,8 +182,11 @@ def _folding(board: Board, kind: str) -> Any:
     return fold
 
 
-def _credentials(options: dict[str, str]) -> Any:
+def _credentials(settings: Settings) -> Any:
     """librdkafka's security options as Faust takes them; raises `UsageError` for those it has no word for."""
+    options = settings.kafka_options
+    if settings.kafka_auth != "options":
+        raise UsageError(f"the dashboard cannot log in by {settings.kafka_auth}: give it SCRAM or a client certificate")
     protocol = options.get("security.protocol", "plaintext").upper()
     if protocol == "PLAINTEXT":
         return None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from processor.dashboard.app import _credentials
+from processor.dashboard.app import _credentials as credentials
 from processor.dashboard.auth import COOKIE, Auth, is_loopback
 from processor.dashboard.chart import HEIGHT, bars
 from processor.dashboard.fold import ENTRIES_MAX, View, apply, hash_of, pack, unpack
@@ -289,7 +289,13 @@ def test_the_api_is_described() -> None:
 
 def test_kafkas_security_for_faust() -> None:
     """The same settings as everybody else's; what Faust has no word for is refused by name."""
+
+    def _credentials(options: dict[str, str], auth: str = "options") -> Any:
+        return credentials(load_settings(kafka_auth=auth).model_copy(update={"kafka_options": options}))
+
     assert _credentials({}) is None
+    with pytest.raises(UsageError, match="cannot log in by msk-iam"):
+        _credentials({}, "msk-iam")
     scram = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "u"}
     assert _credentials(scram | {"sasl.password": "p"}).username == "u"
     assert _credentials({"security.protocol": "SSL"}).context is not None

@@ -1,0 +1,43 @@
+"""Logging in to MSK with IAM, as far as it goes without AWS."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from schemas.errors import UsageError
+from schemas.msk import msk_options
+from schemas.settings import load_settings
+from schemas.wire import admin_config, transactional_config
+
+
+def test_the_token_is_a_signed_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the processes' own credentials, for the region, good for some minutes."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    config = admin_config(load_settings(kafka_auth="msk-iam"))
+    token_of: Any = config["oauth_cb"]
+    value, expires_s = token_of("")
+    url = urlsplit(base64.urlsafe_b64decode(value + "==").decode())
+    asked = {name: values[0] for name, values in parse_qs(url.query).items()}
+    assert url.netloc == "kafka.eu-central-1.amazonaws.com"
+    assert asked["Action"] == "kafka-cluster:Connect"
+    assert asked["X-Amz-Credential"].startswith("AKIDEXAMPLE/")
+    assert 60 < expires_s - time.time() <= 900
+    assert (config["security.protocol"], config["sasl.mechanism"]) == ("SASL_SSL", "OAUTHBEARER")
+    assert "oauth_cb" in transactional_config(load_settings(kafka_auth="msk-iam"), "one")
+    assert "oauth_cb" not in admin_config(load_settings())
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A region, the extra."""
+    with pytest.raises(UsageError, match="needs AWS_REGION"):
+        msk_options("")
+    monkeypatch.setitem(__import__("sys").modules, "aws_msk_iam_sasl_signer", None)
+    with pytest.raises(UsageError, match=r"mailonce\[msk\]"):
+        msk_options("eu-central-1")
