@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from schemas.errors import BrokerUnavailable
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
-from schemas.wire import admin_config, reader_config, transactional_config
+from schemas.wire import admin_config, last_trouble, reader_config, transactional_config
 
 __all__ = [
     "Follower",
@@ -20,6 +20,7 @@ __all__ = [
     "RecordReader",
     "end_offsets",
     "error_text",
+    "no_answer",
     "partition_numbers",
     "read_record",
     "read_topic",
@@ -247,13 +248,19 @@ def _partitions(client: Consumer | AdminClient, topic: str, settings: Settings) 
     try:
         found = client.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
     except KafkaException as error:
-        raise BrokerUnavailable(
-            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "
-            f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right? ({error_text(error)})"
-        ) from error
+        raise no_answer(client, settings, error) from error
     if found.error is not None:
         raise BrokerUnavailable(f"there is no topic {topic}: run `mailonce topics create`")
     return sorted(found.partitions)
+
+
+def no_answer(client: Consumer | AdminClient, settings: Settings, error: KafkaException) -> BrokerUnavailable:
+    """What to say of a cluster that `client` could not ask."""
+    client.poll(0)
+    return BrokerUnavailable(
+        f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "
+        f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right? ({last_trouble() or error_text(error)})"
+    )
 
 
 def error_text(error: BaseException) -> str:

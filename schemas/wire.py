@@ -6,7 +6,10 @@ The user's own options (`MAILONCE_KAFKA_*`) come first; what the guarantee rests
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import Any
+
+from confluent_kafka import KafkaError
 
 from schemas.msk import msk_options
 from schemas.settings import Settings
@@ -15,6 +18,7 @@ __all__ = [
     "CLIENT_ID",
     "admin_config",
     "jobs_consumer_config",
+    "last_trouble",
     "producer_config",
     "reader_config",
     "transactional_config",
@@ -22,13 +26,29 @@ __all__ = [
 
 CLIENT_ID = "mailonce"
 
+_troubles: deque[str] = deque(maxlen=1)
+"""What librdkafka last said about logging in: its calls themselves only run out of time."""
+_TOLD = {KafkaError._AUTHENTICATION, KafkaError._SSL}
+
+
+def _note(error: KafkaError) -> None:
+    if error.code() in _TOLD:
+        _troubles.append(error.str())
+
+
+def last_trouble() -> str:
+    """Why the last connection could not be made, if librdkafka told; clients tell in their `poll`."""
+    return _troubles[0] if _troubles else ""
+
 
 def _common(settings: Settings, client_id: str = CLIENT_ID) -> dict[str, Any]:
+    _troubles.clear()
     auth = msk_options(os.environ.get("AWS_REGION", "")) if settings.kafka_auth == "msk-iam" else {}
     return {
         "client.id": client_id,
         # Lost connections heal or come back as errors of a call; librdkafka would print each on standard error.
         "log_level": 2,
+        "error_cb": _note,
         # Reconnecting quickly costs little with few clients and shortens every broker restart.
         "reconnect.backoff.ms": 50,
         "reconnect.backoff.max.ms": 2000,

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from schemas.errors import BrokerUnavailable, UsageError
-from schemas.reading import TIMEOUT_S, error_text
+from schemas.reading import TIMEOUT_S, error_text, no_answer
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
 from schemas.wire import admin_config
@@ -80,9 +80,7 @@ def _cluster(admin: AdminClient, settings: Settings) -> ClusterMetadata:
     try:
         return admin.list_topics(timeout=TIMEOUT_S)
     except KafkaException as error:
-        raise BrokerUnavailable(
-            f"Kafka at {settings.kafka_bootstrap_servers} does not answer: {error_text(error)}"
-        ) from error
+        raise no_answer(admin, settings, error) from error
 
 
 def _grow(admin: AdminClient, names: list[str], partitions: int) -> None:

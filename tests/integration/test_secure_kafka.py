@@ -81,7 +81,7 @@ def test_the_dashboard_comes_in_too(behind: World, secure: SecureKafka) -> None:
 @pytest.mark.parametrize(
     ("listener", "options", "says"),
     [
-        ("sasl", SCRAM | {"sasl_password": "wrong"}, "does not answer"),
+        ("sasl", SCRAM | {"sasl_password": "wrong"}, "invalid credentials with SASL mechanism"),
         ("sasl", SCRAM | {"sasl_password": "p", "ssl_ca_location": "none.pem"}, "ssl.ca.location failed"),
         ("sasl", {"security_protocol": "SASL_SSL"}, "No provider for SASL mechanism"),
         ("sasl", {"no_such_option": "1"}, 'No such configuration property: "no.such.option"'),

@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from confluent_kafka import KafkaError
 
+from schemas import wire
 from schemas.errors import UsageError
 from schemas.msk import msk_options
 from schemas.settings import load_settings
-from schemas.wire import admin_config, transactional_config
+from schemas.wire import admin_config, last_trouble, transactional_config
 
 
 def test_the_token_is_a_signed_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,3 +43,12 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "aws_msk_iam_sasl_signer", None)
     with pytest.raises(UsageError, match=r"mailonce\[msk\]"):
         msk_options("eu-central-1")
+
+
+def test_why_nobody_may_come_in_is_kept() -> None:
+    """librdkafka's calls only run out of time; its error callback knows more."""
+    note: Any = admin_config(load_settings())["error_cb"]
+    note(KafkaError(KafkaError._AUTHENTICATION, "wrong password"))
+    note(KafkaError(KafkaError._ALL_BROKERS_DOWN, "down"))
+    assert last_trouble() == "wrong password"
+    wire._troubles.clear()
