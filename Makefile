@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready tools demo test test-fast chaos proof spec check fix bench bench-peers docs lock ci clean
+.PHONY: help setup ready tools demo test test-fast chaos proof spec airflow audit check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,14 @@ chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .
 
 proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
+
+airflow: setup ## the Airflow DAG in a real Airflow, installed beside; a minute or two
+	@test -d .mailonce/airflow || { $(PYTHON) -m venv .mailonce/airflow && .mailonce/airflow/bin/pip install --quiet "apache-airflow>=3,<4"; }
+	@$(BIN)/python -m pytest tests/integration/test_airflow.py
+
+audit: ## known vulnerabilities of what the image holds (asks PyPI)
+	@test -d .mailonce/audit || { $(PYTHON) -m venv .mailonce/audit && .mailonce/audit/bin/pip install --quiet pip-audit; }
+	@.mailonce/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements-runtime.lock
 
 spec: ## the protocol's specification, checked with spin; half a minute
 	@docs/spec/check.sh
