@@ -11,6 +11,7 @@ import hypothesis
 import pytest
 
 from infra.embedded import Stack
+from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, make_world
@@ -20,6 +21,14 @@ hypothesis.settings.register_profile("mailonce", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("mailonce")
 
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
+
+
+# Said in the report's head; by default embedded servers, or containers where an engine answers.
+STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
+
+
+def pytest_report_header() -> str:
+    return f"servers: {STACK}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -50,7 +59,8 @@ def _clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"), tied=True)
+    folder = tmp_path_factory.mktemp("stack")
+    stack = Stack(folder, tied=True) if STACK == "embedded" else ContainerStack(folder)
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack

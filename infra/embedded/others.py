@@ -20,8 +20,10 @@ from schemas.errors import SetupError
 __all__ = [
     "ELASTICMQ",
     "QUEUE_NAME",
+    "Started",
     "connect_events",
     "queue_url",
+    "sandbox_answers",
     "start_sandbox",
     "start_sqs",
     "start_valkey",
@@ -68,12 +70,13 @@ def start_sandbox(folder: Path, port: int | None, *, tied: bool, options: tuple[
     command = [sys.executable, "-m", "infra.ses_sandbox", "--port", str(port), "--dir", str(folder), *options]
     running = spawn("ses", command, port, folder, tied=tied)
 
-    def ready() -> bool:
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/health", timeout=1).status == 200)
-        return False
+    return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
 
-    return running, lambda: wait_until(running, ready, folder)
+
+def sandbox_answers(port: int) -> bool:
+    with contextlib.suppress(urllib.error.URLError, OSError):
+        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/health", timeout=1).status == 200)
+    return False
 
 
 ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14", "elasticmq-server", 30)

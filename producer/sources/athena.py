@@ -1,7 +1,7 @@
 """Athena's answer to a query, as the classic pipeline has it: once for a month, however often the producer is run.
 
 The token of the execution follows from database, query, month and output, so a re-run reads the result of the first
-run. That result is one CSV file in S3, read as such and never page by page.
+run. That result is one CSV file in S3, or Parquet files by UNLOAD, read as such and never page by page.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from producer.sources import Asked, Source
-from producer.sources.columns import read_query
+from producer.sources.columns import ColumnsFile, read_query
 from producer.sources.csv_file import CsvFile
-from producer.sources.files import fetch, s3_client
+from producer.sources.files import ManyFiles, fetch, s3_client
 from producer.sources.spool import Spool
 from schemas.errors import SourceError
 from schemas.identity import check_month
@@ -37,12 +37,22 @@ class _Query:
     sql: str
     output: str
     workgroup: str
+    unload: bool
 
     @property
     def token(self) -> str:
         """The same for the same question: Athena answers it with the execution that it had then."""
-        content = "\0".join((self.database, self.sql, self.output, self.workgroup))
+        parts = [self.database, self.sql, self.output, self.workgroup]
+        content = "\0".join([*parts, "unload"] if self.unload else parts)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    @property
+    def asked(self) -> str:
+        """What Athena is given. UNLOAD wants an empty place: one for each question."""
+        if not self.unload:
+            return self.sql
+        place = f"{self.output.rstrip('/')}/{self.token[:32]}/"
+        return f"UNLOAD ({self.sql.rstrip().rstrip(';')}) TO '{place}' WITH (format = 'PARQUET')"
 
 
 class _Result(CsvFile):
@@ -54,7 +64,9 @@ class _Result(CsvFile):
 
 
 def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sleep) -> Source:
-    """``athena://DATABASE?query=FILE.sql&output=s3://…[&workgroup=…][&month=…]``; ``:month`` in the query is the month.
+    """``athena://DATABASE?query=FILE.sql&output=s3://…[&workgroup=…][&month=…][&unload=parquet]``.
+
+    ``:month`` in the query is the month; UNLOAD is quicker for large results.
 
     Raises `SourceError` with Athena's own reason.
     """
@@ -66,14 +78,35 @@ def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sl
         expected = _rows_told(client, execution)
     except (ClientError, BotoCoreError) as error:
         raise SourceError(f"Athena: {error}") from None
-    place = urlsplit(about["ResultConfiguration"]["OutputLocation"])
-    spool = Spool()
     asked.say("fetching the result")
-    path = fetch(s3_client(), place.netloc, place.path.lstrip("/"), spool.folder)
-    result = _Result(spool, path, asked, execution)
+    result = _unloaded(about, asked, execution) if query.unload else _written(about, asked, execution)
     if expected is not None and (found := sum(1 for _ in result.user_ids())) != expected:
         raise SourceError(f"Athena's execution {execution} has {expected:,} rows, its file {found:,}: run it again")
     return result
+
+
+def _written(about: dict[str, Any], asked: Asked, execution: str) -> Source:
+    spool = Spool()
+    return _Result(spool, _fetch(about["ResultConfiguration"]["OutputLocation"], spool), asked, execution)
+
+
+def _unloaded(about: dict[str, Any], asked: Asked, execution: str) -> Source:
+    """The files that the manifest names, in its order."""
+    spool = Spool()
+    manifest = _fetch(about["Statistics"]["DataManifestLocation"], spool)
+    places = [line.strip() for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not places:
+        raise SourceError(f"Athena's execution {execution} wrote no file: the query has no rows")
+    # Athena's files have no ending; by the manifest they are of this query and Parquet.
+    paths = [_fetch(place, spool, ".parquet") for place in places]
+    files: list[Source] = [ColumnsFile(path, asked, name=place) for path, place in zip(paths, places, strict=True)]
+    return ManyFiles(files, f"athena:{execution}", spool, f"athena:{execution}")
+
+
+def _fetch(uri: str, spool: Spool, ending: str = "") -> Path:
+    place = urlsplit(uri)
+    path = fetch(s3_client(), place.netloc, place.path.lstrip("/"), spool.folder)
+    return path.rename(path.with_suffix(ending)) if ending else path
 
 
 def _read(uri: str, asked: Asked) -> _Query:
@@ -90,13 +123,15 @@ def _read(uri: str, asked: Asked) -> _Query:
             sql = sql.replace(":month", f"'{check_month(month)}'")
         except ValueError as error:
             raise SourceError(f"{given['query']}: {error}") from None
-    return _Query(parts.netloc, sql, given["output"], given.get("workgroup", ""))
+    if given.get("unload", "parquet") != "parquet":
+        raise SourceError(f"athena://{parts.netloc}: unload={given['unload']}: only parquet is known")
+    return _Query(parts.netloc, sql, given["output"], given.get("workgroup", ""), "unload" in given)
 
 
 def _start(client: Any, query: _Query) -> str:
     more = {"WorkGroup": query.workgroup} if query.workgroup else {}
     started = client.start_query_execution(
-        QueryString=query.sql,
+        QueryString=query.asked,
         ClientRequestToken=query.token,
         QueryExecutionContext={"Database": query.database},
         ResultConfiguration={"OutputLocation": query.output},

@@ -18,7 +18,7 @@ from producer.sources.csv_file import CsvFile
 from producer.sources.spool import Spool
 from schemas.errors import SourceError
 
-__all__ = ["fetch", "open_files", "s3_client"]
+__all__ = ["ManyFiles", "fetch", "open_files", "s3_client"]
 
 _CHUNK = 1 << 20
 _COLUMNS = (".parquet", ".json", ".jsonl")
@@ -34,7 +34,7 @@ def open_files(uri: str, asked: Asked) -> Source:
         paths = [Path(found) for found in sorted(glob.glob(place, recursive=True)) if Path(found).is_file()]
         if not paths:
             raise SourceError(f"{place}: no file is named like that")
-        return _ManyFiles([_open(path, asked, path.name) for path in paths], place)
+        return ManyFiles([_open(path, asked, path.name) for path in paths], place)
     if not Path(place).is_file():
         raise SourceError(f"{place}: there is no such file")
     return _open(Path(place), asked, Path(place).name)
@@ -44,15 +44,15 @@ def _open(path: Path, asked: Asked, name: str) -> Source:
     return ColumnsFile(path, asked, name=name) if path.suffix in _COLUMNS else CsvFile(path, asked, name=name)
 
 
-class _ManyFiles:
+class ManyFiles:
     """Several files, one after the other, in the order of their names."""
 
-    def __init__(self, files: list[Source], name: str, keep: Any = None) -> None:
+    def __init__(self, files: list[Source], name: str, keep: Any = None, snapshot: str = "") -> None:
         self._files = files
         self._keep = keep
         self.name = name
         together = hashlib.sha256("\n".join(f"{file.name} {file.snapshot}" for file in files).encode())
-        self.snapshot = f"sha256:{together.hexdigest()[:32]}"
+        self.snapshot = snapshot or f"sha256:{together.hexdigest()[:32]}"
 
     def rows(self) -> Iterator[Row]:
         number = 0
@@ -102,7 +102,7 @@ def _open_objects(bucket: str, key: str, asked: Asked) -> Source:
     for count, one in enumerate(keys, 1):
         asked.say(f"fetching {count} of {len(keys)}")
         files.append(_open(fetch(client, bucket, one, spool.folder), asked, f"s3://{bucket}/{one}"))
-    return _ManyFiles(files, f"s3://{bucket}/{key}", spool)
+    return ManyFiles(files, f"s3://{bucket}/{key}", spool)
 
 
 def _keys(client: Any, bucket: str, pattern: str) -> list[str]:

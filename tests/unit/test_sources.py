@@ -251,9 +251,8 @@ class FakeAthena:
     def get_query_execution(self, **_asked: Any) -> dict[str, Any]:
         state = self._states.pop(0) if len(self._states) > 1 else self._states[0]
         place = {"OutputLocation": "s3://bucket/results/by-hand.csv"}
-        return {
-            "QueryExecution": {"Status": state, "ResultConfiguration": place, "Statistics": {"DataScannedInBytes": 2e6}}
-        }
+        told = {"DataScannedInBytes": 2e6, "DataManifestLocation": "s3://bucket/results/id-manifest.csv"}
+        return {"QueryExecution": {"Status": state, "ResultConfiguration": place, "Statistics": told}}
 
     def get_query_runtime_statistics(self, **_asked: Any) -> dict[str, Any]:
         return {"QueryRuntimeStatistics": {"Rows": {"OutputRows": self._rows} if self._rows is not None else {}}}
@@ -316,6 +315,39 @@ def test_athenas_failures_have_athenas_reasons(
     )
     with pytest.raises(SourceError, match=says):
         athena(monkeypatch, tmp_path, FakeAthena(states, told), more)
+
+
+def test_athenas_unload(aws: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet files as the manifest names them, one source; NULL is missing; an empty result is told."""
+    s3 = boto3.client("s3")
+    names = []
+    for number, rows_of in enumerate(("('u1', 'a@b.de', 'x')", "('u2', 'c@d.de', NULL)")):
+        path = tmp_path / f"{number}.parquet"
+        duckdb.execute(f"COPY (SELECT * FROM (VALUES {rows_of}) t(user_id, email, name)) TO '{path}' (FORMAT parquet)")
+        # Athena gives its files no ending.
+        names.append(f"results/abc/2026_{number}_part")
+        s3.put_object(Bucket="bucket", Key=names[-1], Body=path.read_bytes())
+    manifest = "".join(f"s3://bucket/{name}\n" for name in names)
+    s3.put_object(Bucket="bucket", Key="results/id-manifest.csv", Body=manifest.encode())
+    client = FakeAthena([{"State": "SUCCEEDED"}], 2)
+    source, _ = athena(monkeypatch, tmp_path, client, "&unload=parquet")
+    assert [(row.values["user_id"], row.values["name"], row.file) for row in source.rows()] == [
+        ("u1", "x", f"s3://bucket/{names[0]}"),
+        ("u2", "", f"s3://bucket/{names[1]}"),
+    ]
+    assert source.snapshot == f"athena:id-{client.asked[0]['ClientRequestToken'][:8]}"
+    asked = client.asked[0]
+    assert asked["QueryString"] == (
+        "UNLOAD (SELECT * FROM usage WHERE month = '2026-11') "
+        f"TO 's3://bucket/results/{asked['ClientRequestToken'][:32]}/' WITH (format = 'PARQUET')"
+    )
+    athena(monkeypatch, tmp_path, client, "&unload=parquet&month=2026-11")
+    assert client.asked[1]["ClientRequestToken"] == asked["ClientRequestToken"]
+    s3.put_object(Bucket="bucket", Key="results/id-manifest.csv", Body=b"")
+    with pytest.raises(SourceError, match="has no rows"):
+        athena(monkeypatch, tmp_path, client, "&unload=parquet")
+    with pytest.raises(SourceError, match="only parquet"):
+        athena(monkeypatch, tmp_path, client, "&unload=orc")
 
 
 def test_an_athena_address_says_what_it_lacks(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""The session's Kafka, Redis and SES sandbox in containers, by testcontainers: for who has a container engine.
+
+They stand in the host's network on loopback, with the settings of the embedded stack. SQS stays embedded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import redis
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra.embedded import Stack
+from infra.embedded.kafka import KAFKA_VERSION, Cluster
+from infra.embedded.others import Started, sandbox_answers
+from infra.embedded.service import Running, free_port, wait_until
+
+__all__ = ["ContainerStack", "chosen_stack", "engine_answers"]
+
+KAFKA_IMAGE = f"apache/kafka:{KAFKA_VERSION}"
+REDIS_IMAGE = "redis:7.4.6-alpine"
+MAILONCE_IMAGE = os.environ.get("MAILONCE_TEST_IMAGE", "mailonce:test")
+ROOT = Path(__file__).parents[2]
+
+
+def engine_answers() -> bool:
+    """Whether a container engine can be asked; only Linux has the host's network for containers."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return bool(docker.from_env(timeout=5).ping())
+    except (DockerException, OSError):
+        return False
+
+
+def chosen_stack(asked: str) -> str:
+    """``containers`` or ``embedded``, by ``MAILONCE_TEST_STACK``: ``auto`` asks for an engine."""
+    assert asked in {"auto", "containers", "embedded"}, f"MAILONCE_TEST_STACK={asked}: auto, containers or embedded"
+    if asked == "auto":
+        return "containers" if engine_answers() else "embedded"
+    assert asked == "embedded" or engine_answers(), (
+        "MAILONCE_TEST_STACK=containers, but no engine answers (DOCKER_HOST?)"
+    )
+    return asked
+
+
+class ContainerStack(Stack):
+    """A stack whose servers are containers; their processes are known by the pids that the host sees."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, tied=True, brokers=1)
+        self._containers: list[object] = []
+
+    def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
+        port = port or free_port()
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)
+        match name:
+            case "kafka":
+                return self._kafka(folder, port)
+            case "valkey":
+                return self._redis(port)
+            case "ses":
+                return self._sandbox(folder, port)
+            case _:
+                return super()._start(name, port, say)
+
+    def _run(self, name: str, port: int, image: str, command: list[str], **options: object) -> Running:
+        from testcontainers.core.container import DockerContainer
+
+        container = DockerContainer(image, command=command).with_kwargs(network_mode="host", **options)
+        container.start()
+        self._containers.append(container)
+        inner = container.get_wrapped_container()
+        inner.reload()
+        pid = int(inner.attrs["State"]["Pid"])
+        return Running(name, pid, psutil.Process(pid).create_time(), port)
+
+    def _kafka(self, folder: Path, port: int) -> Started:
+        cluster = Cluster.of(self.folder, 1)
+        lines = cluster.properties(1, port, port, Path("/tmp/kafka-data")).splitlines()
+        pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+        env = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, _, value in pairs}
+        running = self._run("kafka", port, KAFKA_IMAGE, [], environment=env | {"CLUSTER_ID": cluster.cluster_id})
+        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
+
+        def ready() -> bool:
+            with contextlib.suppress(KafkaException):
+                return bool(admin.list_topics(timeout=0.3).brokers)
+            return False
+
+        return running, lambda: wait_until(running, ready, folder, 60)
+
+    def _redis(self, port: int) -> Started:
+        options = {"bind": "127.0.0.1", "port": str(port), "appendonly": "yes", "appendfsync": "always", "save": ""}
+        flags = [
+            part
+            for name, value in (options | {"maxmemory-policy": "noeviction"}).items()
+            for part in (f"--{name}", value)
+        ]
+        running = self._run("valkey", port, REDIS_IMAGE, ["redis-server", *flags])
+
+        def ready() -> bool:
+            with contextlib.suppress(redis.RedisError, OSError):
+                return bool(redis.Redis(port=port, socket_timeout=1).ping())
+            return False
+
+        return running, lambda: wait_until(running, ready, self.folder)
+
+    def _sandbox(self, folder: Path, port: int) -> Started:
+        _build_once()
+        running = self._run(
+            "ses",
+            port,
+            MAILONCE_IMAGE,
+            ["--port", str(port), "--dir", "/record"],
+            entrypoint=["python", "-m", "infra.ses_sandbox"],
+            user=f"{os.getuid()}:{os.getgid()}",
+            volumes={str(folder): {"bind": "/record", "mode": "rw"}},
+        )
+        return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
+
+    def down(self, only: object = ()) -> list[str]:
+        ran = super().down()
+        for container in self._containers:
+            container.stop()  # type: ignore[attr-defined]
+        return ran
+
+
+def _build_once() -> None:
+    """The image, from the repository's Dockerfile, unless it is there."""
+    import docker
+    from docker.errors import ImageNotFound
+
+    client = docker.from_env(timeout=900)
+    try:
+        client.images.get(MAILONCE_IMAGE)
+    except ImageNotFound:
+        client.images.build(path=str(ROOT), dockerfile="infra/Dockerfile", tag=MAILONCE_IMAGE, rm=True)
