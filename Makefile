@@ -80,7 +80,7 @@ docs: $(STAMP) ## the generated parts of the documentation
 COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 lock: ## the requirements' locks anew (needs uv)
 	$(COMPILE) --extra stack --extra dev -o requirements.lock
-	$(COMPILE) --extra build --extra msk --extra otel --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
+	$(COMPILE) --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
 	$(COMPILE) --extra bench -c requirements.lock -o requirements-bench.lock
 
 ci: test ## what continuous integration runs

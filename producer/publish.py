@@ -13,6 +13,7 @@ from schemas.errors import BadRecord, BrokerUnavailable
 from schemas.identity import Key
 from schemas.reading import read_topic
 from schemas.records import Job
+from schemas.registry import mark_of
 from schemas.settings import Settings
 from schemas.tracing import end_tracing, trace_header, tracer
 from schemas.wire import producer_config
@@ -64,6 +65,7 @@ class Publisher:
     _failed: list[str] = field(default_factory=list)
     _producer: Producer | None = None
     _topic: str = ""
+    _mark: bytes = b""
     _tracer: Tracer | None = None
 
     def publish(self, job: Job) -> None:
@@ -79,19 +81,24 @@ class Publisher:
         self.changed += held is not None
         self.published += 1
         if not self.dry_run:
-            self._produce(key, encode(job))
+            if self._producer is None:
+                self._start()
+            self._produce(key, self._mark + encode(job))
+
+    def _start(self) -> None:
+        self._mark = mark_of(self.settings)
+        self._producer = Producer(
+            {
+                **producer_config(self.settings),
+                "delivery.report.only.error": True,
+                "on_delivery": self._delivered,
+            }
+        )
+        self._topic = self.settings.topics.jobs
+        self._tracer = tracer(self.settings, "mailonce-producer")
 
     def _produce(self, key: bytes, value: bytes) -> None:
-        if self._producer is None:
-            self._producer = Producer(
-                {
-                    **producer_config(self.settings),
-                    "delivery.report.only.error": True,
-                    "on_delivery": self._delivered,
-                }
-            )
-            self._topic = self.settings.topics.jobs
-            self._tracer = tracer(self.settings, "mailonce-producer")
+        assert self._producer is not None
         while True:
             try:
                 if self._tracer is None:

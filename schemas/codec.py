@@ -34,6 +34,7 @@ __all__ = [
     "fingerprint_of",
     "moved_from",
     "template_data",
+    "unmarked",
 ]
 
 DEAD_LETTER_HEADER = "mailonce-dead-letter"
@@ -41,6 +42,8 @@ MOVED_HEADER = "mailonce-moved"
 """On a dead letter that was written anew: the place where it stood."""
 RESEND_HEADER = "mailonce-resend"
 REQUEUE_HEADER = "mailonce-requeue"
+MARK_BYTES = 5
+"""A zero byte and the schema's id: Confluent's wire format."""
 
 T = TypeVar("T")
 
@@ -75,7 +78,7 @@ def fingerprint(job: Job) -> str:
 def fingerprint_of(raw_value: bytes, key: Key) -> str | None:
     """The fingerprint of a record's job, without a look at anything else; None when it is no job of this key's."""
     try:
-        job = _job.decode(raw_value)
+        job = _job.decode(unmarked(raw_value))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     ours = job.v == JOB_VERSION and job.user_id == key.user_id and job.month == key.month
@@ -99,7 +102,13 @@ def decode_job(raw_key: bytes | None, raw_value: bytes) -> Job:
     return job
 
 
+def unmarked(raw: bytes) -> bytes:
+    """A value without the mark that a schema registry's serializer puts before it: no JSON begins with a zero byte."""
+    return raw[MARK_BYTES:] if raw[:1] == b"\0" else raw
+
+
 def _parse_job(raw: bytes) -> Job:
+    raw = unmarked(raw)
     try:
         job = _job.decode(raw)
     except msgspec.ValidationError as error:

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; rediss:// for TLS"
     )
+    schema_registry_url: SecretStr = Field(
+        SecretStr(""),
+        description="Confluent-compatible registry: the producer marks jobs with their schema (mailonce[registry])",
+    )
     from_address: str = Field("", description="sender address, verified in SES; needed by `process`")
     reply_to_address: str = Field("", description="Reply-To address; empty: none")
     topic_prefix: str = Field("email-", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="prefix of the topics")

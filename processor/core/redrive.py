@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from processor.core.fold import PENDING, Mail
-from schemas.codec import REQUEUE_HEADER, decode_job, decode_requeue, encode
+from schemas.codec import REQUEUE_HEADER, decode_job, decode_requeue, encode, unmarked
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.reading import Record
@@ -101,6 +101,6 @@ def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
 def _decode_job_loosely(value: bytes) -> Job:
     """A job whose fields may be wrong in meaning, but not in form; raises `BadRecord`."""
     try:
-        return msgspec.json.decode(value, type=Job)
+        return msgspec.json.decode(unmarked(value), type=Job)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRecord("bad-schema", f"only a readable job can be corrected: {error}") from None
