@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready tools demo test test-fast chaos proof spec airflow audit check fix bench bench-peers docs lock ci clean
+.PHONY: help setup ready tools demo test test-fast test-containers chaos proof spec airflow audit check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .
 
 proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
+
+test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
+	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration
 
 airflow: setup ## the Airflow DAG in a real Airflow, installed beside; a minute or two
 	@test -d .mailonce/airflow || { $(PYTHON) -m venv .mailonce/airflow && .mailonce/airflow/bin/pip install --quiet "apache-airflow>=3,<4"; }

@@ -23,12 +23,12 @@ hypothesis.settings.load_profile("mailonce")
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
 
-# Said in the report's head; by default embedded servers, or containers where an engine answers.
+# Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
 
 
-def pytest_report_header() -> str:
-    return f"servers: {STACK}"
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(f"servers: {STACK}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

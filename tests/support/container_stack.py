@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import redis
@@ -20,6 +21,7 @@ from infra.embedded import Stack
 from infra.embedded.kafka import KAFKA_VERSION, Cluster
 from infra.embedded.others import Started, sandbox_answers
 from infra.embedded.service import Running, free_port, wait_until
+from schemas.errors import SetupError
 
 __all__ = ["ContainerStack", "chosen_stack", "engine_answers"]
 
@@ -58,10 +60,21 @@ class ContainerStack(Stack):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, tied=True, brokers=1)
-        self._containers: list[object] = []
+        self._containers: dict[str, Any] = {}
 
     def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
-        port = port or free_port()
+        running, wait = self._started(name, port or free_port(), say)
+
+        def wait_or_tell() -> None:
+            try:
+                wait()
+            except SetupError as error:
+                told = self._containers[name].get_wrapped_container().logs().decode(errors="replace")
+                raise SetupError(f"{error}\n{told[-2000:]}") from error
+
+        return running, wait_or_tell if name in self._containers else wait
+
+    def _started(self, name: str, port: int, say: Callable[[str], None]) -> Started:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
@@ -75,12 +88,23 @@ class ContainerStack(Stack):
             case _:
                 return super()._start(name, port, say)
 
-    def _run(self, name: str, port: int, image: str, command: list[str], **options: object) -> Running:
+    def _run(
+        self,
+        name: str,
+        port: int,
+        image: str,
+        command: list[str],
+        env: dict[str, str] | None = None,
+        data: Path | None = None,
+        **options: object,
+    ) -> Running:
         from testcontainers.core.container import DockerContainer
 
-        container = DockerContainer(image, command=command).with_kwargs(network_mode="host", **options)
+        container = DockerContainer(image, command=command, env=env).with_kwargs(network_mode="host", **options)
+        if data is not None:
+            container.with_volume_mapping(str(data), "/record", "rw")
         container.start()
-        self._containers.append(container)
+        self._containers[name] = container
         inner = container.get_wrapped_container()
         inner.reload()
         pid = int(inner.attrs["State"]["Pid"])
@@ -91,7 +115,7 @@ class ContainerStack(Stack):
         lines = cluster.properties(1, port, port, Path("/tmp/kafka-data")).splitlines()
         pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
         env = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, _, value in pairs}
-        running = self._run("kafka", port, KAFKA_IMAGE, [], environment=env | {"CLUSTER_ID": cluster.cluster_id})
+        running = self._run("kafka", port, KAFKA_IMAGE, [], env | {"CLUSTER_ID": cluster.cluster_id})
         admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
 
         def ready() -> bool:
@@ -126,14 +150,14 @@ class ContainerStack(Stack):
             ["--port", str(port), "--dir", "/record"],
             entrypoint=["python", "-m", "infra.ses_sandbox"],
             user=f"{os.getuid()}:{os.getgid()}",
-            volumes={str(folder): {"bind": "/record", "mode": "rw"}},
+            data=folder,
         )
         return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
 
     def down(self, only: object = ()) -> list[str]:
         ran = super().down()
-        for container in self._containers:
-            container.stop()  # type: ignore[attr-defined]
+        for container in self._containers.values():
+            container.stop()
         return ran
 
 
