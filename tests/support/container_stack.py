@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +35,22 @@ ROOT = Path(__file__).parents[2]
 
 def engine_answers() -> bool:
     """Whether a container engine can be asked; only Linux has the host's network for containers."""
-    if not sys.platform.startswith("linux"):
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not sys.platform.startswith("linux") or (host.startswith("unix://") and not _listens(host[7:])):
         return False
     import docker
     from docker.errors import DockerException
 
     try:
-        return bool(docker.from_env(timeout=5).ping())
+        with closing(docker.from_env(timeout=5)) as client:
+            return bool(client.ping())
     except (DockerException, OSError):
         return False
+
+
+def _listens(place: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(place) == 0
 
 
 def chosen_stack(asked: str) -> str:
@@ -166,8 +175,8 @@ def _build_once() -> None:
     import docker
     from docker.errors import ImageNotFound
 
-    client = docker.from_env(timeout=900)
-    try:
-        client.images.get(MAILONCE_IMAGE)
-    except ImageNotFound:
-        client.images.build(path=str(ROOT), dockerfile="infra/Dockerfile", tag=MAILONCE_IMAGE, rm=True)
+    with closing(docker.from_env(timeout=900)) as client:
+        try:
+            client.images.get(MAILONCE_IMAGE)
+        except ImageNotFound:
+            client.images.build(path=str(ROOT), dockerfile="infra/Dockerfile", tag=MAILONCE_IMAGE, rm=True)
