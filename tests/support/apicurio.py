@@ -36,7 +36,7 @@ def fetched() -> Path:
 class Apicurio:
     def __init__(self, folder: Path) -> None:
         port = free_port()
-        options = {"quarkus.http.host": "127.0.0.1", "quarkus.http.port": port, "quarkus.management.enabled": "false"}
+        options = {"quarkus.http.host": "127.0.0.1", "quarkus.http.port": port, "quarkus.management.port": free_port()}
         flags = [f"-D{name}={value}" for name, value in options.items()]
         jar = fetched() / "quarkus-run.jar"
         command = [str(JAVA), "-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", *flags, "-jar", str(jar)]
