@@ -131,7 +131,7 @@ def read_event(body: bytes) -> SesEvent | Foreign:
     """What a queue message says; raises `BadRecord` (``bad-event``) when it is no event at all."""
     event = _unwrapped(body)
     if "mail" not in event:
-        if event.get("Type") in {"SubscriptionConfirmation", "UnsubscribeConfirmation"}:
+        if event.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
             return Foreign("a notice of SNS")
         raise _bad("it has no `mail`")
     mail, kind = event["mail"], event.get("eventType") or event.get("notificationType")

@@ -149,7 +149,7 @@ def test_bad_events_in_the_queue(world: World, feed: Any) -> None:
     assert not feed.receive_message(QueueUrl=queue).get("Messages")
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()) | bad_values())
 def test_readers_say_what_is_wrong(body: bytes) -> None:
     """Whatever comes: a value, or an error with a stable code; never another exception."""

@@ -16,7 +16,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two jobs, one fault": {"faults": 1},
     "two jobs, one refused, one fault": {"faults": 1, "rejects": 1},
     "one job, two faults": {"faults": 2, "jobs": 1},
-    "one job, two faults, resends": {"faults": 2, "jobs": 1, "resends": True},
+    "one job, one fault, resends": {"faults": 1, "jobs": 1, "resends": True},
 }
 WALKED: dict[str, dict[str, Any]] = {"two jobs": {}, "one refused": {"rejects": 1}, "resends": {"resends": True}}
 WALKS = 1000

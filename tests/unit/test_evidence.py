@@ -78,6 +78,7 @@ TAGS = {name: [value] for name, value in message_tags(KEY, "att").items()}
         json.dumps({"eventType": "Send", "mail": {"tags": TAGS}}).encode(),
         json.dumps({"eventType": "Send", "mail": {"tags": TAGS, "messageId": 5}}).encode(),
         json.dumps({"Type": "Notification", "Message": "{"}).encode(),
+        b'{"Type": []}',
         json.dumps({"detail": {"detail": {"detail": {"detail": {}}}}}).encode(),
     ],
 )
