@@ -16,7 +16,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two jobs, one fault": {"faults": 1},
     "two jobs, one refused, one fault": {"faults": 1, "rejects": 1},
     "one job, two faults": {"faults": 2, "jobs": 1},
-    "one job, one fault, resends": {"faults": 1, "jobs": 1, "resends": True},
 }
 WALKED: dict[str, dict[str, Any]] = {"two jobs": {}, "one refused": {"rejects": 1}, "resends": {"resends": True}}
 WALKS = 1000
