@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready tools demo test test-fast test-containers chaos proof spec airflow audit check fix bench bench-peers docs lock ci clean
+.PHONY: help setup ready tools demo test test-fast test-containers chaos proof spec registry airflow audit check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ proof: $(STAMP) ## every reachable state of a small world, three faults; some mi
 
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
 	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration
+
+registry: setup ## the tests with a real schema registry (150 MB, once)
+	@$(BIN)/python -c "from tests.support.apicurio import fetched; fetched()"
+	@$(BIN)/python -m pytest tests/integration/test_schema_registry.py
 
 airflow: setup ## the Airflow DAG in a real Airflow, installed beside; a minute or two
 	@test -d .mailonce/airflow || { $(PYTHON) -m venv .mailonce/airflow && .mailonce/airflow/bin/pip install --quiet "apache-airflow>=3,<4"; }

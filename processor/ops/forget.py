@@ -44,8 +44,8 @@ class Trace(msgspec.Struct):
 
     @property
     def told(self) -> list[Spot]:
-        """Where the ledger holds a sentence that may quote an address."""
-        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail)
+        """Where the ledger holds a sentence that may quote an address; a doubt keeps its own until it is resolved."""
+        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and not entry.in_doubt)
 
     @property
     def known(self) -> set[bytes]:

@@ -17,12 +17,14 @@ from infra.embedded.service import Running, free_port, spawn, stop, wait_until
 VERSION = "3.3.3"
 
 
+FOLDER = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mailonce" / f"apicurio-{VERSION}"
+
+
 def fetched() -> Path:
     """Its folder; downloads 150 MB the first time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mailonce"
-    target = cache / f"apicurio-{VERSION}"
+    target = FOLDER
     if not target.is_dir():
-        work = cache / f"apicurio-{VERSION}.{os.getpid()}.part"
+        work = target.with_name(f"{target.name}.{os.getpid()}.part")
         context = MavenContext(repo_cache=work / "repository", resolver=PythonResolver(), timeout=300)
         project = context.project("io.apicurio", "apicurio-registry-app").at_version(VERSION)
         archive = project.artifact(classifier="all", packaging="tar.gz").resolve()
