@@ -209,6 +209,8 @@ class Produced(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]] = msgspec.field(default_factory=list)
+    timestamp_ms: int = 0
+    """of a record that is written anew; 0: now. Transactions write what is new."""
 
 
 @dataclass(frozen=True, slots=True)

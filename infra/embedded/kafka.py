@@ -18,7 +18,7 @@ from infra.embedded.jars import JavaProgram, check_disk, java
 from infra.embedded.service import Running, free_port, spawn, wait_until
 from schemas.errors import SetupError, UsageError
 
-__all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "start_kafka"]
+__all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "format_storage", "kafka_answers", "start_kafka"]
 
 KAFKA_VERSION = "4.2.2"
 _LOG4J = """\
@@ -134,10 +134,10 @@ def start_kafka(
     log4j.write_text(_LOG4J.format(folder=folder))
     command = java(jars, f"-Dlog4j2.configurationFile={log4j}")
     if not (data / "meta.properties").exists():
-        _format(command, properties, cluster.cluster_id)
+        format_storage(command, properties, cluster.cluster_id)
     running = spawn(folder.name, [*command, "kafka.Kafka", str(properties)], port, folder, tied=tied)
-    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, "reconnect.backoff.max.ms": 200})
-    return running, lambda: wait_until(running, lambda: _answers(admin, len(cluster.controllers)), folder)
+    answers = kafka_answers(port, len(cluster.controllers))
+    return running, lambda: wait_until(running, answers, folder)
 
 
 def _new_id() -> str:
@@ -147,9 +147,10 @@ def _new_id() -> str:
     return name
 
 
-def _format(command: list[str], properties: Path, cluster: str) -> None:
+def format_storage(command: list[str], properties: Path, cluster: str, *more: str) -> None:
+    """Makes a node's storage, with `more` options of Kafka's own tool. Raises `SetupError`."""
     done = subprocess.run(
-        [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+        [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *more],
         capture_output=True,
         text=True,
         check=False,
@@ -158,8 +159,13 @@ def _format(command: list[str], properties: Path, cluster: str) -> None:
         raise SetupError(f"Kafka's storage could not be formatted: {(done.stderr or done.stdout).strip()[-500:]}")
 
 
-def _answers(admin: AdminClient, nodes: int) -> bool:
-    """Whether the node knows of a majority: a node that comes back need not wait for one that is dead."""
-    with contextlib.suppress(KafkaException):
-        return len(admin.list_topics(timeout=0.3).brokers) > nodes // 2
-    return False
+def kafka_answers(port: int, nodes: int = 1) -> Callable[[], bool]:
+    """Asks whether the node knows of a majority: a node that comes back need not wait for one that is dead."""
+    admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0, "reconnect.backoff.max.ms": 200})
+
+    def answers() -> bool:
+        with contextlib.suppress(KafkaException):
+            return len(admin.list_topics(timeout=0.3).brokers) > nodes // 2
+        return False
+
+    return answers

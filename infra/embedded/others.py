@@ -27,6 +27,7 @@ __all__ = [
     "start_sandbox",
     "start_sqs",
     "start_valkey",
+    "valkey_answers",
 ]
 
 ACCOUNT = "123456789012"
@@ -57,12 +58,13 @@ def start_valkey(folder: Path, port: int | None, *, tied: bool) -> Started:
     command = [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
     running = spawn("valkey", command, port, folder, tied=tied)
 
-    def ready() -> bool:
-        with contextlib.suppress(redis.RedisError, OSError):
-            return bool(redis.Redis(port=port, socket_timeout=1).ping())
-        return False
+    return running, lambda: wait_until(running, lambda: valkey_answers(port), folder)
 
-    return running, lambda: wait_until(running, ready, folder)
+
+def valkey_answers(port: int) -> bool:
+    with contextlib.suppress(redis.RedisError, OSError):
+        return bool(redis.Redis(port=port, socket_timeout=1).ping())
+    return False
 
 
 def start_sandbox(folder: Path, port: int | None, *, tied: bool, options: tuple[str, ...] = ()) -> Started:

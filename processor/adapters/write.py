@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -24,16 +25,19 @@ def write_record(settings: Settings, topic: str, key: bytes, value: bytes | None
     write_records(settings, [Produced(topic, BY_KEY, key, value)])
 
 
-def write_records(settings: Settings, records: Sequence[Produced]) -> None:
-    """Writes records and waits until all are acknowledged. Raises `BrokerUnavailable`."""
+def write_records(settings: Settings, records: Sequence[Produced]) -> list[int]:
+    """Writes records and waits until all are acknowledged; returns their offsets. Raises `BrokerUnavailable`."""
     errors: list[str] = []
+    offsets = [-1] * len(records)
 
-    def delivered(error: KafkaError | None, _message: Message) -> None:
+    def delivered(number: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             errors.append(error.str())
+        else:
+            offsets[number] = message.offset() or 0
 
     producer = Producer(producer_config(settings))
-    for record in records:
+    for number, record in enumerate(records):
         while True:
             try:
                 producer.produce(
@@ -42,7 +46,8 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> None:
                     record.key,
                     record.partition,
                     headers=list(record.headers),
-                    on_delivery=delivered,
+                    timestamp=record.timestamp_ms,
+                    on_delivery=partial(delivered, number),
                 )
                 break
             except BufferError:
@@ -50,6 +55,7 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> None:
         producer.poll(0)
     if producer.flush(FLUSH_TIMEOUT_S) or errors:
         raise BrokerUnavailable(f"Kafka did not take the record: {errors[0] if errors else 'no answer'}")
+    return offsets
 
 
 class TransactionalWriter:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def _checker(settings: Settings, folder: Path) -> Iterator[Check]:
         yield lambda job: asyncio.run(local.check(job))
         return
     stored = stored_form(folder)
-    on_trial: set[str] = set()
+    trial = _Trial()
 
     def check(job: Job) -> None:
         if job.template not in stored:
@@ -81,29 +82,41 @@ def _checker(settings: Settings, folder: Path) -> Iterator[Check]:
         content = stored[job.template]
         check_needs(job, Needs.of(content))
         if any(has_blocks(part) for part in content.values()):
-            _render_on_trial(job, content, on_trial)
+            trial.render(job, content)
 
     try:
         yield check
     finally:
-        for name in on_trial:
-            ses_client().delete_email_template(TemplateName=name)
+        trial.end()
 
 
-def _render_on_trial(job: Job, content: dict[str, str], on_trial: set[str]) -> None:
-    """By SES's own engine, under a name that no mail uses: blocks are not understood here."""
-    name = f"mailonce-trial-{job.template}"
-    client: Any = ses_client()
-    try:
-        if name not in on_trial:
-            on_trial.add(name)
-            client.create_email_template(TemplateName=name, TemplateContent=content)
-        else:
-            time.sleep(1 / RENDERS_A_SECOND)
-        client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, twin=True))
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 400:
+class _Trial:
+    """SES's own engine, under names that no mail uses: blocks are not understood here."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    @cached_property
+    def _client(self) -> Any:
+        return ses_client()
+
+    def render(self, job: Job, content: dict[str, str]) -> None:
+        """Raises `BadRecord` when SES cannot, and `MailonceError` when it does not answer."""
+        name = f"mailonce-trial-{job.template}"
+        try:
+            if name not in self._names:
+                self._names.add(name)
+                self._client.create_email_template(TemplateName=name, TemplateContent=content)
+            else:
+                time.sleep(1 / RENDERS_A_SECOND)
+            self._client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, twin=True))
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 400:
+                raise MailonceError(f"SES could not be asked to fill in a template: {error}") from error
+            raise BadRecord("missing-data", f"data: {error.response['Error'].get('Message')}") from None
+        except BotoCoreError as error:
             raise MailonceError(f"SES could not be asked to fill in a template: {error}") from error
-        raise BadRecord("missing-data", f"data: {error.response['Error'].get('Message')}") from None
-    except BotoCoreError as error:
-        raise MailonceError(f"SES could not be asked to fill in a template: {error}") from error
+
+    def end(self) -> None:
+        for name in self._names:
+            self._client.delete_email_template(TemplateName=name)

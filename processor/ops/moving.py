@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.adapters.write import FLUSH_TIMEOUT_S, write_records
+from processor.adapters.write import write_records
 from processor.ops.dead_letters import read_marks
 from processor.ports import BY_KEY, Produced
 from schemas.codec import MOVED_HEADER, encode, moved_from
 from schemas.errors import BrokerUnavailable
 from schemas.reading import TIMEOUT_S, Record, error_text, read_topic
 from schemas.settings import Settings
-from schemas.wire import admin_config, producer_config
+from schemas.wire import admin_config
 
 __all__ = ["letters_of", "take_out"]
 
@@ -55,40 +55,15 @@ def take_out(settings: Settings, partition: int, gone: Sequence[Record]) -> int:
 
 def _write_behind(settings: Settings, partition: int, records: Sequence[Record]) -> dict[str, str]:
     """Old place: new place."""
-    places: dict[str, str] = {}
-    errors: list[str] = []
-    producer = Producer(producer_config(settings))
-
-    def delivered(old: str) -> Callable[[KafkaError | None, Message], None]:
-        def note(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                errors.append(error.str())
-            else:
-                places[old] = f"{partition}:{message.offset()}"
-
-        return note
-
-    for record in records:
-        old = f"{partition}:{record.offset}"
+    olds = [f"{partition}:{record.offset}" for record in records]
+    anew = []
+    for old, record in zip(olds, records, strict=True):
         kept = [(name, value) for name, value in record.headers if name != MOVED_HEADER]
-        while True:
-            try:
-                producer.produce(
-                    settings.topics.dead_letters,
-                    record.value,
-                    record.key,
-                    partition=partition,
-                    headers=[*kept, (MOVED_HEADER, old.encode())],
-                    timestamp=record.timestamp_ms,
-                    on_delivery=delivered(old),
-                )
-                break
-            except BufferError:
-                producer.poll(0.5)
-        producer.poll(0)
-    if producer.flush(FLUSH_TIMEOUT_S) or errors:
-        raise BrokerUnavailable(f"dead letters could not be moved: {errors[0] if errors else 'no answer'}")
-    return places
+        headers = [*kept, (MOVED_HEADER, old.encode())]
+        topic = settings.topics.dead_letters
+        anew.append(Produced(topic, partition, record.key, record.value, headers, record.timestamp_ms))
+    offsets = write_records(settings, anew) if anew else []
+    return {old: f"{partition}:{offset}" for old, offset in zip(olds, offsets, strict=True)}
 
 
 def _move_marks(settings: Settings, moved: dict[str, str], gone: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -104,23 +104,31 @@ def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Res
 
 
 def _fold(settings: Settings, partition: int, fold: Fold) -> Fold:
-    for record in read_topic(settings, settings.topics.deliveries, [partition]):
-        if record.key is not None and record.value is None:
-            fold.no_outcome(record.key)
-        elif record.key is not None and record.value is not None:
-            try:
-                fold.outcome(record.key, decode_delivery(record.value))
-            except BadRecord as bad:
-                _say_unreadable(record, bad)
-    for record in read_topic(settings, settings.topics.attempts, [partition]):
-        if record.key is not None and record.value is None:
-            fold.no_intent(record.key)
-        elif record.key is not None and record.value is not None:
-            try:
-                fold.intent(record.key, decode_attempt(record.value))
-            except BadRecord as bad:
-                _say_unreadable(record, bad)
+    topics = settings.topics
+    _feed(
+        read_topic(settings, topics.deliveries, [partition]),
+        lambda key, raw: fold.outcome(key, decode_delivery(raw)),
+        fold.no_outcome,
+    )
+    _feed(
+        read_topic(settings, topics.attempts, [partition]),
+        lambda key, raw: fold.intent(key, decode_attempt(raw)),
+        fold.no_intent,
+    )
     return fold
+
+
+def _feed(records: Iterable[Record], take: Callable[[bytes, bytes], None], drop: Callable[[bytes], None]) -> None:
+    for record in records:
+        if record.key is None:
+            continue
+        if record.value is None:
+            drop(record.key)
+            continue
+        try:
+            take(record.key, record.value)
+        except BadRecord as bad:
+            _say_unreadable(record, bad)
 
 
 def _say_unreadable(record: Record, bad: BadRecord) -> None:

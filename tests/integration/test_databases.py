@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 
 from producer.sources import Asked, open_source
+from tests.support.databases import answers, publish_twice_and_send
 from tests.support.world import MONTH, World, wait_for
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -48,15 +48,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     try:
         address = f"postgresql://mail@127.0.0.1:{port}/postgres"
-
-        def answers() -> bool:
-            try:
-                psycopg.connect(address).close()
-            except psycopg.OperationalError:
-                return False
-            return True
-
-        wait_for(answers, "PostgreSQL")
+        wait_for(lambda: answers(lambda: psycopg.connect(address), psycopg.OperationalError), "PostgreSQL")
         yield address
     finally:
         server.terminate()
@@ -78,15 +70,11 @@ def test_a_month_from_postgres(world: World, database: str) -> None:
     query.write_text(
         "SELECT customer AS user_id, mail AS email, name, kwh AS usage FROM usage WHERE month = :month ORDER BY customer"
     )
-    args = ("produce", "--month", MONTH, "--source", f"{database}?query={query}", "--json")
-    facts = json.loads(world.run(*args, ok=(3,)).stdout)
-    assert (facts["published"], facts["rejected_by_reason"]) == (299, {"missing-email": 1})
-    assert json.loads(world.run(*args, ok=(3,)).stdout)["unchanged"] == 299
-    world.drain()
-    texts = {mail.to[0]: mail.text for mail in world.sandbox.accepted()}
+    texts = publish_twice_and_send(world, f"{database}?query={query}")
     assert texts["u10@mail.example.net"] == "Hello Zoë 10, 15.0 kWh"
-    assert len(texts) == 299
-    refused = world.run(*args[:3], "--source", f"{database.replace('postgres:', 'x:')}?query=none.sql", ok=(2,))
+    refused = world.run(
+        "produce", "--month", MONTH, "--source", f"{database.replace('postgres:', 'x:')}?query=none.sql", ok=(2,)
+    )
     assert "query's file is needed" in refused.stderr
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
 
 from infra.embedded.service import free_port
+from tests.support.databases import answers, publish_twice_and_send
 from tests.support.world import MONTH, World, wait_for
 
 SERVER = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
@@ -36,15 +37,11 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([SERVER, "--no-defaults", *own, *options], stdout=log, stderr=log)
 
-    def answers() -> bool:
-        try:
-            pymysql.connect(host="127.0.0.1", port=port, user="root").close()
-        except pymysql.OperationalError:
-            return False
-        return True
+    def connect() -> pymysql.Connection[Any]:
+        return pymysql.connect(host="127.0.0.1", port=port, user="root")
 
     try:
-        wait_for(answers, "MariaDB")
+        wait_for(lambda: answers(connect, pymysql.OperationalError), "MariaDB")
         yield port
     finally:
         server.terminate()
@@ -69,11 +66,5 @@ def test_a_month_from_mysql(world: World, port: int) -> None:
         "SELECT customer AS user_id, mail AS email, name, kwh AS `usage` FROM usages WHERE month = :month ORDER BY customer"
     )
     source = f"mysql://root@127.0.0.1:{port}/devices?charset=utf8mb4&query={query}"
-    args = ("produce", "--month", MONTH, "--source", source, "--json")
-    facts = json.loads(world.run(*args, ok=(3,)).stdout)
-    assert (facts["published"], facts["rejected_by_reason"]) == (299, {"missing-email": 1})
-    assert json.loads(world.run(*args, ok=(3,)).stdout)["unchanged"] == 299
-    world.drain()
-    texts = {mail.to[0]: mail.text for mail in world.sandbox.accepted()}
+    texts = publish_twice_and_send(world, source)
     assert texts["u10@mail.example.net"] == "Hello Zoë 🙂 10, 15.0 kWh"
-    assert len(texts) == 299

@@ -5,7 +5,6 @@ They stand in the host's network on loopback, with the settings of the embedded 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
@@ -15,13 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import redis
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from infra.embedded import Stack
-from infra.embedded.kafka import KAFKA_VERSION, Cluster
-from infra.embedded.others import Started, sandbox_answers
+from infra.embedded.kafka import KAFKA_VERSION, Cluster, kafka_answers
+from infra.embedded.others import Started, sandbox_answers, valkey_answers
 from infra.embedded.service import Running, free_port, wait_until
 from schemas.errors import SetupError
 
@@ -125,14 +121,7 @@ class ContainerStack(Stack):
         pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
         env = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, _, value in pairs}
         running = self._run("kafka", port, KAFKA_IMAGE, [], env | {"CLUSTER_ID": cluster.cluster_id})
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{port}", "log_level": 0})
-
-        def ready() -> bool:
-            with contextlib.suppress(KafkaException):
-                return bool(admin.list_topics(timeout=0.3).brokers)
-            return False
-
-        return running, lambda: wait_until(running, ready, folder, 60)
+        return running, lambda: wait_until(running, kafka_answers(port), folder, 60)
 
     def _redis(self, port: int) -> Started:
         options = {"bind": "127.0.0.1", "port": str(port), "appendonly": "yes", "appendfsync": "always", "save": ""}
@@ -142,13 +131,7 @@ class ContainerStack(Stack):
             for part in (f"--{name}", value)
         ]
         running = self._run("valkey", port, REDIS_IMAGE, ["redis-server", *flags])
-
-        def ready() -> bool:
-            with contextlib.suppress(redis.RedisError, OSError):
-                return bool(redis.Redis(port=port, socket_timeout=1).ping())
-            return False
-
-        return running, lambda: wait_until(running, ready, self.folder)
+        return running, lambda: wait_until(running, lambda: valkey_answers(port), self.folder)
 
     def _sandbox(self, folder: Path, port: int) -> Started:
         _build_once()

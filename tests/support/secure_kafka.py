@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
-import psutil
 import trustme
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from infra.embedded.jars import java
-from infra.embedded.kafka import KAFKA, Cluster
-from infra.embedded.service import free_port
-from tests.support.world import wait_for
+from infra.embedded.kafka import KAFKA, Cluster, format_storage, kafka_answers
+from infra.embedded.service import free_port, spawn, stop, wait_until
 
 USER, PASSWORD = "mailonce", "correct horse"
 _OAUTH = (
@@ -38,26 +33,11 @@ class SecureKafka:
         plain = Cluster.of(folder, 1).properties(1, self.ports["plain"], self.ports["plain"], folder / "data")
         properties.write_text(_secured(plain, self.ports, server, self.ca))
         command = java(KAFKA.fetch(print))
-        cluster = Cluster.of(folder, 1).cluster_id
         scram = f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"
-        done = subprocess.run(
-            [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), "--add-scram", scram],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        self._log = (folder / "log").open("w")
-        self._process = psutil.Popen([*command, "kafka.Kafka", str(properties)], stdout=self._log, stderr=self._log)
-        admin = AdminClient({"bootstrap.servers": f"127.0.0.1:{self.ports['plain']}", "log_level": 0})
-
-        def answers() -> bool:
-            try:
-                return bool(admin.list_topics(timeout=0.3).brokers)
-            except KafkaException:
-                return False
-
-        wait_for(answers, "the broker")
+        format_storage(command, properties, Cluster.of(folder, 1).cluster_id, "--add-scram", scram)
+        port = self.ports["plain"]
+        self._running = spawn("kafka", [*command, "kafka.Kafka", str(properties)], port, folder, tied=True)
+        wait_until(self._running, kafka_answers(port), folder)
 
     def env(self, listener: str, **options: str) -> dict[str, str]:
         """Settings for a client of a listener; options by librdkafka's names with underscores."""
@@ -68,9 +48,7 @@ class SecureKafka:
         }
 
     def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-        self._log.close()
+        stop(self._running)
 
 
 def _write(place: Path, certificate: trustme.LeafCert) -> None:
