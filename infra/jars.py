@@ -16,8 +16,9 @@ import re
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ _DOWNLOADS_AT_ONCE = 6
 _ATTEMPTS_MAX = 3
 _SAY_EVERY_S = 1.0
 _LEFT_ALONE_S = 86_400
-"""After this long nobody writes in a folder of 0.1 any more, whatever its number says: numbers of processes are used again."""
+"""After this long nobody writes in a folder of 0.1 any more: its process's number may be another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _alone(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
 
 
 def sweep(cache: Path) -> None:
-    """Takes away what killed downloads left: 0.1 made folders `….PID.part`; `download` belongs to the holder of `lock`."""
+    """Takes away what killed downloads left: `download` is its `lock` holder's; 0.1 made folders `….PID.part`."""
     for path in cache.glob("*.part"):
         if (pid := re.search(r"\.(\d+)\.part$", path.name)) and _abandoned(path, int(pid[1])):
             shutil.rmtree(path, ignore_errors=True)
@@ -177,20 +178,24 @@ def _abandoned(path: Path, pid: int) -> bool:
 
 
 def _download(lock: JarLock, jars: list[Jar], say: Callable[[str], None]) -> None:
+    """Says something every second, whatever the network does."""
     work = lock.folder / "download"
     shutil.rmtree(work, ignore_errors=True)
-    context = _context(work)
-    size, done, count, said = sum(jar.size for jar in jars), 0, 0, 0.0
+    received: Counter[str] = Counter()
+    context = _context(work, received)
+    size = sum(jar.size for jar in jars)
     say(f"downloading {lock.name} ({round(size / 1e6)} MB, once)")
     pool = ThreadPoolExecutor(_DOWNLOADS_AT_ONCE)
     try:
         # Large ones first: a large one that begins last would end alone.
-        ordered = sorted(jars, key=lambda jar: -jar.size)
-        for future in as_completed([pool.submit(_get, context, lock, jar) for jar in ordered]):
-            done, count = done + future.result().size, count + 1
-            if count == len(jars) or time.monotonic() - said >= _SAY_EVERY_S:
-                said = time.monotonic()
-                say(f"{lock.name} {bar(done, size)} {count} of {len(jars)} jars, {done // 1_000_000} of {size // 1_000_000} MB")
+        pending = {pool.submit(_get, context, lock, jar) for jar in sorted(jars, key=lambda jar: -jar.size)}
+        while pending:
+            done, pending = wait(pending, _SAY_EVERY_S, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            count, so_far = len(jars) - len(pending), min(size, sum(list(received.values())))
+            state = f"{count} of {len(jars)} jars, {so_far / 1e6:.0f} of {size / 1e6:.0f} MB"
+            say(f"{lock.name} {bar(so_far, size)} {state}")
     finally:
         pool.shutdown(cancel_futures=True)
         shutil.rmtree(work, ignore_errors=True)
@@ -201,14 +206,25 @@ def bar(done: int, size: int, width: int = 24) -> str:
     return f"[{'#' * full}{'.' * (width - full)}]"
 
 
-def _context(work: Path) -> Any:
+def _context(work: Path, received: Counter[str]) -> Any:
+    """jgo's way to Maven Central, which counts the bytes of each file in `received`."""
     try:
         from jgo.maven import MavenContext, PythonResolver
     except ImportError as error:
         raise SetupError(
             f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
         ) from None
-    return MavenContext(repo_cache=work, resolver=PythonResolver(), timeout=60)
+
+    @contextlib.contextmanager
+    def counted(name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        received[name] = 0
+
+        def count(more: int) -> None:
+            received[name] += more
+
+        yield count
+
+    return MavenContext(repo_cache=work, resolver=PythonResolver(progress_callback=counted), timeout=60)
 
 
 def _get(context: Any, lock: JarLock, jar: Jar) -> Jar:
