@@ -24,7 +24,7 @@ _STOP_WITHIN_S = 5.0
 _TAIL = 2000
 
 
-class Failed(Exception):  # noqa: N818 - it names what happened
+class Failed(Exception):
     """A program ended with an error; its last words are the message."""
 
 

@@ -24,6 +24,7 @@ from infra.bootstrap.index import Untranslatable
 from infra.bootstrap.jobs import Failed, Jobs
 from infra.bootstrap.platforms import facts, refusal, source_only
 from infra.bootstrap.steps import Steps
+from schemas.errors import SetupError
 
 __all__ = ["Refused", "main", "set_up"]
 
@@ -32,7 +33,7 @@ DISK_MIN_MB = 2500
 DISK_CACHE_MIN_MB = 300
 
 
-class Refused(Exception):  # noqa: N818 - it names what happened
+class Refused(Exception):
     """This cannot be set up; the message says why and what to do."""
 
 
@@ -46,7 +47,7 @@ def main(arguments: list[str]) -> int:
         set_up(ROOT, with_jars="--no-jars" not in arguments)
     except KeyboardInterrupt:
         return _fail("the set-up was stopped; run it again, and it completes", 130)
-    except (Refused, Failed, jars.SetupError) as error:
+    except (Refused, Failed, SetupError) as error:
         return _fail(str(error), 1)
     except OSError as error:
         return _fail(f"the set-up stopped: {error}", 1)
