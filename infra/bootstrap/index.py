@@ -24,16 +24,16 @@ _LISTS = {"extra-index-url": " ", "find-links": ",", "trusted-host": " "}
 _OF_NO_MATTER = frozenset(
     "break-system-packages cache-dir disable-pip-version-check no-cache-dir no-color no-input no-warn-script-location "
     "prefer-binary progress-bar quiet require-virtualenv root-user-action use-pep517 user verbose "
-    "no-python-version-warning no-warn-conflicts exists-action log compile no-compile config-file".split()  # noqa: SIM905 - names to be read, not code
+    "no-python-version-warning no-warn-conflicts exists-action log compile no-compile config-file".split()
 )
 _KEPT_OF_UV = frozenset(
     "UV_CACHE_DIR UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_INSECURE_HOST UV_OFFLINE "
-    "UV_HTTP_TIMEOUT UV_HTTP_RETRIES UV_KEYRING_PROVIDER UV_NATIVE_TLS UV_SYSTEM_CERTS UV_LINK_MODE UV_NO_CACHE".split()  # noqa: SIM905 - names to be read, not code
+    "UV_HTTP_TIMEOUT UV_HTTP_RETRIES UV_KEYRING_PROVIDER UV_NATIVE_TLS UV_SYSTEM_CERTS UV_LINK_MODE UV_NO_CACHE".split()
 )
 _MISLEADING = frozenset(
     "PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX "
     "PYTHONOPTIMIZE VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_BINARY "
-    "PIP_ONLY_BINARY PIP_PLATFORM PIP_PYTHON PIP_PYTHON_VERSION PIP_REQUIRE_HASHES PIP_NO_DEPS PIP_DRY_RUN".split()  # noqa: SIM905 - names to be read, not code
+    "PIP_ONLY_BINARY PIP_PLATFORM PIP_PYTHON PIP_PYTHON_VERSION PIP_REQUIRE_HASHES PIP_NO_DEPS PIP_DRY_RUN".split()
 )
 
 
