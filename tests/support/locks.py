@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from infra.bootstrap.lock import blocks
 
-__all__ = ["ENVIRONMENTS", "Findings", "check", "installed", "pins"]
+__all__ = ["ENVIRONMENTS", "Findings", "check", "holding", "installed", "pins"]
 
 _PLATFORMS = {
     "Linux x86-64": {
@@ -59,12 +59,25 @@ class Findings:
     unread: list[str]
 
 
-def pins(text: str) -> dict[str, Requirement]:
-    """What a lock pins, each with its marker."""
+def pins(text: str) -> dict[str, list[Requirement]]:
+    """What a lock pins, each with its marker; more than one where Pythons need different versions."""
     return {
-        canonicalize_name(name): Requirement(block.splitlines()[0].removesuffix("\\").strip())
+        canonicalize_name(name): [
+            Requirement(line.removesuffix("\\").strip()) for line in block.splitlines() if not line.startswith(" ")
+        ]
         for name, block in blocks(text).items()
     }
+
+
+def holding(text: str, environment: Mapping[str, str]) -> dict[str, Requirement]:
+    """The pins that hold in an environment. Raises `ValueError` when two of one package do."""
+    found: dict[str, Requirement] = {}
+    for name, several in pins(text).items():
+        valid = [pin for pin in several if pin.marker is None or pin.marker.evaluate(dict(environment))]
+        if len(valid) > 1:
+            raise ValueError(f"{name} is pinned twice: {valid}")
+        found.update((name, pin) for pin in valid)
+    return found
 
 
 def installed(name: str) -> list[str] | None:
@@ -76,9 +89,7 @@ def installed(name: str) -> list[str] | None:
 
 def check(text: str, roots: Iterable[str], environment: Mapping[str, str], requires: Requires) -> Findings:
     """Follows every requirement from `roots`, extras included, through the pins that hold in `environment`."""
-    known = {
-        name: pin for name, pin in pins(text).items() if pin.marker is None or pin.marker.evaluate(dict(environment))
-    }
+    known = holding(text, environment)
     unmet: set[str] = set()
     unread: set[str] = set()
     seen: set[tuple[str, str]] = set()
