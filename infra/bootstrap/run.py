@@ -16,12 +16,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 from infra import jars
 from infra.bootstrap import stamp
 from infra.bootstrap.index import Untranslatable
-from infra.bootstrap.jobs import Failed, Jobs
+from infra.bootstrap.jobs import Failed, Jobs, Stop
 from infra.bootstrap.platforms import facts, refusal, source_only
 from infra.bootstrap.steps import Steps
 from schemas.errors import SetupError
@@ -39,12 +39,13 @@ class Refused(Exception):
 
 def main(arguments: list[str]) -> int:
     """``--no-jars`` leaves the stack's jars for later. Returns the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop.ask)
     try:
         if reason := refusal(facts()):
             raise Refused(reason)
-        set_up(ROOT, with_jars="--no-jars" not in arguments)
+        set_up(ROOT, stop, with_jars="--no-jars" not in arguments)
     except KeyboardInterrupt:
         return _fail("the set-up was stopped; run it again, and it completes", 130)
     except (Refused, Failed, SetupError) as error:
@@ -54,14 +55,14 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def set_up(root: Path, *, with_jars: bool) -> None:
+def set_up(root: Path, stop: Stop, *, with_jars: bool) -> None:
     """Does what is left to do; at once when that is nothing. Raises `Refused`, `Failed`, `SetupError`."""
     if _complete(root, with_jars):
         return
     _look_round(root, with_jars)
     with _alone(root) as lock:
         if not _complete(root, with_jars):
-            _make(root, Jobs(sys.stderr, root, [lock.fileno()]), with_jars)
+            _make(root, Jobs(sys.stderr, root, stop, [lock.fileno()]), with_jars)
 
 
 def _complete(root: Path, with_jars: bool) -> bool:
@@ -141,10 +142,6 @@ def _packages(jobs: Jobs, steps: Steps) -> None:
         else:
             return
     jobs.run(steps.by_pip())
-
-
-def _interrupted(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
