@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+from schemas.handlebars.nodes import Block, Body, Leaf
 from schemas.handlebars.problems import NotFilledIn, TemplateRefused
 from schemas.handlebars.tags import Text, pieces
-from schemas.handlebars.tree import Block, Body, Leaf, parse
+from schemas.handlebars.tree import parse
 from schemas.handlebars.values import Budget, adapted, look_up
 from schemas.handlebars.whitespace import settle
 

@@ -11,8 +11,8 @@ from schemas.handlebars.tags import Tag
 __all__ = ["RESERVED", "Call", "call", "partial_name"]
 
 RESERVED = frozenset(
-    "as blockHelperMissing each else false helperMissing if inline log lookup mailonce-indent null true undefined"
-    " unless with".split()
+    {"as", "blockHelperMissing", "each", "else", "false", "helperMissing", "if", "inline", "log", "lookup"}
+    | {"mailonce-indent", "null", "true", "undefined", "unless", "with"}
 )
 """Names that are helpers or values for one engine or another."""
 
@@ -76,7 +76,8 @@ class _Reader:
         self._paths: list[str] = []
 
     def call(self) -> Call:
-        name, arguments, named, params = "", [], [], ()
+        name, arguments, named = "", list[str](), list[tuple[str, str]]()
+        params: tuple[str, ...] = ()
         while self._body[self._at :].strip():
             found = self._next()
             kind, value = found.lastgroup or "", found[found.lastgroup or 0]

@@ -16,7 +16,7 @@ SIZE_MAX = 500 * 1024
 _LONG_COMMENT = re.compile(r"\{\{~?!--")
 _LONG_COMMENT_END = re.compile(r"--~?\}\}")
 _COMMENT = re.compile(r"\{\{(~?)!(.*?)(~?)\}\}", re.DOTALL)
-_RAW = re.compile(r"\{\{(~?)\{([^{}]*)\}(~?)\}\}")
+_RAW = re.compile(r"\{\{(~?)\{([^{}]*)\}(~?)\}\}(?!\})")
 _TAG = re.compile(r"\{\{(~?)([^{}]*?)(~?)\}\}(?!\})")
 
 

@@ -44,7 +44,7 @@ class Budget:
 
 
 class _Text(str):
-    __slots__ = ("_budget",)
+    _budget: Budget
 
     def __new__(cls, value: str, budget: Budget) -> _Text:
         made = super().__new__(cls, value)
@@ -67,7 +67,6 @@ class _Number(float):
 
 
 class _List(list[Any]):
-    __slots__ = ("_budget",)
     _budget: Budget
 
     def __iter__(self) -> Iterator[Any]:
@@ -76,7 +75,6 @@ class _List(list[Any]):
 
 
 class _Object(dict[str, Any]):
-    __slots__ = ("_budget",)
     _budget: Budget
 
     def items(self) -> Any:

@@ -7,12 +7,15 @@ line away. Both look at what was written, not at what an earlier tag has left of
 
 from __future__ import annotations
 
+from schemas.handlebars.nodes import Block, Body, Node
 from schemas.handlebars.tags import Tag, Text
-from schemas.handlebars.tree import Block, Body, Leaf, Node
 
 __all__ = ["settle"]
 
-_SPACE = "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
+_SPACE = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
 """What JavaScript calls whitespace; Python's differs."""
 
 
