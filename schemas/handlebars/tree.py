@@ -86,6 +86,8 @@ class _Builder:
         if (said.name == "lookup" and len(said.arguments) == 2) or said.name == "log":
             self._here.append(Leaf(tag, said.source))
             return
+        if said.name == "lookup":
+            raise TemplateRefused(tag.line, f"{tag.shown} does not give lookup two values", "{{lookup list key}}")
         if said.name in RESERVED:
             raise TemplateRefused(
                 tag.line, f"{tag.shown} uses the reserved name {said.name}", f"for a field write ./{said.name}"

@@ -39,7 +39,7 @@ def settle(body: Body, *, root: bool = True) -> None:
         _cut_all(node.tag, node.tag, before, after)
         if line_before and line_after and not (node.source and not node.partial):
             _cut_line_start(after)
-            if _cut_line_end(before) and before is not None:
+            if _cut_line_end(before) and before is not None and node.partial:
                 node.indent = before.written[len(before.written.rstrip(" \t")) :]
 
 
