@@ -92,7 +92,7 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
         case int() if abs(value) < _EXACT_MAX:
             return value
         case int() | float():
-            return _Number(value) if abs(value) < _FLOAT_MAX else _Number(math.copysign(math.inf, value))
+            return _Number(_double(value))
         case dict():
             made = _Object()
             made._budget = budget
@@ -108,7 +108,11 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
             return value
 
 
-_FLOAT_MAX = 2**1024
+def _double(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _place(name: str) -> tuple[bool, int]:
