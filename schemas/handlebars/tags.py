@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from schemas.handlebars.problems import TemplateRefused
 
-__all__ = ["SIZE_MAX", "Tag", "Text", "pieces"]
+__all__ = ["SIZE_MAX", "TAGS_MAX", "Tag", "Text", "pieces"]
 
 SIZE_MAX = 500 * 1024
 """SES's limit for a template, in characters here."""
+TAGS_MAX = 10_000
 
 _LONG_COMMENT = re.compile(r"\{\{~?!--")
 _LONG_COMMENT_END = re.compile(r"--~?\}\}")
@@ -55,7 +56,7 @@ def pieces(template: str) -> Iterator[Text | Tag]:
         raise TemplateRefused(1, f"the template has more than {SIZE_MAX} characters")
     if "\0" in template:
         raise TemplateRefused(template.count("\n", 0, template.index("\0")) + 1, "a NUL character")
-    at, line = 0, 1
+    at, line, tags = 0, 1, 0
     while (start := template.find("{{", at)) >= 0:
         if text := template[at:start]:
             yield Text(text, line, text)
@@ -63,6 +64,9 @@ def pieces(template: str) -> Iterator[Text | Tag]:
         if text.endswith("\\"):
             raise TemplateRefused(line, "a backslash before {{ prints the braces", "put what is meant into the data")
         tag, at = _tag(template, start, line)
+        tags += 1
+        if tags > TAGS_MAX:
+            raise TemplateRefused(line, f"the template has more than {TAGS_MAX} tags")
         yield tag
         line += template.count("\n", start, at)
     if rest := template[at:]:
