@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from schemas.handlebars.nodes import Block, Body, Leaf
+from schemas.handlebars.plain import Plain, fill_in, plain_form
 from schemas.handlebars.problems import NotFilledIn, TemplateRefused
 from schemas.handlebars.tags import Text, pieces
 from schemas.handlebars.tree import parse
@@ -34,6 +35,8 @@ class _Spelled:
     """whether it has neither blocks nor partials"""
     characters: int
     """its own that it can print in one turn, with its partials"""
+    simple: Plain | None
+    """for what needs no engine"""
 
 
 def check(template: str) -> None:
@@ -47,13 +50,16 @@ def render(template: str, data: dict[str, Any]) -> str:
     Raises ``KeyError`` naming a variable that the data lacks, if the template has no blocks (within one, what is
     missing is empty), `TemplateRefused` as `check` does, and `NotFilledIn` for what would not end.
     """
-    spelled, fill_in = _compiled(template)
+    spelled = _read_once(template)
+    if spelled.simple is not None and (printed := fill_in(spelled.simple, data)) is not None:
+        return printed
     from dotpromptz_handlebars import StrictModeError
 
+    compiled = _compiled(template)
     budget = Budget(spelled.characters)
     try:
         budget.print(spelled.characters)
-        return fill_in(adapted(data, budget, nulls=not spelled.plain))
+        return compiled(adapted(data, budget, nulls=not spelled.plain))
     except StrictModeError as missing:
         raise KeyError(missing.path) from None
     except RecursionError:
@@ -63,12 +69,18 @@ def render(template: str, data: dict[str, Any]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(template: str) -> tuple[_Spelled, Callable[[Any], str]]:
-    spelled = _spelled(template)
+def _read_once(template: str) -> _Spelled:
+    return _spelled(template)
+
+
+@lru_cache(maxsize=1024)
+def _compiled(template: str) -> Callable[[Any], str]:
+    spelled = _read_once(template)
     try:
-        return spelled, _engine(strict=spelled.plain).compile(spelled.source)
+        compiled: Callable[[Any], str] = _engine(strict=spelled.plain).compile(spelled.source)
     except (ValueError, LookupError) as error:
         raise TemplateRefused(1, f"the engine cannot read the template: {error}") from error
+    return compiled
 
 
 @cache
@@ -92,7 +104,7 @@ def _spelled(template: str) -> _Spelled:
     body = parse(pieces(template))
     settle(body)
     plain = not any(isinstance(node, Block) or (isinstance(node, Leaf) and node.partial) for node in body)
-    return _Spelled("".join(_spell(body)), plain, _costs(body, {})[0])
+    return _Spelled("".join(_spell(body)), plain, _costs(body, {})[0], plain_form(body))
 
 
 def _spell(body: Body) -> list[str]:

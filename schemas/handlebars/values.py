@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.handlebars.problems import NotFilledIn
 
-__all__ = ["Budget", "adapted", "look_up"]
+__all__ = ["CHARACTERS_MAX", "Budget", "adapted", "look_up", "scalar_text"]
 
 STEPS_MAX = 100_000
 """Members that one mail's blocks go through."""
@@ -106,6 +106,21 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
             return members
         case _:
             return value
+
+
+def scalar_text(value: Any) -> str | None:
+    """How a text, a number or a truth value is printed; nothing for others."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int() if abs(value) < _EXACT_MAX:
+            return str(value)
+        case int() | float():
+            return _number_text(_double(value))
+        case _:
+            return None
 
 
 def _double(value: float) -> float:

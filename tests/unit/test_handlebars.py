@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.handlebars import NotFilledIn, TemplateRefused, check, render
-from schemas.handlebars.engine import _compiled
+from schemas.handlebars.engine import _compiled, _read_once
 from schemas.handlebars.tags import SIZE_MAX, TAGS_MAX
 from schemas.handlebars.tree import DEPTH_MAX
 
@@ -116,10 +116,32 @@ def test_size_and_depth_have_limits() -> None:
 
 def test_a_template_is_compiled_once() -> None:
     """The sandbox fills one in for each mail it accepts."""
-    _compiled.cache_clear()
+    for once in (_read_once, _compiled):
+        once.cache_clear()
     for n in range(5):
         assert render("{{n}} of five", {"n": n}) == f"{n} of five"
-    assert _compiled.cache_info().misses == 1
+        assert render("{{#if n}}{{n}}{{/if}}", {"n": n}) == (str(n) if n else "")
+    assert (_read_once.cache_info().misses, _compiled.cache_info().misses) == (2, 1)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
+
+
+@given(SCALARS, SCALARS, st.text(alphabet="ab{ \n\\", max_size=5))
+def test_the_short_way_prints_what_the_engine_prints(one: Any, other: Any, text: str) -> None:
+    """Plain templates do without the engine; ``./x`` is the same value by the engine."""
+    data = {"one": one, "of": {"it": other}}
+    short = f"{text} {{{{one}}}} {text} {{{{~of.it}}}}{{{{! note }}}}"
+    assert outcome(short, data) == outcome(short.replace("{{one}}", "{{./one}}"), data)
+
+
+def outcome(template: str, data: dict[str, Any]) -> tuple[str, str]:
+    try:
+        return "printed", render(template, data)
+    except TemplateRefused:
+        return "refused", ""
+    except KeyError as missing:
+        return "missing", missing.args[0].removeprefix("./")
 
 
 PIECES = [
