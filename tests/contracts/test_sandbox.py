@@ -261,6 +261,23 @@ def test_template_calls(ses: Any, template: str) -> None:
         ses.get_email_template(TemplateName="t")
 
 
+def test_a_template_that_cannot_be_filled_in_is_no_fault_of_the_sandbox(ses: Any, admin: SandboxAdmin) -> None:
+    """Said when it is created or changed; what would not end is accepted, as SES does, and not delivered."""
+    loops = "{{#each l}}{{#each ../l}}{{#each ../../l}}x{{/each}}{{/each}}{{/each}}"
+    ses.delete_email_template(TemplateName="t")
+    for broken in ("a\n{{#if x}}", "\n{{items.0.n}}"):
+        with pytest.raises(ses.exceptions.BadRequestException, match="cannot render this template: Text, line 2: "):
+            ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": broken})
+    ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": loops})
+    with pytest.raises(ses.exceptions.BadRequestException, match="Html, line 1"):
+        ses.update_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Html": "{{"})
+    assert ses.get_email_template(TemplateName="t")["TemplateContent"]["Text"] == loops
+    assert ses.send_email(**mail(**templated({"l": [1] * 300})))["MessageId"]
+    assert "more than 100000 members" in admin.accepted()[0].not_delivered
+    with pytest.raises(ses.exceptions.BadRequestException, match="more than 100000 members"):
+        ses.test_render_email_template(TemplateName="t", TemplateData=json.dumps({"l": [1] * 300}))
+
+
 def test_suppression_list(ses: Any, admin: SandboxAdmin) -> None:
     """Accepted, a MessageId, not delivered."""
     ses.put_suppressed_destination(EmailAddress="Gone@mail.example.net", Reason="BOUNCE")
