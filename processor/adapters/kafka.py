@@ -13,15 +13,15 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
+from schemas.ending import Thread, within
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
 from schemas.reading import end_offsets, error_text, record_of, take
@@ -36,6 +36,7 @@ T = TypeVar("T")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
+CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
 READ_TIMEOUT_S = 10.0
@@ -61,7 +62,7 @@ class KafkaJobLog:
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
         self._patience_s = settings.patience_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._thread = Thread("kafka")
         self._consumer: Consumer
         self._producer: Producer | None = None
         self._listener: Listener
@@ -77,30 +78,27 @@ class KafkaJobLog:
     async def start(self, listener: Listener) -> None:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        await self._in_thread(self._open)
+        await self._thread(self._open)
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
-        return await self._in_thread(self._poll, records_max, timeout_s, paused)
+        return await self._thread(self._poll, records_max, timeout_s, paused)
 
     async def commit(self, transaction: Transaction) -> None:
-        await self._in_thread(self._commit, transaction)
+        await self._thread(self._commit, transaction)
 
     async def renew(self) -> dict[int, tuple[int, str]]:
-        return await self._in_thread(self._renew)
+        return await self._thread(self._renew)
 
     async def unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
-        return await self._in_thread(self._unsettled, targets, mine)
+        return await self._thread(self._unsettled, targets, mine)
 
     async def ends(self) -> dict[int, int]:
-        return await self._in_thread(self._ends)
+        return await self._thread(self._ends)
 
     async def stop(self) -> None:
         with contextlib.suppress(KafkaException, RuntimeError):
-            await self._in_thread(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
-        return await self._loop.run_in_executor(self._thread, call, *args)
+            await within(CLOSE_S, self._thread(self._close))
+        self._thread.close()
 
     # ---- in the thread ----
 
