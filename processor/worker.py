@@ -146,6 +146,8 @@ class Worker:
         finally:
             self._deliverer.hurry()
             await end(sending)
+            # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
+            self._after_commit.give_back(await self._deliverer.quiesce(lambda _work: True))
             await self._log.stop()
             self._gauge()
             await self._after_commit.end(timeout_s=MARKS_S)

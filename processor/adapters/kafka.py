@@ -16,9 +16,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.silence import Silence
 from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
 from schemas.ending import Thread, within
@@ -58,6 +59,9 @@ class KafkaJobLog:
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
         self._admin = AdminClient(admin_config(settings))
+        self._silence = Silence(
+            lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
+        )
         self._consumer_config = jobs_consumer_config(settings, instance)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
@@ -129,6 +133,10 @@ class KafkaJobLog:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if any(_is_word_of_kafka(message) for message in messages):
+            self._silence.heard()
+        else:
+            self._silence.look()
         records, ends = [], {}
         for message in messages:
             error = message.error()
@@ -177,6 +185,7 @@ class KafkaJobLog:
             if transaction.offsets:
                 self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+            self._silence.heard()
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
 
@@ -317,6 +326,7 @@ class KafkaJobLog:
         except BrokerUnavailable as error:
             self._failure = error
             return
+        self._silence.heard()
         self._tell(self._listener.assigned(committed))
         consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
 
@@ -366,6 +376,12 @@ def names_a_member(group_metadata: bytes) -> bool:
         raise BrokerUnavailable(f"this librdkafka writes group metadata in an unknown form ({magic!r})")
     generation = int.from_bytes(rest[:4], sys.byteorder, signed=True)
     return generation >= 0 and rest[4:].split(b"\0")[1] != b""
+
+
+def _is_word_of_kafka(message: Message) -> bool:
+    """Whether it came from a broker, and is no error of this client's own."""
+    error = message.error()
+    return error is None or error.code() == KafkaError._PARTITION_EOF
 
 
 async def _as_coroutine(told: Awaitable[T]) -> T:
