@@ -74,7 +74,8 @@ class _WebServer:
     async def _account(self) -> Account | None:
         """SES's limits, where SES may be asked."""
         try:
-            return await asyncio.wait_for(ask_account(self._settings), 10)
+            async with asyncio.timeout(10):
+                return await ask_account(self._settings)
         except (MailonceError, TimeoutError):
             return None
 

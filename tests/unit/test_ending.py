@@ -325,7 +325,6 @@ BARE = {
 ALLOWED = {
     # Faust ends by `leave_within`, its threads with it.
     ("processor/dashboard", "to_thread"),
-    ("processor/dashboard", "wait_for"),
 }
 
 
