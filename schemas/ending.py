@@ -118,7 +118,9 @@ async def obey(
                 by_s = loop.time() + grace_s
         if not task.done():
             await end(task)
-            raise Overdue(f"it did not stop within {grace_s:g} s")
+            raise Overdue(
+                f"the stop took more than {grace_s:g} s: Kafka, Redis or SES does not answer; the next goes on from here"
+            )
         return task.result()
     finally:
         await end(task, asked)

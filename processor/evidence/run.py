@@ -56,11 +56,6 @@ class Evidence:
     meter: EvidenceMeter
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs `work`; what a stop cannot wait for is taken anew by the next: it is safe to die anywhere."""
-        with contextlib.suppress(Overdue):
-            await obey(work, self.stopping, STOP_S)
-
     async def follow(self, queue: EventQueue, *, drain: bool) -> None:
         """Takes what the queue holds until it is stopped, or with `drain` until it is empty."""
         empty, swept = 0, float("-inf")
@@ -163,23 +158,28 @@ def gather(settings: Settings, version: str, now_ms: Callable[[], int], *, drain
     """Follows the queue until SIGTERM, or with `drain` until it is empty; returns counts by what the messages were."""
     queue = EventQueue(settings.events_queue_url)
 
-    async def run() -> Counter[str]:
-        async with _evidence(settings, version, now_ms) as evidence:
-            await evidence.until_stopped(evidence.follow(queue, drain=drain))
-            return evidence.sink.counts
-
-    return run_loop(run())
+    return run_loop(_counted(settings, version, now_ms, lambda evidence: evidence.follow(queue, drain=drain)))
 
 
 def gather_cloudtrail(settings: Settings, version: str, now_ms: Callable[[], int], place: str) -> Counter[str]:
     """Takes CloudTrail's log files at `place`; returns counts by what their records were."""
 
-    async def run() -> Counter[str]:
-        async with _evidence(settings, version, now_ms) as evidence:
-            await evidence.until_stopped(evidence.take_logs(place))
-            return evidence.sink.counts
+    return run_loop(_counted(settings, version, now_ms, lambda evidence: evidence.take_logs(place)))
 
-    return run_loop(run())
+
+async def _counted(
+    settings: Settings,
+    version: str,
+    now_ms: Callable[[], int],
+    work: Callable[[Evidence], Coroutine[Any, Any, None]],
+) -> Counter[str]:
+    """Runs `work`. What a stop cannot wait for is taken anew by the next: it is safe to die anywhere."""
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(Overdue):
+        async with _evidence(settings, version, now_ms) as evidence:
+            counts = evidence.sink.counts
+            await obey(work(evidence), evidence.stopping, STOP_S)
+    return counts
 
 
 @asynccontextmanager
@@ -190,7 +190,7 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
     client = connect(settings)
     jobs = RecordReader(settings, settings.topics.jobs)
     try:
-        await check_server(client)
+        await obey(check_server(client), stopping, 0)
         dedup = RedisDedup.of(settings, client)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))

@@ -53,6 +53,12 @@ class Mute:
                 continue
         return False
 
+    def forget(self) -> None:
+        """Those who asked so far are gone."""
+        for taken in self._taken:
+            taken.close()
+        self._taken.clear()
+
     def close(self) -> None:
         for one in (self._socket, *self._taken):
             one.close()
@@ -83,9 +89,15 @@ def test_sigterm_while_a_server_is_waited_for(
     env = {"MAILONCE_EVENTS_QUEUE_URL": "http://127.0.0.1:1/queue", setting: value.format(mute.port)}
     if setting == "AWS_ENDPOINT_URL_SQS":
         env["MAILONCE_EVENTS_QUEUE_URL"] = f"{env[setting]}/queue"
-    process = world.start(*command, **env)
-    wait_for(mute.asked, "the question")
-    assert process.terminate() == 0, process.log.read_text()[-2000:]
+    for _ in range(3):
+        mute.forget()
+        process = world.start(*command, **env)
+        wait_for(mute.asked, "the question")
+        if (code := process.terminate()) == 0:
+            return
+        # On a machine that stood still for so long the server's time-out was first.
+        assert code == 7, process.log.read_text()[-2000:]
+    raise AssertionError(f"the signal was not obeyed: {process.log.read_text()[-2000:]}")
 
 
 # ---- Redis ----
