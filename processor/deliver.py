@@ -13,6 +13,7 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from processor.allowance import Allowance
@@ -22,7 +23,7 @@ from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
 from processor.meter import Meter
-from processor.patience import REDIS_RETRY_S, until_redis_answers
+from processor.patience import HURRY_S, REDIS_RETRY_S, until_redis_answers
 from processor.ports import Clock, Dedup, Item, NotWhole, Sender
 from processor.together import Together
 from schemas.errors import Halted, RedisUnavailable
@@ -84,7 +85,7 @@ class Deliverer:
         self._calling = 0
         self._changed = asyncio.Event()
         self._in_flight = 0
-        self._hurried = False
+        self._redis_until_s = inf
         self.halted: Halted | None = None
 
     # ---- what the worker sees ----
@@ -115,7 +116,7 @@ class Deliverer:
 
     def hurry(self) -> None:
         """The process is to end: what Redis is to be told is tried a little longer, not until it answers."""
-        self._hurried = True
+        self._redis_until_s = min(self._redis_until_s, self._clock.boot_s() + HURRY_S)
 
     def submit(self, works: Iterable[Work]) -> None:
         """Takes works that may be attempted: their intents have committed, or they need none."""
@@ -150,7 +151,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Starts calls until it is cancelled; a halt stops the starting and stays visible in `halted`."""
-        await self._retrying(self._allowance.refresh)
+        await until_redis_answers(self._clock, self._allowance.refresh)
         self._stop_if_paused()
         while True:
             await self._wait_for_work()
@@ -169,7 +170,7 @@ class Deliverer:
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()
-            await self._retrying(self._make_whole)
+            await until_redis_answers(self._clock, self._make_whole)
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             await self._clock.sleep(REDIS_RETRY_S)
@@ -346,7 +347,8 @@ class Deliverer:
                 work.better = decide.after_doubt(claim, work.attempt)
 
     async def _retrying(self, step: Callable[[], Awaitable[object]]) -> None:
-        await until_redis_answers(self._clock, step, lambda: self._hurried)
+        """A call's step on Redis. Raises `RedisUnavailable` at the process's end."""
+        await until_redis_answers(self._clock, step, lambda: self._redis_until_s)
 
     # ---- small change ----
 

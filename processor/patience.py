@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TypeVar
 
 from processor.ports import Clock
 from schemas.errors import RedisUnavailable
 from schemas.logs import Event, get_log
 
-__all__ = ["REDIS_RETRY_S", "until_redis_answers"]
+__all__ = ["HURRY_S", "REDIS_RETRY_S", "until_redis_answers"]
 
 log = get_log()
 T = TypeVar("T")
@@ -20,17 +21,14 @@ HURRY_S = 3.0
 
 
 async def until_redis_answers(
-    clock: Clock, step: Callable[[], Awaitable[T]], hurried: Callable[[], bool] = lambda: False
+    clock: Clock, step: Callable[[], Awaitable[T]], until_s: Callable[[], float] = lambda: inf
 ) -> T:
-    """What the step returns, once Redis answers. Raises `RedisUnavailable` only when `hurried` for `HURRY_S`."""
-    gives_up_s = None
+    """What the step returns, once Redis answers. Raises `RedisUnavailable` after the boot clock's `until_s`."""
     while True:
         try:
             return await step()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
-            if hurried():
-                gives_up_s = gives_up_s or clock.boot_s() + HURRY_S
-                if clock.boot_s() >= gives_up_s:
-                    raise
+            if clock.boot_s() >= until_s():
+                raise
             await clock.sleep(REDIS_RETRY_S)

@@ -40,7 +40,7 @@ OVERSHOOT_MAX = 100
 PROGRESS_EVERY_S = 10.0
 POLL_BUSY_S = 0.005
 POLL_IDLE_S = 0.2
-MARKS_S = 3.0
+MARKS_S = 2.0
 """How long the last marks may take at the end."""
 
 

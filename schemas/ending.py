@@ -119,7 +119,7 @@ async def obey(
         if not task.done():
             await end(task)
             raise Overdue(
-                f"the stop took more than {grace_s:g} s: Kafka, Redis or SES does not answer; the next goes on from here"
+                f"the stop took over {grace_s:g} s: Kafka, Redis or SES does not answer; the next goes on from here"
             )
         return task.result()
     finally:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from processor import patience
+from processor import deliver, patience
 from processor.adapters.clock import SystemClock
 from processor.allowance import Allowance
 from processor.core import decide
@@ -130,7 +130,7 @@ class Answering(NoSender):
 
 async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Work]:
     """What was done of one work when Redis goes away after its claim, and the process is to end."""
-    monkeypatch.setattr(patience, "HURRY_S", 0.05)
+    monkeypatch.setattr(deliver, "HURRY_S", 0.05)
     monkeypatch.setattr(patience, "REDIS_RETRY_S", 0.01)
     dedup, sender, clock, meter, done = AwayDedup(), Answering(answer), SystemClock(), Meter(), list[Work]()
     deliverer = Deliverer(
