@@ -140,7 +140,8 @@ def on_own(own: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[Wor
     own.start()
     world = own.world(sandbox, tmp_path)
     yield world
-    own.signal("kafka", signal.SIGCONT)
+    # One that was frozen needs a while until it is a member of its own cluster again: quicker a new one.
+    own.kill()
     own.start()
     world.close()
 
