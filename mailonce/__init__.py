@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that ``--help`` and small co
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
@@ -36,6 +37,24 @@ app.add_typer(stack.app, name="stack")
 
 def main() -> None:
     """Runs a command; a known error becomes one clear message and its exit code."""
+    try:
+        _run()
+    except SystemExit as left:
+        # Only what runs tasks or threads has loaded it, and only a process of its own may be ended.
+        ending = sys.modules.get("schemas.ending")
+        if ending is not None and isinstance(left.code, int) and _is_program():
+            ending.leave(left.code)
+        raise
+
+
+def _is_program() -> bool:
+    """Whether this process is ``mailonce`` or ``python -m mailonce``, and not somebody's who calls `main`."""
+    started = sys.modules["__main__"]
+    name = started.__spec__.name if started.__spec__ else Path(getattr(started, "__file__", "") or "").name
+    return name.startswith("mailonce")
+
+
+def _run() -> None:
     try:
         app()
     except KeyboardInterrupt:

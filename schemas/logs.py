@@ -25,6 +25,7 @@ class Event(StrEnum):
     PROCESSOR_STARTED = "processor started"
     PROCESSOR_STOPPED = "processor stopped"
     STOPPING = "stopping"
+    NOT_ENDED = "did not end in time"
     PARTITIONS_ASSIGNED = "partitions assigned"
     PARTITIONS_REVOKED = "partitions revoked"
     PARTITIONS_LOST = "partitions lost"

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings
 from infra.ses_sandbox.send import SIMULATOR
+from schemas.ending import in_thread
 
 __all__ = ["Events", "event_of", "kinds_of"]
 
@@ -165,7 +166,7 @@ class Events:
         if self._settings.events_shuffle:
             self._chance.shuffle(due)
         try:
-            await asyncio.to_thread(self._publish, due)
+            await in_thread(self._publish, due)
         except (BotoCoreError, ClientError) as error:
             self.error = str(error)
             self._pending[:0] = due

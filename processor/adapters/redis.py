@@ -33,10 +33,12 @@ from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.identity import Key
 from schemas.settings import Settings
 
-__all__ = ["RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
+__all__ = ["CLOSE_S", "RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
 
 BUCKETS = 65_536
 TIMEOUT_S = 5.0
+CLOSE_S = 2.0
+"""For saying goodbye to a server that may not listen."""
 _POLICIES = {"noeviction"}
 
 

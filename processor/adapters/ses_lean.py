@@ -25,6 +25,7 @@ from processor.adapters.http import Broken, Connections, NotConnected, Response
 from processor.adapters.ses import BotoSender, DeadlinePassed, answer_of_exception, answer_of_response
 from processor.adapters.ses_wire import Wire
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
+from schemas.ending import in_thread
 from schemas.errors import Halted, UsageError
 from schemas.settings import Settings
 
@@ -110,7 +111,7 @@ class LeanSender(BotoSender):
         found = self._session.get_credentials()
         if found is None:
             raise NoCredentialsError
-        frozen = await asyncio.get_running_loop().run_in_executor(self._reads, found.get_frozen_credentials)
+        frozen = await in_thread(found.get_frozen_credentials)
         if self._credentials_at_s == float("-inf") or frozen != self._credentials:
             self._credentials = frozen
             if self._wire is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal as signals
 from typing import Any
 
 import faust
@@ -20,6 +21,7 @@ from processor.dashboard.data import Data
 from processor.dashboard.metrics import board_registry
 from processor.dashboard.web import Pages, make_web
 from processor.wiring import ask_account
+from schemas.ending import leave_within
 from schemas.errors import MailonceError, UsageError
 from schemas.logs import Event, get_log
 from schemas.reading import partition_numbers
@@ -28,6 +30,9 @@ from schemas.settings import Settings
 __all__ = ["serve"]
 
 log = get_log()
+
+STOP_S = 8.0
+"""A stop may take so long."""
 
 
 def serve(settings: Settings) -> None:
@@ -40,9 +45,20 @@ def serve(settings: Settings) -> None:
     server = _WebServer(settings, board, auth)
     app.service(server.of(app))
     logging.getLogger("faust").setLevel(logging.ERROR)
-    worker = faust.Worker(app, loglevel="ERROR", override_logging=True, quiet=True)
+    worker = _Worker(app, loglevel="ERROR", override_logging=True, quiet=True)
     worker.spinner = None  # it writes escape codes into log files
     worker.execute_from_commandline()
+
+
+class _Worker(faust.Worker):
+    """Faust's worker waits for each of its tasks without a limit; nothing here is lost when it is not waited for."""
+
+    def _schedule_shutdown(self, signal: signals.Signals) -> None:
+        super()._schedule_shutdown(signal)
+        leave_within(STOP_S, 0)
+        for number in (signals.SIGTERM, signals.SIGINT):
+            self.loop.remove_signal_handler(number)
+            signals.signal(number, signals.SIG_DFL)
 
 
 class _WebServer:
@@ -58,7 +74,8 @@ class _WebServer:
     async def _account(self) -> Account | None:
         """SES's limits, where SES may be asked."""
         try:
-            return await asyncio.wait_for(ask_account(self._settings), 10)
+            async with asyncio.timeout(10):
+                return await ask_account(self._settings)
         except (MailonceError, TimeoutError):
             return None
 
