@@ -11,9 +11,11 @@ import hypothesis
 import pytest
 
 from infra.embedded import Stack
+from tests.support import processes
 from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
+from tests.support.stack import QuickStack
 from tests.support.world import World, make_world
 
 # A busy machine is no failure of a property.
@@ -60,8 +62,9 @@ def _clean_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    processes.warm()
     folder = tmp_path_factory.mktemp("stack")
-    stack = Stack(folder, tied=True) if STACK == "embedded" else ContainerStack(folder)
+    stack = QuickStack(folder, tied=True) if STACK == "embedded" else ContainerStack(folder)
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack
