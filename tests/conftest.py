@@ -15,8 +15,8 @@ from tests.support import processes
 from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
-from tests.support.stack import QuickStack
-from tests.support.world import World, make_world
+from tests.support.stack import SessionStack
+from tests.support.world import LONG, SHORT, Lives, World, make_world
 
 # A busy machine is no failure of a property.
 hypothesis.settings.register_profile("mailonce", deadline=None, print_blob=True)
@@ -27,6 +27,17 @@ SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
 # Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
+
+
+MARKERS = (
+    "long: takes a minute, or what few have installed: left out unless asked for (`make test-all`)",
+    "short_lives: its processors' sessions, signatures and claims expire in seconds, because it waits for that",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -64,7 +75,9 @@ def _clean_environment() -> Iterator[None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     processes.warm()
     folder = tmp_path_factory.mktemp("stack")
-    stack = QuickStack(folder, tied=True) if STACK == "embedded" else ContainerStack(folder)
+    # The workers of pytest-xdist have folders of their own in the session's.
+    session = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
+    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, session / "common-stack")
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack
@@ -78,12 +91,18 @@ def sandbox(stack: Stack) -> SandboxAdmin:
 
 
 @pytest.fixture
-def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    world = make_world(stack.env(), sandbox, tmp_path)
+def lives(request: pytest.FixtureRequest) -> Lives:
+    return SHORT if request.node.get_closest_marker("short_lives") else LONG
+
+
+@pytest.fixture
+def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path, lives: Lives) -> Iterator[World]:
+    world = make_world(stack.env(), sandbox, tmp_path, lives)
     try:
         yield world
     finally:
         world.close()
+        world.remove_topics()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from tests.support.feed import connected, published
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
 from tests.support.servers import kill_server, server_runs, signal_server
-from tests.support.world import MONTH, Process, World, job, make_world, wait_for
+from tests.support.world import MONTH, SHORT, Process, World, job, make_world, wait_for
 
 CALLS_AT_ONCE = 8
 WINDOW_S = 6
@@ -136,7 +136,7 @@ class Chaos:
     def __init__(self, servers: Servers, plan: Plan, folder: Path) -> None:
         self.servers = servers
         self.plan = plan
-        self.world: World = make_world(servers.env(), servers.sandbox, folder)
+        self.world: World = make_world(servers.env(), servers.sandbox, folder, SHORT)
         self.world.env |= {
             "MAILONCE_RETRY": RETRY,
             "MAILONCE_ACCOUNT_REFRESH_S": "1",

@@ -64,6 +64,7 @@ def test_events_before_our_own_record(world: World, feed: Any) -> None:
     assert audit.count(Outcome.SENT) == 7
 
 
+@pytest.mark.short_lives
 def test_a_killed_processor_and_evidence(world: World, feed: Any) -> None:
     """G2, G4: what was in the air when the processor died is recorded as sent, without waiting in doubt."""
     world.sandbox.set(latency_ms=300)

@@ -18,10 +18,11 @@ from schemas.codec import RESEND_HEADER, encode
 from schemas.identity import Key
 from schemas.records import Feedback, Outcome, Resend
 from tests.support.feed import gather, published
-from tests.support.world import MONTH, TEMPLATE, World, job, wait_for
+from tests.support.world import MONTH, SHORT, TEMPLATE, World, job, wait_for
 
 NEXT = "2026-12"
-LIFETIME_S = 5
+
+pytestmark = pytest.mark.short_lives
 
 
 def emit(world: World, mail: AcceptedMail, kind: str) -> None:
@@ -147,7 +148,7 @@ def in_doubt(world: World, *users: str, took: bool) -> None:
 def old_enough(world: World) -> None:
     """Waits until the doubtful attempts' lifetime has passed."""
     latest = max(entry.at_ms for entries in world.deliveries().values() for entry in entries)
-    wait_for(lambda: time.time() * 1000 > latest + LIFETIME_S * 1000, "the lifetime's end")
+    wait_for(lambda: time.time() * 1000 > latest + SHORT.attempt_s * 1000, "the lifetime's end")
 
 
 def test_people_decide_about_doubt(world: World) -> None:

@@ -54,6 +54,7 @@ def test_all_processors_share_the_work(world: World) -> None:
     assert len({delivery.instance for delivery in audit.outcomes.values()}) == 4
 
 
+@pytest.mark.short_lives
 @pytest.mark.parametrize("step", [*STEPS, IN_TRANSACTION])
 def test_a_zombie_repeats_nothing(world: World, step: str) -> None:
     """G1: stopped at a step of the protocol for longer than its session and its attempts' lifetime, then continued.
@@ -97,6 +98,7 @@ def test_a_replay_of_a_settled_month_only_reads(world: World) -> None:
     }
 
 
+@pytest.mark.short_lives
 def test_a_second_instance_of_the_same_name_fences_the_first(world: World) -> None:
     """Two processors with one name: one leaves with a clear message, nothing is lost."""
     # Enough to do that the first is still sending, and so committing, long after the second has come.
@@ -137,6 +139,7 @@ def test_a_cancelled_mail_can_be_published_again(world: World) -> None:
     assert audit.outcomes[Key("u1", MONTH)].outcome is Outcome.SENT
 
 
+@pytest.mark.short_lives
 def test_offsets_outcomes_and_letters_commit_together(world: World) -> None:
     """G3: what a crash left uncommitted is invisible: a read_committed reader sees outcomes only with their offsets."""
     world.sandbox.set(latency_ms=20)
@@ -202,6 +205,7 @@ def test_the_consumer_protocol_works_as_well(world: World) -> None:
     assert audit.count(Outcome.SENT) == 200
 
 
+@pytest.mark.short_lives
 def test_a_wiped_redis_is_rebuilt_before_anybody_sends(world: World) -> None:
     """G1: the marker is gone, the ledger and the intents are not."""
     import redis

@@ -20,6 +20,8 @@ from tests.support.world import MONTH, Process, World, job, wait_for
 
 IN_FLIGHT = 8
 
+pytestmark = pytest.mark.short_lives
+
 
 class Valkey:
     """A Valkey of the test's own, to be mistreated."""

@@ -12,6 +12,8 @@ from tests.support.world import World, job, wait_for
 
 CALLS_AT_ONCE = 8
 
+pytestmark = pytest.mark.short_lives
+
 # The step at which the processor dies, the how manieth time, and whether a call can be in doubt then.
 DEATHS = {
     "before_intent_commit": (1, False),

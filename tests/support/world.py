@@ -25,6 +25,7 @@ import boto3
 import psutil
 import pytest
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
 
 import mailonce
 from processor.adapters.topics import create_topics
@@ -271,6 +272,14 @@ class World:
                 process.signal(signal.SIGCONT)
                 process.kill()
 
+    def remove_topics(self) -> None:
+        """Thousands of them would fill the broker that all tests share; it removes them when it has time."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "log_level": 0})
+        prefix = self.settings.topic_prefix
+        if own := [name for name in admin.list_topics(timeout=WAIT_S).topics if name.startswith(prefix)]:
+            for removed in admin.delete_topics(own).values():
+                removed.result(WAIT_S)
+
     # ---- after ----
 
     def deliveries(self) -> dict[Key, list[Delivery]]:
@@ -295,19 +304,38 @@ class World:
         )
 
 
-def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -> World:
-    """A world of its own: prefix, group, short time-outs."""
+@dataclass(frozen=True)
+class Lives:
+    """How long a silent processor keeps its partitions, SES takes a signature, and a claim counts, in seconds."""
+
+    session_s: int
+    signature_s: int
+    attempt_s: int
+
+    def env(self) -> dict[str, str]:
+        return {
+            "MAILONCE_SESSION_TIMEOUT_S": str(self.session_s),
+            "MAILONCE_SIGNATURE_AGE_S": str(self.signature_s),
+            "MAILONCE_ATTEMPT_LIFETIME_S": str(self.attempt_s),
+        }
+
+
+LONG = Lives(20, 30, 60)
+"""Nothing expires, however busy the machine is."""
+SHORT = Lives(3, 3, 6)
+"""For tests in which somebody dies and others wait for the expiry: in the proportions of production."""
+
+
+def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path, lives: Lives = LONG) -> World:
+    """A world of its own: prefix, group, settings."""
     name = f"t{uuid4().hex[:8]}"
     own = {
         "MAILONCE_TOPIC_PREFIX": f"{name}-",
         "MAILONCE_GROUP_ID": name,
         "MAILONCE_PARTITIONS": "4",
-        "MAILONCE_SESSION_TIMEOUT_S": "2",
-        # The sandbox's signature age is set to the same: the proportions are those of production.
-        "MAILONCE_SIGNATURE_AGE_S": "2",
-        "MAILONCE_ATTEMPT_LIFETIME_S": "5",
         "MAILONCE_LOG_FORMAT": "json",
         "MAILONCE_CALLS_AT_ONCE": "8",
+        **lives.env(),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAILONCE_", "AWS_"))}
     # Events are for those tests that ask for them.
@@ -321,11 +349,11 @@ def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -
         topic_prefix=own["MAILONCE_TOPIC_PREFIX"],
         group_id=name,
         partitions=4,
-        signature_age_s=2,
-        attempt_lifetime_s=5,
-        session_timeout_s=2,
+        signature_age_s=lives.signature_s,
+        attempt_lifetime_s=lives.attempt_s,
+        session_timeout_s=lives.session_s,
     )
     world = World(settings, env, sandbox, folder)
     world.prepare()
-    sandbox.set(signature_age_s=2)
+    sandbox.set(signature_age_s=lives.signature_s)
     return world
