@@ -156,7 +156,7 @@ class Chaos:
 
     def run(self) -> Result:
         began = time.monotonic()
-        with connected(self.world, self.servers.stack, ("SEND",)):
+        with connected(self.world, self.servers.stack, ("SEND",), hidden_s=2):
             self.world.env["MAILONCE_SES_READ_TIMEOUT_S"] = "1.5"
             self.world.sandbox.set(
                 latency_ms=self.plan.latency_ms, events_duplicate_share=0.2, events_shuffle=True, events_delay_s=0.3

@@ -16,7 +16,7 @@ from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Outcome
 from tests.support.feed import gather, published
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 
 @pytest.mark.parametrize("envelope", ["sns", "raw", "eventbridge"])
@@ -176,7 +176,7 @@ def test_metrics_of_the_evidence(world: World, feed: Any) -> None:
 
 
 def told(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=WAIT_S) as answer:
         text: str = answer.read().decode()
         return text
 

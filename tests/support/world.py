@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from uuid import uuid4
 import boto3
 import psutil
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 import mailonce
 from processor.adapters.topics import create_topics
@@ -183,7 +183,22 @@ class World:
     def prepare(self) -> None:
         self.sandbox.reset()
         create_topics(self.settings)
+        wait_for(self._topics_are_served, "the broker's taking over of its new topics")
         self.push_template("monthly-usage", TEMPLATE)
+
+    def _topics_are_served(self) -> bool:
+        """A busy broker knows of a partition a while before it answers for it."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "log_level": 0})
+        found = admin.list_topics(timeout=WAIT_S).topics
+        names = [spec.name for spec in self.settings.topics.specs()]
+        if not all(name in found for name in names):
+            return False
+        places = {
+            TopicPartition(name, number): OffsetSpec.latest() for name in names for number in found[name].partitions
+        }
+        with suppress(KafkaException):
+            return all(asked.result(WAIT_S) for asked in admin.list_offsets(places).values())
+        return False
 
     def ses(self) -> Any:
         """A plain boto3 client on the sandbox."""
@@ -320,7 +335,7 @@ class Lives:
         }
 
 
-LONG = Lives(20, 30, 60)
+LONG = Lives(6, 30, 60)
 """Nothing expires, however busy the machine is."""
 SHORT = Lives(3, 3, 6)
 """For tests in which somebody dies and others wait for the expiry: in the proportions of production."""
