@@ -27,7 +27,7 @@ from tests.support.feed import connected, published
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
 from tests.support.servers import kill_server, server_runs, signal_server
-from tests.support.world import MONTH, SHORT, Process, World, job, make_world, wait_for
+from tests.support.world import MONTH, SHORT, WAIT_S, Process, World, job, make_world, wait_for
 
 CALLS_AT_ONCE = 8
 WINDOW_S = 6
@@ -355,7 +355,7 @@ class Chaos:
         for other in (*self.processors.values(), *self.replays):
             with suppress(subprocess.TimeoutExpired):
                 if other:
-                    other.wait(30)
+                    other.wait(WAIT_S)
         self.world.drain(f"{name}-of-all")
 
     def _gather(self, **env: str) -> dict[str, int]:

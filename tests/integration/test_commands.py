@@ -107,7 +107,7 @@ def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) ->
     admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
     prefix = f"{world.settings.topic_prefix}y-"
     admin.create_topics([NewTopic(f"{prefix}jobs", 1, 1, config={"cleanup.policy": "delete"})])[f"{prefix}jobs"].result(
-        10
+        WAIT_S
     )
     done = world.run("topics", "create", ok=(2,), MAILONCE_TOPIC_PREFIX=prefix)
     assert f"topic {prefix}jobs exists with cleanup.policy=delete; mailonce needs compact" in done.stderr

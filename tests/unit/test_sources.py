@@ -218,7 +218,7 @@ def queue_result(aws: str, names: list[str], found: list[list[str]]) -> None:
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    urllib.request.urlopen(asked, timeout=10).close()
+    urllib.request.urlopen(asked, timeout=60).close()
 
 
 def test_athena_as_the_classic_pipeline_has_it(aws: str, tmp_path: Path) -> None:
