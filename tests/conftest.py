@@ -19,11 +19,16 @@ from tests.support.stack import SessionStack
 from tests.support.world import LONG, SHORT, Lives, World, make_world
 
 # A busy machine is no failure of a property.
-hypothesis.settings.register_profile("mailonce", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "mailonce", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("mailonce")
 
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
+
+TEST_S = 900.0
+"""Ends a test that hangs; some take a minute on two quiet cores."""
 
 # Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
@@ -38,6 +43,9 @@ MARKERS = (
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
+    named = config.args_source is pytest.Config.ArgsSource.ARGS  # in xdist's workers always
+    if not named and not config.option.markexpr:
+        config.option.markexpr = "not long"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -51,10 +59,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             # What must be covered whole is by the tests without servers; measuring costs these a tenth of their time.
             item.add_marker(pytest.mark.no_cover)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_S))
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
-        if any(definition.scope == "module" for known in fixtures.values() for definition in known):
+        if shared := sorted(name for name, known in fixtures.items() if any(one.scope == "module" for one in known)):
             # What a module starts once, it starts in one worker; all other tests go wherever there is time.
-            item.add_marker(pytest.mark.xdist_group(str(item.fspath)))
+            item.add_marker(pytest.mark.xdist_group(f"{item.fspath}:{','.join(shared)}"))
+    # Those go one after the other, and so begin first.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -146,6 +146,7 @@ def faster(rules: str) -> str:
     return re.sub(r"(\bfor: |\[)(\d+)m\b", lambda found: f"{found[1]}{max(2, int(found[2]))}s", rules)
 
 
+@pytest.mark.long
 @needs_prometheus
 @needs_alertmanager
 def test_mail_that_stops_is_told_to_the_pager(world: World) -> None:

@@ -66,7 +66,16 @@ def test_an_unreachable_ses_is_retried(world: World) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    ["error_500", "error_503", "accept_500", "accept_drop", "accept_hang", "accept_garble", "accept_empty", "drop"],
+    [
+        "error_500",
+        "accept_drop",
+        "accept_hang",
+        "drop",
+        *(
+            pytest.param(f, marks=pytest.mark.long)
+            for f in ("error_503", "accept_500", "accept_garble", "accept_empty")
+        ),
+    ],
 )
 def test_lost_answers_are_uncertain_and_never_repeated(world: World, fault: str) -> None:
     """G1, G2: doubt is held and visible; whether SES took it or not, there is no second call."""

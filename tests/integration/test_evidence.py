@@ -19,7 +19,9 @@ from tests.support.feed import gather, published
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 
-@pytest.mark.parametrize("envelope", ["sns", "raw", "eventbridge"])
+@pytest.mark.parametrize(
+    "envelope", ["sns", *(pytest.param(e, marks=pytest.mark.long) for e in ("raw", "eventbridge"))]
+)
 def test_lost_answers_become_sent(world: World, feed: Any, envelope: str) -> None:
     """G4: with the event feed doubt resolves by itself; what SES never took stays held."""
     world.sandbox.set(events_format=envelope, events_held=True, events_duplicate_share=0.5, events_shuffle=True)

@@ -81,7 +81,7 @@ def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World) -> 
     assert on_own.audit().count(Outcome.SENT) == len(on_own.published)
 
 
-@pytest.mark.parametrize("nth", [2, 5])
+@pytest.mark.parametrize("nth", [2, pytest.param(5, marks=pytest.mark.long)])
 def test_the_broker_dies_inside_a_transaction(own: OwnKafka, on_own: World, nth: int) -> None:
     """G1, G3: records written, offsets sent, and the broker dies before the commit's answer."""
     pid = own.pid()

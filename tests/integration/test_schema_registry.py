@@ -17,7 +17,10 @@ from schemas.records import Outcome
 from tests.support.apicurio import FOLDER, Apicurio
 from tests.support.world import MONTH, World, job
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no registry here: `make registry` fetches one (150 MB)")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="no registry here: `make registry` fetches one (150 MB)"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_processor_killed_at_each_step(world: World, step: str) -> None:
 
 
 @pytest.mark.parametrize("doubt", DOUBTS)
-@pytest.mark.parametrize("nth", [1, 2, 4])
+@pytest.mark.parametrize("nth", [2, *(pytest.param(nth, marks=pytest.mark.long) for nth in (1, 4))])
 def test_a_transaction_whose_end_is_unknown(world: World, doubt: str, nth: int) -> None:
     """G1, G2: a new producer, and everything read again from what is committed; no call is repeated."""
     world.sandbox.set(latency_ms=30)
