@@ -17,7 +17,7 @@ from processor.core.states import ABSENT, Claim
 from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
 
-LIFETIME_S = 0.3
+LIFETIME_S = 60.0
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from infra.embedded.service import free_port
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import wait_for
+from tests.support.world import WAIT_S, wait_for
 
 PACKAGE = "aws-ses-v2-local@2.10.2"
 # Theirs answers GetAccount with what it is given, in full.
@@ -65,16 +65,16 @@ def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def ready() -> bool:
         try:
-            return bool(urllib.request.urlopen(f"{url}/health-check", timeout=1).status == 200)
+            return bool(urllib.request.urlopen(f"{url}/health-check", timeout=60).status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     try:
-        wait_for(ready, "aws-ses-v2-local", 30)
+        wait_for(ready, "aws-ses-v2-local")
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(WAIT_S)
 
 
 def client(url: str) -> Any:
@@ -123,6 +123,7 @@ CALLS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.long
 def test_both_look_alike_to_boto3(other_url: str, sandbox: SandboxAdmin) -> None:
     """The sandbox is no private dialect: another implementation of SES v2 gives boto3 the same."""
     sandbox.reset()

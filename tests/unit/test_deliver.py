@@ -93,11 +93,11 @@ async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
     works = [work("u1"), work("u2")]
     deliverer.submit(works)
     running = asyncio.create_task(deliverer.run())
-    await asyncio.wait_for(dedup.asked.wait(), 10)
+    await asyncio.wait_for(dedup.asked.wait(), 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 10) == works
+    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == works
     assert not deliverer.busy
 
 
