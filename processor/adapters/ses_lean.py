@@ -120,7 +120,7 @@ class LeanSender(BotoSender):
     def _open(self) -> Wire:
         wire = Wire.of(self._client, self._credentials)
         url = f"{wire.scheme}://{wire.host}:{wire.port or ''}"
-        if get_environ_proxies(url):
+        if wire.scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
         tls = self._tls() if wire.scheme == "https" else None
         settings = self._settings
