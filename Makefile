@@ -1,25 +1,20 @@
 # `make help` lists the verbs. Everything happens in .venv and .mailonce, nothing outside but downloads in ~/.cache.
 SHELL := /bin/sh
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The environment's own, where there is one; PYTHON=python3.12 chooses another. One that is too old is told so by the set-up.
+PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 BIN := .venv/bin
-STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready tools demo test test-fast test-containers chaos proof spec registry airflow audit check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof spec registry airflow audit check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-$(STAMP): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "mailonce needs Python 3.11 or newer"; exit 1; }
-	@echo "setting up .venv (once; a minute or two)"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
+setup: ## .venv from the lock, and Kafka's jars; leaves .venv/bin/mailonce; at once when there is nothing to do
+	@"$(PYTHON)" infra/bootstrap
 
-setup: $(STAMP) ## a virtual environment and Kafka's jars; leaves .venv/bin/mailonce
-	@$(BIN)/mailonce stack fetch
+venv: ## .venv alone
+	@"$(PYTHON)" infra/bootstrap --no-jars
 
 tools: ## Chromium, Prometheus and Alertmanager for their tests, where Debian's apt-get may be used
 	@infra/tools.sh
@@ -42,7 +37,7 @@ FIRST ?= 1
 chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .mailonce/chaos.json
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
-proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
+proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
 
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
@@ -63,13 +58,13 @@ audit: ## known vulnerabilities of what the image holds (asks PyPI)
 spec: ## the protocol's specification, checked with spin; half a minute
 	@docs/spec/check.sh
 
-check: $(STAMP) ## format, lint, types, layers
+check: venv ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-fix: $(STAMP) ## what ruff can mend by itself
+fix: venv ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -81,7 +76,7 @@ bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a lo
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
 	@$(BIN)/python -m benchmarks.peers
 
-docs: $(STAMP) ## the generated parts of the documentation
+docs: venv ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
 COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q

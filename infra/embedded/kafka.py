@@ -71,8 +71,6 @@ KAFKA = JavaProgram(
     "kafka",
     KAFKA_VERSION,
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
-    "kafka_2.13",
-    58,
     # Kafka logs by SLF4J 1.7, whose binding its POM leaves out; the version is that of its log4j-core.
     alone=("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),
 )

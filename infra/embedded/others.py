@@ -78,7 +78,7 @@ def sandbox_answers(port: int) -> bool:
     return False
 
 
-ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14", "elasticmq-server", 30)
+ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14")
 
 _SQS_CONF = """\
 include classpath("application.conf")
