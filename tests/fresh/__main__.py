@@ -37,6 +37,7 @@ def main() -> int:
                 results += _tried(python, place, logs, set(filter(None, options.only.split(","))))
         except KeyboardInterrupt:
             _say("stopped")
+            return 130
     text = table(results)
     (logs / "table.txt").write_text(text + "\n")
     _say(f"\n{text}\n\n{time.monotonic() - began:.0f} s; logs in {LOGS}")
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def _tried(python: Python, place: Place, logs: Path, only: set[str]) -> Iterable[Result]:
-    """Yields nothing lazily but is read at once: an interruption keeps what is done."""
+    """The results of every condition; a clone goes when no later condition needs it."""
     home = place.home(f"bare {at_hand().name}")
     runner = Runner(python, place, logs, home / ".cache", _say)
     (home / ".cache").mkdir(exist_ok=True)

@@ -91,6 +91,8 @@ class Runner:
         if why_not:
             yield Result(self._python.name, condition.name, "", "skipped", note=why_not)
             return
+        if self._user(condition) is not None:
+            give(self._caches, NOBODY)
         state = "ok"
         for step in condition.steps:
             if state == "failed":
@@ -105,10 +107,15 @@ class Runner:
             self._say(f"  {condition.name}, {step.name}: {state}, {seconds:.0f} s{problem and ': '}{problem}")
             yield Result(self._python.name, condition.name, step.name, state, seconds, problem)
 
+    @staticmethod
+    def _user(condition: Condition) -> int | None:
+        """Another than the one who runs this, where that is root."""
+        return NOBODY if condition.ordinary and os.geteuid() == 0 else None
+
     def _means(self, condition: Condition) -> tuple[str, list[str], str]:
         """The interpreter, what stands before a command, and why the condition cannot be had, if so."""
-        python, prefix = self._python.path, []
-        if condition.ordinary and os.geteuid() == 0:
+        python, prefix = self._python.path, list[str]()
+        if self._user(condition) is not None:
             other = reachable(self._python, NOBODY)
             if other is None:
                 return python, prefix, f"no Python here can be started by an ordinary user: {python} belongs to root"
@@ -126,10 +133,10 @@ class Runner:
         home = self._place.home(f"{condition.name} {self._python.name}")
         cache = None if (step.cache or condition.cache) is Cache.OWN else self._caches
         env = environment(os.environ, condition, home, cache)
-        user = NOBODY if condition.ordinary and os.geteuid() == 0 else None
+        user = self._user(condition)
         checkouts = [self._place.checkout(f"{name} {self._python.name}") for name in condition.checkouts]
         if user is not None:
-            for folder in (*checkouts, home, self._caches):
+            for folder in (*checkouts, home):
                 give(folder, user)
         with _mode(home, 0o555 if step.home_read_only else 0o755):
             running = [self._start(condition, step, python, prefix, checkout, env, user) for checkout in checkouts]
