@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that ``--help`` and small co
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import typer
@@ -43,9 +44,9 @@ def run() -> None:
     except MailonceError as error:
         _fail(error)
     except Exception as error:
-        if (wrong := _wrong_option(error)) is None:
+        if (known := _wrong_option(error) or _no_room(error)) is None:
             raise
-        _fail(wrong)
+        _fail(known)
 
 
 def _wrong_option(error: Exception) -> UsageError | None:
@@ -55,6 +56,16 @@ def _wrong_option(error: Exception) -> UsageError | None:
     cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
     if isinstance(cause, KafkaError) and cause.code() == KafkaError._INVALID_ARG:
         return UsageError(f"MAILONCE_KAFKA_*: no client can be made with these options: {cause.str()}")
+    return None
+
+
+def _no_room(error: Exception) -> MailonceError | None:
+    """A disk that is full or can only be read: where a message goes, a file of rejects, a stack's folder."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        where = f" {error.filename}" if error.filename else ""
+        return MailonceError(
+            f"cannot write{where}: {error.strerror}; make room or choose another place, then try again"
+        )
     return None
 
 

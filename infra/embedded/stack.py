@@ -49,7 +49,10 @@ class Stack:
         brokers: int | None = None,
         kafka_seen_at: int | None = None,
     ) -> None:
-        self.folder = folder.absolute()
+        try:
+            self.folder = folder.absolute()
+        except FileNotFoundError:
+            raise SetupError("the present folder was removed: go to one that is there") from None
         self._brokers = brokers
         self._kafka_seen_at = kafka_seen_at
         self._tied = tied
@@ -133,7 +136,9 @@ class Stack:
             for running in begun:
                 stop(running)
             if isinstance(error, OSError):
-                raise SetupError(f"the stack could not be started in {self.folder}: {error}") from error
+                raise SetupError(
+                    f"the stack could not be started in {self.folder}: {error}; mend that or use another --dir"
+                ) from error
             raise
 
     def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:

@@ -69,7 +69,17 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     """A shell may stand in a folder that somebody removed."""
     gone = tmp_path / "gone"
     gone.mkdir()
-    command = f"cd '{gone}' && rmdir '{gone}' && exec '{sys.executable}' -m mailonce --help"
+    command = f"cd '{gone}' && rmdir '{gone}' && '{sys.executable}' -m mailonce --help && '{SCRIPT}' stack status"
     done = _run(["sh", "-c", command], tmp_path)
+    assert "Usage" in done.stdout
+    assert done.stderr == "mailonce: the present folder was removed: go to one that is there\n"
+    assert done.returncode == 8
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """One sentence, where a traceback would be a page."""
+    done = _run(["sh", "-c", f"'{SCRIPT}' settings >/dev/full"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mailonce: cannot write")
     assert "Traceback" not in done.stderr
-    assert done.returncode == 0
