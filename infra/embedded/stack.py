@@ -112,6 +112,7 @@ class Stack:
         wanted = set(only)
         if unknown := wanted - set(SERVICES) - set(self.brokers):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        self._check_name()
         self._check_owner()
         known = self.known()
         waits: list[tuple[str, Callable[[], None]]] = []
@@ -161,6 +162,13 @@ class Stack:
                 return start_sandbox(folder, port, tied=self._tied, options=self._sandbox_options)
             case _:
                 return start_sqs(folder, port, tied=self._tied, say=say)
+
+    def _check_name(self) -> None:
+        """Raises `SetupError` where Java cannot open a file."""
+        try:
+            str(self.folder).encode()
+        except UnicodeEncodeError:
+            raise SetupError(f"the name of the folder {str(self.folder)!a} is not UTF-8: use another --dir") from None
 
     def _check_owner(self) -> None:
         """Raises `SetupError` for another user's stack: it cannot be read or stopped, or would be spoilt for them."""

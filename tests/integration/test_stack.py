@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from infra.embedded import Stack
-from infra.embedded.jars import check_disk
+from infra.embedded.jars import check_disk, java
 from infra.embedded.service import is_alive
 from schemas.errors import SetupError, UsageError
 from tests.support.world import ROOT, wait_for
@@ -188,6 +188,20 @@ def test_a_package_that_is_missing_is_named(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SetupError, match=r"pip install 'mailonce\[stack\]'"):
         Stack(tmp_path, tied=True).up((service,))
+
+
+def test_where_jars_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative folder of caches is meant from where the command is called; one that Java cannot name is refused."""
+    monkeypatch.chdir(tmp_path)
+    assert java(Path("cache"))[-1] == f"{tmp_path}/cache/jars/*"
+    with pytest.raises(SetupError, match="set XDG_CACHE_HOME"):
+        java(Path("a:b"))
+
+
+def test_a_folder_that_java_cannot_open_is_named(tmp_path: Path) -> None:
+    """Its name is bytes that are no text."""
+    with pytest.raises(SetupError, match=r"bad\\udcff' is not UTF-8: use another --dir"):
+        Stack(tmp_path / os.fsdecode(b"bad\xff"), tied=True).up(("kafka",))
 
 
 def test_a_package_that_the_sandbox_misses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
