@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from infra.embedded.folder import absolute, check_name, check_owner
 from infra.embedded.jars import check_disk
 from infra.embedded.kafka import Cluster, start_kafka
 from infra.embedded.others import (
@@ -49,10 +49,7 @@ class Stack:
         brokers: int | None = None,
         kafka_seen_at: int | None = None,
     ) -> None:
-        try:
-            self.folder = folder.absolute()
-        except FileNotFoundError:
-            raise SetupError("the present folder was removed: go to one that is there") from None
+        self.folder = absolute(folder)
         self._brokers = brokers
         self._kafka_seen_at = kafka_seen_at
         self._tied = tied
@@ -112,8 +109,8 @@ class Stack:
         wanted = set(only)
         if unknown := wanted - set(SERVICES) - set(self.brokers):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
-        self._check_name()
-        self._check_owner()
+        check_name(self.folder)
+        check_owner(self._state_file)
         known = self.known()
         waits: list[tuple[str, Callable[[], None]]] = []
         begun: list[Running] = []
@@ -163,20 +160,6 @@ class Stack:
             case _:
                 return start_sqs(folder, port, tied=self._tied, say=say)
 
-    def _check_name(self) -> None:
-        """Raises `SetupError` where Java cannot open a file."""
-        try:
-            str(self.folder).encode()
-        except UnicodeEncodeError:
-            raise SetupError(f"the name of the folder {str(self.folder)!a} is not UTF-8: use another --dir") from None
-
-    def _check_owner(self) -> None:
-        """Raises `SetupError` for another user's stack: it cannot be read or stopped, or would be spoilt for them."""
-        with suppress(OSError):
-            owner = self._state_file.stat().st_uid
-            if owner != os.geteuid():
-                raise SetupError(f"the stack in {self.folder} belongs to {_user(owner)}: use another --dir")
-
     def _save(self, known: dict[str, Running]) -> None:
         partial = self._state_file.with_suffix(".part")
         partial.write_text(json.dumps([asdict(running) for running in known.values()]))
@@ -185,7 +168,7 @@ class Stack:
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
         """Stops services; their data and ports stay. Returns those that ran. Raises `SetupError`."""
         if os.geteuid():
-            self._check_owner()
+            check_owner(self._state_file)
         known = self.known()
         chosen = [known[name] for name in reversed(self._nodes(only)) if name in known]
         ran = [running.name for running in chosen if is_alive(running)]
@@ -218,10 +201,3 @@ class Stack:
         if self._events_file.exists():
             env["MAILONCE_CONFIGURATION_SET"] = CONFIGURATION_SET
         return env
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
