@@ -41,7 +41,7 @@ proof: venv ## every reachable state of a small world, three faults; some minute
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
 
 fresh: ## a bare machine tried: clone, set-up, demo, a test of each kind, under every condition; PYTHONS=all or 3.12,3.13
-	@"$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
+	@PYTHONSAFEPATH= "$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
 
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
 	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
-import urllib.request
 
 from mailonce.origin import leave_folder
 
@@ -17,6 +15,9 @@ TIMEOUT_S = 4
 def main() -> int:
     """The first port that answers decides: metrics of a worker, or the dashboard's own."""
     leave_folder()
+    import urllib.error
+    import urllib.request
+
     from schemas.entry import enter
 
     enter()

@@ -98,8 +98,8 @@ def conditions(*, whole: bool) -> Sequence[Condition]:
         bare,
         Condition("dead proxy", (SETUP, DEMO, _test("evidence")), ("one",), DEAD_PROXY),
         Condition("no network", (SETUP, DEMO, _test("contracts")), ("one",), offline=True),
-        Condition("killed set-up", (*_killed(0.1, 0.4, 0.8), SETUP, _test("unit")), ("killed",)),
-        Condition("ordinary user", (SETUP, DEMO, _test("unit"), _test("integration")), ("theirs",), ordinary=True),
+        Condition("killed set-up", (*_killed(0.2, 0.6), SETUP, _test("unit")), ("killed",)),
+        Condition("ordinary user", (SETUP, DEMO, _test("unit")), ("theirs",), ordinary=True),
         Condition("HOME read-only", _read_only(), ("theirs",), ordinary=True),
         Condition("two at once", (SETUP, DEMO), ("left", "right"), cache=Cache.OWN),
     )

@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-NAMES = ("schemas.py", "producer.py", "processor/x.py", "infra.py", "redis.py", "typing.py", "typer.py", "json.py")
+NAMES = (
+    "schemas.py",
+    "producer.py",
+    "processor/x.py",
+    "infra.py",
+    "redis.py",
+    "typing.py",
+    "typer.py",
+    "json.py",
+    "urllib.py",
+)
 SCRIPT = str(Path(sys.executable).with_name("mailonce"))
 PYTHON = [sys.executable, "-m"]
 
