@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,6 +39,9 @@ chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .
 
 proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
+
+fresh: ## a bare machine tried: clone, set-up, demo, a test of each kind, under every condition; PYTHONS=all or 3.12,3.13
+	@PYTHONSAFEPATH= "$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
 
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
 	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration

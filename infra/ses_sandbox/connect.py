@@ -15,6 +15,8 @@ from typing import Any, Literal
 import boto3
 from botocore.config import Config
 
+from schemas.entry import enter
+
 __all__ = ["CONFIGURATION_SET", "EVENT_KINDS", "client", "connect", "make_configuration_set"]
 
 CONFIGURATION_SET = "mailonce"
@@ -63,6 +65,7 @@ def connect(ses_url: str, sqs_url: str, queue_url: str) -> None:
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox.connect", description=__doc__)
     for name in ("ses", "sqs", "queue"):
         parser.add_argument(f"--{name}", required=True)

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from botocore.credentials import ReadOnlyCredentials
@@ -119,10 +120,11 @@ class LeanSender(BotoSender):
         self._credentials_at_s = time.monotonic()
 
     def _open(self) -> Wire:
-        wire = Wire.of(self._client, self._credentials)
-        url = f"{wire.scheme}://{wire.host}:{wire.port or ''}"
-        if get_environ_proxies(url):
+        url = self._client.meta.endpoint_url
+        # The list of exceptions (`no`) is in it, too: it makes no proxy.
+        if urlsplit(url).scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
+        wire = Wire.of(self._client, self._credentials)
         tls = self._tls() if wire.scheme == "https" else None
         settings = self._settings
         self._connections = Connections(

@@ -22,8 +22,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.adapters.clock import boot_s
+from processor.adapters.ses_lean import LeanSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from processor.wiring import make_sender
+from schemas.entry import sparing_loopback
+from schemas.errors import UsageError
 from schemas.settings import Settings, load_settings
 
 REQUEST = {
@@ -367,3 +370,28 @@ async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyP
         answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 60) for _ in range(2)))
         sender.close()
         assert answers == [Accepted("x"), Accepted("x")]
+
+
+DEAD_PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+async def test_a_proxy_is_not_asked_for_loopback(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variables every program sets for itself, a server on this machine is reached whatever proxy there is."""
+    for name, value in (DEAD_PROXY | sparing_loopback(DEAD_PROXY)).items():
+        monkeypatch.setenv(name, value)
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server:
+        assert await send(settings, server.port, monkeypatch) == Accepted("m-1")
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_the_lean_transport_and_proxies(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of exceptions alone makes no proxy; where there is one for this host, the user is told what to set."""
+    monkeypatch.setenv("NO_PROXY", "intern.example.net")
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server:
+        assert await send(settings, server.port, monkeypatch) == Accepted("m-1")
+        for name, value in DEAD_PROXY.items():
+            monkeypatch.setenv(name, value)
+        sender = make_sender(settings)
+        assert isinstance(sender, LeanSender)
+        with contextlib.closing(sender), pytest.raises(UsageError, match="MAILONCE_SES_TRANSPORT=boto3"):
+            sender._open()
