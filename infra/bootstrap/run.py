@@ -129,19 +129,14 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
 
 def _packages(jobs: Jobs, steps: Steps) -> None:
     """By uv, which needs a tenth of pip's time; whatever hinders it, by pip."""
+    for tools in steps.tools():
+        jobs.run(tools)
     try:
-        jobs.run(steps.first())
-    except Failed as failed:
-        jobs.say(f"uv cannot be installed, pip goes on alone. {failed}")
-        jobs.run(steps.first(uv=False))
-    else:
-        try:
-            jobs.run(steps.by_uv())
-        except (Failed, Untranslatable) as reason:
-            jobs.say(f"uv cannot do it, pip goes on (some minutes). {reason}")
-        else:
-            return
-    jobs.run(steps.by_pip())
+        jobs.run(steps.installer())
+        jobs.run(steps.by_uv())
+    except (Failed, Untranslatable) as reason:
+        jobs.say(f"uv cannot do it, pip goes on (some minutes). {reason}")
+        jobs.run(steps.by_pip())
 
 
 def _say(text: str) -> None:

@@ -152,6 +152,7 @@ def test_sources_are_built_by_locked_tools_alone(checkout: Checkout) -> None:
     usual = Steps(checkout.root, sys.executable, {}, ()).by_pip()
     assert "--no-binary" not in usual.command
     assert "CC" not in usual.environment
+    assert Steps(checkout.root, sys.executable, {}, ()).tools() == []
     for job in (arm, usual):
         for word in ("--no-deps", "--require-hashes", "--no-build-isolation", ":all:"):
             assert word in job.command
