@@ -5,10 +5,10 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof fresh spec registry airflow audit check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 setup: ## .venv from the lock, and Kafka's jars; leaves .venv/bin/mailonce; at once when there is nothing to do
 	@"$(PYTHON)" infra/bootstrap
@@ -50,13 +50,24 @@ registry: setup ## the tests with a real schema registry (150 MB, once)
 	@$(BIN)/python -c "from tests.support.apicurio import fetched; fetched()"
 	@$(BIN)/python -m pytest tests/integration/test_schema_registry.py
 
-airflow: setup ## the Airflow DAG in a real Airflow, installed beside; a minute or two
-	@test -d .mailonce/airflow || { $(PYTHON) -m venv .mailonce/airflow && .mailonce/airflow/bin/pip install --quiet "apache-airflow>=3,<4"; }
+airflow: setup .mailonce/airflow/.installed ## the Airflow DAG in a real Airflow, installed beside; a minute or two
 	@$(BIN)/python -m pytest tests/integration/test_airflow.py
 
-audit: ## known vulnerabilities of what the image holds (asks PyPI)
-	@test -d .mailonce/audit || { $(PYTHON) -m venv .mailonce/audit && .mailonce/audit/bin/pip install --quiet pip-audit; }
+audit: venv .mailonce/audit/.installed ## known vulnerabilities of what the image holds (asks PyPI)
 	@.mailonce/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements-runtime.lock
+
+sbom: venv ## what the image holds, as CycloneDX: build/sbom.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --output-reproducible --validate -o build/sbom.json
+
+# An environment of its own for what does not go with ours; only a whole one has the file.
+.mailonce/%/.installed: requirements-%.lock
+	@echo "installing $* into .mailonce/$*"
+	@rm -rf ".mailonce/$*"
+	@"$(PYTHON)" -m venv ".mailonce/$*"
+	@".mailonce/$*/bin/python" -m pip install --no-compile --progress-bar off --no-deps --require-hashes --only-binary :all: -r $< | sed -n 's/^Collecting/ /p'
+	@".mailonce/$*/bin/python" -m pip check >/dev/null
+	@touch $@
 
 spec: ## the protocol's specification, checked with spin; half a minute
 	@docs/spec/check.sh
@@ -76,17 +87,21 @@ bench: setup ## speed and pace, with their goals: half an hour; writes benchmark
 	@$(BIN)/python -m benchmarks.pace
 
 bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a loop, with faults; installs them in .venv
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements-bench.lock
 	@$(BIN)/python -m benchmarks.peers
 
 docs: venv ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
-COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
-lock: ## the requirements' locks anew (needs uv)
-	$(COMPILE) --extra stack --extra dev -o requirements.lock
-	$(COMPILE) --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
-	$(COMPILE) --extra bench -c requirements.lock -o requirements-bench.lock
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+lock: venv ## every lock anew: packages, the stack's jars, the platforms' table in the README; some minutes
+	$(COMPILE) pyproject.toml --extra stack --extra dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
+	echo 'pip-audit>=2.9' | $(COMPILE) - -o requirements-audit.lock
+	echo 'apache-airflow>=3,<4' | $(COMPILE) - -o requirements-airflow.lock
+	$(BIN)/python -m infra.embedded.lock_jars
+	$(BIN)/python -m infra.bootstrap.wheels
 
 ci: test ## what continuous integration runs
 

@@ -9,7 +9,8 @@ import sys
 OLDEST = (3, 11)
 
 
-def start():  # type: ignore[no-untyped-def]
+def start():
+    # type: () -> int
     """Hands over to `infra.bootstrap.run`, found from this file wherever the caller stands."""
     here = os.path.dirname(os.path.abspath(__file__))
     root = os.path.dirname(os.path.dirname(here))

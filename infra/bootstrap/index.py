@@ -37,7 +37,7 @@ _MISLEADING = frozenset(
 )
 
 
-class Untranslatable(Exception):  # noqa: N818 - it names what happened
+class Untranslatable(Exception):
     """pip was told something that uv has no word for: pip must do it."""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
 
-__all__ = ["Failed", "Job", "Jobs"]
+__all__ = ["Failed", "Job", "Jobs", "Stop"]
 
 _LOOK_EVERY_S = 0.05
 _LINE_EVERY_S = 4.0
@@ -24,8 +24,30 @@ _STOP_WITHIN_S = 5.0
 _TAIL = 2000
 
 
-class Failed(Exception):  # noqa: N818 - it names what happened
+class Failed(Exception):
     """A program ended with an error; its last words are the message."""
+
+
+class Stop:
+    """A wish to stop, by a signal: it interrupts at once, but while programs run it waits for who runs them.
+
+    A signal between the start of a program and the note of it would leave one that nobody ends.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self.deferred = False
+
+    def ask(self, *_: object) -> None:
+        """The handler of a signal."""
+        self._asked = True
+        if not self.deferred:
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raises `KeyboardInterrupt` when it was asked for."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 @dataclass(slots=True)
@@ -58,7 +80,8 @@ class Job:
 class Jobs:
     """The one who talks to the user and who owns the running programs."""
 
-    def __init__(self, stream: TextIO, root: Path, inherited: Sequence[int] = ()) -> None:
+    def __init__(self, stream: TextIO, root: Path, stop: Stop, inherited: Sequence[int] = ()) -> None:
+        self._stop = stop
         self._stream = stream
         self._root = root
         self._live = stream.isatty()
@@ -72,13 +95,16 @@ class Jobs:
     def run(self, *jobs: Job) -> None:
         """Runs them beside one another to their end. Raises `Failed` with the first that fails, the others stopped."""
         running: list[tuple[Job, subprocess.Popen[bytes]]] = []
+        self._stop.deferred = True
         try:
             for job in jobs:
                 running.append((job, self._start(job)))  # noqa: PERF401 - those that run are stopped if one cannot start
             self._watch(list(running))
         finally:
             for _, process in running:
-                _stop(process)
+                _end(process)
+            self._stop.deferred = False
+        self._stop.check()
 
     def _start(self, job: Job) -> subprocess.Popen[bytes]:
         if not self._live:
@@ -99,6 +125,7 @@ class Jobs:
     def _watch(self, running: list[tuple[Job, subprocess.Popen[bytes]]]) -> None:
         told = time.monotonic()
         while running:
+            self._stop.check()
             for job, process in list(running):
                 if process.poll() is not None:
                     running.remove((job, process))
@@ -122,7 +149,7 @@ class Jobs:
         self.say(f"{job.title}: {time.monotonic() - job.started:.1f} s")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends a program and its children, if they still run."""
     if process.poll() is not None:
         return

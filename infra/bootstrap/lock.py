@@ -11,13 +11,13 @@ _NAME = re.compile(r"^([a-z0-9][a-z0-9._-]*)==", re.IGNORECASE)
 
 
 def blocks(text: str) -> dict[str, str]:
-    """Each package's own lines (its pin, its marker, its hashes) by its name."""
+    """Each package's own lines (its pin, its marker, its hashes) by its name; several pins where Pythons differ."""
     found: dict[str, list[str]] = {}
     name = None
     for line in text.splitlines():
         if begins := _NAME.match(line):
             name = begins[1].lower()
-            found[name] = []
+            found.setdefault(name, [])
         if name and not line.lstrip().startswith("#"):
             found[name].append(line)
     return {name: "\n".join(lines) + "\n" for name, lines in found.items()}

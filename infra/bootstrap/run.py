@@ -16,14 +16,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 from infra import jars
 from infra.bootstrap import stamp
 from infra.bootstrap.index import Untranslatable
-from infra.bootstrap.jobs import Failed, Jobs
+from infra.bootstrap.jobs import Failed, Jobs, Stop
 from infra.bootstrap.platforms import facts, refusal, source_only
 from infra.bootstrap.steps import Steps
+from schemas.errors import SetupError
 
 __all__ = ["Refused", "main", "set_up"]
 
@@ -32,35 +33,36 @@ DISK_MIN_MB = 2500
 DISK_CACHE_MIN_MB = 300
 
 
-class Refused(Exception):  # noqa: N818 - it names what happened
+class Refused(Exception):
     """This cannot be set up; the message says why and what to do."""
 
 
 def main(arguments: list[str]) -> int:
     """``--no-jars`` leaves the stack's jars for later. Returns the exit code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+    stop = Stop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop.ask)
     try:
         if reason := refusal(facts()):
             raise Refused(reason)
-        set_up(ROOT, with_jars="--no-jars" not in arguments)
+        set_up(ROOT, stop, with_jars="--no-jars" not in arguments)
     except KeyboardInterrupt:
         return _fail("the set-up was stopped; run it again, and it completes", 130)
-    except (Refused, Failed, jars.SetupError) as error:
+    except (Refused, Failed, SetupError) as error:
         return _fail(str(error), 1)
     except OSError as error:
         return _fail(f"the set-up stopped: {error}", 1)
     return 0
 
 
-def set_up(root: Path, *, with_jars: bool) -> None:
+def set_up(root: Path, stop: Stop, *, with_jars: bool) -> None:
     """Does what is left to do; at once when that is nothing. Raises `Refused`, `Failed`, `SetupError`."""
     if _complete(root, with_jars):
         return
     _look_round(root, with_jars)
     with _alone(root) as lock:
         if not _complete(root, with_jars):
-            _make(root, Jobs(sys.stderr, root, [lock.fileno()]), with_jars)
+            _make(root, Jobs(sys.stderr, root, stop, [lock.fileno()]), with_jars)
 
 
 def _complete(root: Path, with_jars: bool) -> bool:
@@ -127,23 +129,14 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
 
 def _packages(jobs: Jobs, steps: Steps) -> None:
     """By uv, which needs a tenth of pip's time; whatever hinders it, by pip."""
+    for tools in steps.tools():
+        jobs.run(tools)
     try:
-        jobs.run(steps.first())
-    except Failed as failed:
-        jobs.say(f"uv cannot be installed, pip goes on alone. {failed}")
-        jobs.run(steps.first(uv=False))
-    else:
-        try:
-            jobs.run(steps.by_uv())
-        except (Failed, Untranslatable) as reason:
-            jobs.say(f"uv cannot do it, pip goes on (some minutes). {reason}")
-        else:
-            return
-    jobs.run(steps.by_pip())
-
-
-def _interrupted(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+        jobs.run(steps.installer())
+        jobs.run(steps.by_uv())
+    except (Failed, Untranslatable) as reason:
+        jobs.say(f"uv cannot do it, pip goes on (some minutes). {reason}")
+        jobs.run(steps.by_pip())
 
 
 def _say(text: str) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +12,13 @@ from infra.bootstrap.jobs import Job
 
 __all__ = ["Steps"]
 
-_FIRST = ("uv", "setuptools", "wheel")
-"""What installs the rest, and what builds: without build isolation nothing else is fetched for a build."""
+_BUILD = ("setuptools", "setuptools-scm", "vcs-versioning", "packaging")
+"""What makes a wheel of Faust's source: without build isolation nothing else is fetched for a build."""
+_BEGUN = 8
+"""More packages than this are not there before the many."""
 _PACKAGES = ("mailonce", "schemas", "producer", "processor", "infra", "tests", "benchmarks", "docs")
+_SELDOM_RUN = r"site-packages/((cfnlint|mpmath|mypyc?|networkx|sympy)/|.*/tests?/)"
+"""A third of all source, which few or no command imports: what does compiles it then."""
 _NO_RESOLVING = ("--no-deps", "--require-hashes", "--no-build-isolation")
 
 
@@ -37,10 +39,14 @@ class Steps:
     def environment(self) -> Job:
         return Job("virtual environment", [self._base, "-m", "venv", ".venv"], self._environment)
 
-    def first(self, *, uv: bool = True) -> Job:
-        """The installer, and the tools for packages that are built here, by the environment's own pip."""
-        names = [name for name in _FIRST if uv or name != "uv"]
-        return self._pip("installer", self._partial("first.lock", lock.part(self._lock, names)))
+    def installer(self) -> Job:
+        return self._pip("installer", self._partial("uv.lock", lock.part(self._lock, ["uv"])))
+
+    def tools(self) -> list[Job]:
+        """What builds the packages that have no wheel here; most places need none."""
+        if not self._source_only:
+            return []
+        return [self._pip("build tools", self._partial("build.lock", lock.part(self._lock, _BUILD)))]
 
     def by_uv(self) -> Job:
         """Every package. Raises `Untranslatable` when pip was told what uv cannot be told."""
@@ -64,7 +70,7 @@ class Steps:
     def bytecode(self) -> Job:
         """Once for all commands, which else spend two seconds each. What cannot be compiled is nobody's import."""
         folders = [*map(str, (self._root / ".venv/lib").glob("python*/site-packages")), *_PACKAGES]
-        command = [self._python, "-m", "compileall", "-qq", "-j", "0", *folders]
+        command = [self._python, "-m", "compileall", "-qq", "-j", "0", "-x", _SELDOM_RUN, *folders]
         return Job("bytecode", command, self._environment, lambda: "", may_fail=True)
 
     def jars(self) -> Job:
@@ -108,7 +114,7 @@ class Steps:
 
     def _installed(self) -> str:
         found = sum(1 for _ in (self._root / ".venv/lib").glob("python*/site-packages/*.dist-info"))
-        return f"{found} of {self._pins} installed" if found > len(_FIRST) + 1 else "downloading"
+        return f"{found} of {self._pins} installed" if found > _BEGUN else "downloading"
 
     def _partial(self, name: str, text: str) -> Path:
         path = self._root / ".venv" / name
