@@ -117,7 +117,7 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
         jobs.run(steps.jars())
         return
     jobs.say(f"setting up {root / '.venv'} with Python {sys.version.split()[0]} (once)")
-    shutil.rmtree(root / ".venv", ignore_errors=True)
+    _take_away(root)
     stamp.clear(root)
     jobs.run(steps.environment())
     _packages(jobs, steps)
@@ -125,6 +125,17 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
     jobs.run(*rest)
     shutil.rmtree(root / ".venv/.uv-cache", ignore_errors=True)
     stamp.write(root, stamp.expected(root))
+
+
+def _take_away(root: Path) -> None:
+    """The environment, in one move: killed half-way through a removal it would be a folder that nobody knows."""
+    environment, old = root / ".venv", root / ".mailonce/old-venv"
+    shutil.rmtree(old, ignore_errors=True)
+    try:
+        environment.rename(old)
+    except OSError:  # none is there, or `.mailonce` is another file system
+        shutil.rmtree(environment, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _packages(jobs: Jobs, steps: Steps) -> None:

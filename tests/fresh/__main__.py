@@ -28,6 +28,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logs = LOGS.absolute()
     logs.mkdir(parents=True, exist_ok=True)
+    for old in logs.iterdir():
+        old.unlink()
     _say(_what_is_tried())
     began = time.monotonic()
     results: list[Result] = []

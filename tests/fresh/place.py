@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["Place", "a_place", "give"]
+__all__ = ["Place", "a_place", "end_processes_in", "give"]
 
 ROOT = Path(__file__).parents[2]
 _BUILT = (".venv", ".mailonce", ".git", "*.egg-info", "build", "__pycache__", ".*_cache", ".hypothesis")
@@ -40,7 +40,7 @@ class Place:
 
     def remove(self, name: str) -> None:
         """A clone that no condition needs any more, and its processes."""
-        _end_processes_in(self.folder / name)
+        end_processes_in(self.folder / name)
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
@@ -52,7 +52,7 @@ def a_place(*, keep: bool) -> Iterator[Place]:
     try:
         yield Place(folder)
     finally:
-        _end_processes_in(folder)
+        end_processes_in(folder)
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -63,7 +63,7 @@ def give(folder: Path, user: int) -> None:
         os.chown(path, user, user, follow_symlinks=False)
 
 
-def _end_processes_in(folder: Path) -> None:
+def end_processes_in(folder: Path) -> None:
     """Those that stand in a folder of ours: servers, and what a killed set-up had started. Linux only."""
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.fresh import place
 from tests.fresh.conditions import DEAD_PROXY, KINDS, Cache, Condition, Step, conditions
 from tests.fresh.pythons import Python, chosen
 from tests.fresh.runner import environment, words
@@ -97,3 +101,31 @@ def test_one_failure_fails_and_nothing_tried_is_no_success() -> None:
     assert failed([OK, BAD])
     assert failed([LEFT_OUT])
     assert failed([])
+
+
+def test_without_git_the_files_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive of the sources has no commit; what was built is no part of a fresh checkout."""
+    root = tmp_path / "root"
+    for name in ("Makefile", "infra/x.py", ".venv/bin/python", "infra/__pycache__/x.pyc", ".mailonce/stack/stack.json"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    monkeypatch.setattr(place, "ROOT", root)
+    with place.a_place(keep=False) as at:
+        assert "'" in str(at.folder)
+        assert " " in str(at.folder)
+        copy = at.checkout("one")
+        assert sorted(str(path.relative_to(copy)) for path in copy.rglob("*")) == ["Makefile", "infra", "infra/x.py"]
+    assert not at.folder.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
+def test_what_runs_in_the_place_ends_with_it(tmp_path: Path) -> None:
+    """A set-up that was killed leaves programs in sessions of their own; other programs stay."""
+    ours, other = (subprocess.Popen(["sleep", "600"], cwd=folder) for folder in (tmp_path, "/"))
+    try:
+        place.end_processes_in(tmp_path)
+        assert ours.wait(60) == -signal.SIGKILL
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
