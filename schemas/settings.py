@@ -87,9 +87,11 @@ class Settings(BaseSettings):
         300.0, gt=0, description="age at which SES refuses a signature (5 minutes; less only for a stand-in), seconds"
     )
     configuration_set: str = Field("", description="SES configuration set (it publishes the events); empty: none")
-    events_queue_url: str = Field("", description="SQS queue that receives SES's events; empty: none")
+    events_queue_url: str = Field("", repr=False, description="SQS queue that receives SES's events; empty: none")
     unsubscribe_url: str = Field(
-        "", description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers"
+        "",
+        repr=False,
+        description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers",
     )
     on_uncertain: Literal["hold", "resend-after-evidence-window"] = Field(
         "hold", description="what happens to a mail of which nobody knows whether SES took it"

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from processor.adapters.doubts import Doubts
+from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
@@ -174,8 +175,15 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, evidence.stopping.set)
-        with metrics_served(
-            settings.metrics_host, settings.metrics_port, meter.registry, lambda: None, evidence.why_not_ready
+        with (
+            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            metrics_served(
+                settings.metrics_host,
+                settings.metrics_port,
+                meter.registry,
+                lambda: None,
+                lambda: watch.why_not_ready() or evidence.why_not_ready(),
+            ),
         ):
             yield evidence
     finally:
