@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +23,7 @@ from processor.dashboard.app import Board, create_app
 from processor.dashboard.auth import Auth
 from processor.dashboard.catch_up import targets
 from processor.dashboard.data import Data
+from processor.dashboard.listen import listen
 from processor.dashboard.metrics import board_registry
 from processor.dashboard.quiet import Sparse
 from processor.dashboard.web import Pages, make_web
@@ -40,13 +42,14 @@ log = get_log()
 def serve(settings: Settings) -> None:
     """Runs until SIGTERM. Raises `UsageError` for an unsafe address and `BrokerUnavailable` without topics."""
     auth = Auth(settings)
+    sockets = listen(settings)
     numbers = {len(partition_numbers(settings, spec.name)) for spec in settings.topics.specs()}
     if len(numbers) != 1:
         raise UsageError("topics differ in their partitions: `mailonce topics create` adds what is missing")
     folder_for_tables(Path(settings.dashboard_dir))
     app, board = create_app(settings, partitions := numbers.pop())
     _ensure_changelog(settings, board.table.changelog_topic_name, partitions)
-    server = _WebServer(settings, board, auth)
+    server = _WebServer(settings, board, auth, sockets)
     app.service(server.of(app))
     logging.getLogger("faust").setLevel(logging.ERROR)
     worker = faust.Worker(app, loglevel="ERROR", override_logging=True, quiet=True)
@@ -80,7 +83,8 @@ def _ensure_changelog(settings: Settings, name: str, partitions: int) -> None:
 class _WebServer:
     """The pages as one of the app's services."""
 
-    def __init__(self, settings: Settings, board: Board, auth: Auth) -> None:
+    def __init__(self, settings: Settings, board: Board, auth: Auth, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
         self._settings = settings
         self._board = board
         self._again = asyncio.Event()
@@ -130,9 +134,9 @@ class _WebServer:
                 outer._board.kafka_trouble = watch.why_not_ready
                 self.runner = web.AppRunner(outer._web, access_log=None, shutdown_timeout=1.0)
                 await self.runner.setup()
-                site = web.TCPSite(self.runner, settings.dashboard_host, settings.dashboard_port)
-                await site.start()
-                port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+                for listening in outer._sockets:
+                    await web.SockSite(self.runner, listening).start()
+                port = outer._sockets[0].getsockname()[1]
                 log.info(Event.DASHBOARD_SERVED, url=f"http://{settings.dashboard_host}:{port}/")
                 self.add_future(outer._catch_up(app))
 
