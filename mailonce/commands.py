@@ -72,9 +72,13 @@ def _wrong_option(error: Exception) -> UsageError | None:
     """What librdkafka says of a ``MAILONCE_KAFKA_*`` it cannot make a client with."""
     from confluent_kafka import KafkaError, KafkaException
 
+    from schemas.secrets import told_by_librdkafka
+
     cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
     if isinstance(cause, KafkaError) and cause.code() == KafkaError._INVALID_ARG:
-        return UsageError(f"MAILONCE_KAFKA_*: no client can be made with these options: {cause.str()}")
+        return UsageError(
+            f"MAILONCE_KAFKA_*: no client can be made with these options: {told_by_librdkafka(cause.str())}"
+        )
     return None
 
 

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
+from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
@@ -150,12 +151,17 @@ async def _serve(
     watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
     looking = asyncio.create_task(_look(worker, run.run.look))
     try:
-        with metrics_served(
-            settings.metrics_host,
-            settings.metrics_port,
-            run.run.meter.registry,
-            lambda: _sick(worker),
-            lambda: _sick(worker) or (None if worker.joined else "no partition is assigned"),
+        with (
+            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            metrics_served(
+                settings.metrics_host,
+                settings.metrics_port,
+                run.run.meter.registry,
+                lambda: _sick(worker),
+                lambda: (
+                    _sick(worker) or watch.why_not_ready() or (None if worker.joined else "no partition is assigned")
+                ),
+            ),
         ):
             await obey(worker.run(), stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
     finally:

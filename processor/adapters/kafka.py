@@ -26,6 +26,7 @@ from schemas.ending import Thread, within
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
 from schemas.reading import end_offsets, error_text, record_of, take
+from schemas.secrets import told_by_librdkafka
 from schemas.settings import Settings
 from schemas.wire import admin_config, jobs_consumer_config, transactional_config
 
@@ -125,7 +126,7 @@ class KafkaJobLog:
 
     def _on_error(self, error: KafkaError) -> None:
         # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
-        log.debug(Event.KAFKA, error=error.str())
+        log.debug(Event.KAFKA, error=told_by_librdkafka(error.str()))
 
     def _poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         self._pause(paused)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from processor.adapters.doubts import Doubts
+from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
@@ -198,8 +199,15 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
         evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, stopping)
-        with metrics_served(
-            settings.metrics_host, settings.metrics_port, meter.registry, lambda: None, evidence.why_not_ready
+        with (
+            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            metrics_served(
+                settings.metrics_host,
+                settings.metrics_port,
+                meter.registry,
+                lambda: None,
+                lambda: watch.why_not_ready() or evidence.why_not_ready(),
+            ),
         ):
             yield evidence
     finally:
