@@ -23,7 +23,7 @@ from infra.bootstrap import stamp
 from infra.bootstrap.index import Untranslatable
 from infra.bootstrap.jobs import Failed, Jobs, Stop
 from infra.bootstrap.platforms import facts, refusal, source_only
-from infra.bootstrap.steps import Steps
+from infra.bootstrap.steps import WORK, Steps
 from schemas.errors import SetupError
 
 __all__ = ["Refused", "main", "set_up"]
@@ -123,7 +123,7 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
     _packages(jobs, steps)
     rest = [steps.ourselves(), steps.bytecode(), *([steps.jars()] if with_jars else [])]
     jobs.run(*rest)
-    shutil.rmtree(root / ".venv/.uv-cache", ignore_errors=True)
+    shutil.rmtree(root / ".venv" / WORK, ignore_errors=True)
     stamp.write(root, stamp.expected(root))
 
 
