@@ -117,7 +117,6 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
         jobs.run(steps.jars())
         return
     jobs.say(f"setting up {root / '.venv'} with Python {sys.version.split()[0]} (once)")
-    shutil.rmtree(root / ".venv", ignore_errors=True)
     stamp.clear(root)
     jobs.run(steps.environment())
     _packages(jobs, steps)
