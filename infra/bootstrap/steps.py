@@ -10,8 +10,10 @@ from pathlib import Path
 from infra.bootstrap import index, lock
 from infra.bootstrap.jobs import Job
 
-__all__ = ["Steps"]
+__all__ = ["WORK", "Steps"]
 
+WORK = ".set-up"
+"""What is needed only meanwhile, inside `.venv`."""
 _BUILD = ("setuptools", "setuptools-scm", "vcs-versioning", "packaging")
 """What makes a wheel of Faust's source: without build isolation nothing else is fetched for a build."""
 _BEGUN = 8
@@ -110,13 +112,14 @@ class Steps:
             with tempfile.TemporaryFile(dir=own):
                 return {"UV_CACHE_DIR": str(own)}
         except OSError:
-            return {"UV_CACHE_DIR": str(self._root / ".venv/.uv-cache")}
+            return {"UV_CACHE_DIR": str(self._root / ".venv" / WORK / "cache")}
 
     def _installed(self) -> str:
         found = sum(1 for _ in (self._root / ".venv/lib").glob("python*/site-packages/*.dist-info"))
         return f"{found} of {self._pins} installed" if found > _BEGUN else "downloading"
 
     def _partial(self, name: str, text: str) -> Path:
-        path = self._root / ".venv" / name
+        path = self._root / ".venv" / WORK / name
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text)
         return path

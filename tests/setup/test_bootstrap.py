@@ -126,6 +126,28 @@ def test_what_is_not_ours_is_not_taken_away(checkout: Checkout) -> None:
     assert checkout.wheels.exists()
 
 
+def test_stopped_while_an_old_one_goes(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an environment that is being taken away is still known as one, whichever half is left."""
+    old = checkout.root / ".venv"
+    for name in ("lib", "bin", "include"):
+        (old / name).mkdir(parents=True)
+        (old / name / "file").touch()
+    (old / "pyvenv.cfg").touch()
+
+    def stopped(path: Path) -> None:
+        (path / "file").unlink()
+        (old / "pyvenv.cfg").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        stamp.clear(checkout.root)
+    monkeypatch.undo()
+    assert stamp.kind_of(checkout.root) == "environment"
+    stamp.clear(checkout.root)
+    assert [path.name for path in old.iterdir()] == [".mailonce"]
+
+
 def test_a_cache_that_cannot_be_written_is_said_first(checkout: Checkout) -> None:
     """Before anything is made, with the variable that chooses another folder."""
     (checkout.home / "file").touch()

@@ -153,7 +153,7 @@ def test_no_network_says_so(served: list[str], monkeypatch: pytest.MonkeyPatch) 
 def test_without_jgo_the_extra_is_named(served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """An installation without the extra `stack` is told what to install."""
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "jgo.maven", None)
+    monkeypatch.setitem(sys.modules, "infra.maven", None)
     with pytest.raises(SetupError, match=r"mailonce\[stack\]"):
         jars._context(Path(), jars.Counter())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 from packaging.requirements import Requirement
@@ -51,6 +52,9 @@ Requires = Callable[[str], list[str] | None]
 """A package's own requirements as its metadata has them; None when they cannot be read here."""
 
 
+parsed = lru_cache(None)(Requirement)
+
+
 @dataclass(frozen=True, slots=True)
 class Findings:
     """What a lock lacks, and whose requirements could not be read."""
@@ -63,7 +67,7 @@ def pins(text: str) -> dict[str, list[Requirement]]:
     """What a lock pins, each with its marker; more than one where Pythons need different versions."""
     return {
         canonicalize_name(name): [
-            Requirement(line.removesuffix("\\").strip()) for line in block.splitlines() if not line.startswith(" ")
+            parsed(line.removesuffix("\\").strip()) for line in block.splitlines() if not line.startswith(" ")
         ]
         for name, block in blocks(text).items()
     }
@@ -80,6 +84,7 @@ def holding(text: str, environment: Mapping[str, str]) -> dict[str, Requirement]
     return found
 
 
+@lru_cache(None)
 def installed(name: str) -> list[str] | None:
     try:
         return importlib.metadata.distribution(name).requires or []
@@ -111,7 +116,7 @@ def check(text: str, roots: Iterable[str], environment: Mapping[str, str], requi
 
 def _holding(lines: Iterable[str], extra: str, environment: Mapping[str, str]) -> Iterator[Requirement]:
     for line in lines:
-        requirement = Requirement(line)
+        requirement = parsed(line)
         if requirement.marker is None or requirement.marker.evaluate({**environment, "extra": extra}):
             yield requirement
 
