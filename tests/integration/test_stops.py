@@ -165,7 +165,7 @@ def test_a_drain_that_waits_notices_that_kafka_has_gone(own: OwnKafka, on_own: W
     """A job that backs off keeps the drain from its end, and nothing from the topic wakes it."""
     on_own.sandbox.fault("throttle")
     on_own.publish([job("u1")])
-    slow = '{"throttled": {"interval_s": 600, "max_delay_s": 600}}'
+    slow = '{"throttled": {"interval_s": 600, "backoff_rate": 2, "max_attempts": 20, "max_delay_s": 600}}'
     process = on_own.processor("p1", drain=True, MAILONCE_PATIENCE_S="6", MAILONCE_RETRY=slow)
     wait_for(lambda: process.says("retrying"), "the back-off")
     own.kill()
