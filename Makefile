@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test test-fast test-containers chaos proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test tested checked test-all test-fast test-containers chaos stops proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,11 +25,25 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 ready:
 	@$(MAKE) --no-print-directory -j2 setup tools
 
-test: ready check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+# Workers of the tests: most of a test is waiting.
+WORKERS ?= 6
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test: ready ## the tests, those with servers included, and `make check` beside them; some minutes
+	@mkdir -p .mailonce
+	@$(MAKE) --no-print-directory -k -j2 tested checked; code=$$?; cat .mailonce/check.log; exit $$code
+
+tested:
+	@$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+
+checked:
+	@$(MAKE) --no-print-directory check > .mailonce/check.log 2>&1
+
+test-all: ready ## `make test` and the long ones: permutations, chaos, big worlds, what few have installed
+	@$(MAKE) --no-print-directory test PYTEST='$(PYTEST) -m "long or not long"'
 
 test-fast: setup ## tests without servers
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not long"
 
 SEEDS ?= 20
 FIRST ?= 1
@@ -44,7 +58,7 @@ fresh: ## a bare machine tried: clone, set-up, demo, a test of each kind, under 
 	@PYTHONSAFEPATH= "$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
 
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
-	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration
+	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not long" tests/contracts tests/integration
 
 registry: setup ## the tests with a real schema registry (150 MB, once)
 	@$(BIN)/python -c "from tests.support.apicurio import fetched; fetched()"
