@@ -24,7 +24,7 @@ __all__ = ["CONFIGURATION_SET", "EVENT_KINDS", "client", "connect", "make_config
 
 CONFIGURATION_SET = "mailonce"
 EVENT_KINDS = ("SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "RENDERING_FAILURE")
-WAIT_S = 60.0
+WAIT_S = 180.0
 _TOPIC = "arn:aws:sns:us-east-1:000000000000:mailonce-events"
 
 
