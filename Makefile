@@ -47,9 +47,14 @@ test-fast: setup ## tests without servers
 
 SEEDS ?= 20
 FIRST ?= 1
+DRAINS ?= 300
+TERMS ?= 300
 
 chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .mailonce/chaos.json
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
+
+stops: setup ## processors drained and stopped by the hundred: DRAINS=300 TERMS=300; none may hang
+	@$(BIN)/python -m tests.stops --drains $(DRAINS) --terms $(TERMS) --lanes 4
 
 proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import mailonce
+from mailonce import commands
 from schemas.errors import UsageError
 from schemas.secrets import HIDDEN, shown_option, shown_url, told_by_librdkafka, without
 from schemas.settings import Settings, describe_settings, load_settings
@@ -194,7 +195,7 @@ def test_librdkafka_quotes_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: py
             KafkaError(KafkaError._INVALID_ARG, f'Invalid value "{WORD}" for configuration property "x.y"')
         )
 
-    monkeypatch.setattr(mailonce, "app", wrong)
+    monkeypatch.setattr(commands, "app", wrong)
     with pytest.raises(SystemExit):
         mailonce.main()
     said = capsys.readouterr().err
