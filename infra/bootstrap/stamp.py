@@ -60,7 +60,7 @@ def clear(root: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / _MARK).touch()
     (folder / _STAMP).unlink(missing_ok=True)
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != _MARK:

@@ -136,7 +136,7 @@ def test_stopped_while_an_old_one_goes(checkout: Checkout, monkeypatch: pytest.M
 
     def stopped(path: Path) -> None:
         (path / "file").unlink()
-        (old / "pyvenv.cfg").unlink()
+        (old / "pyvenv.cfg").unlink(missing_ok=True)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(shutil, "rmtree", stopped)
