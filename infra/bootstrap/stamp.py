@@ -11,11 +11,12 @@ import json
 import os
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 __all__ = ["base_python", "clear", "expected", "kind_of", "read", "write"]
 
-_FORM = 1
+_FORM = 2
 """Another number remakes every environment."""
 _STAMP = ".installed"
 _MARK = ".mailonce"
@@ -31,7 +32,7 @@ def expected(root: Path) -> dict[str, str]:
     return {
         "form": str(_FORM),
         "lock": _hash(root / "requirements.lock"),
-        "project": _hash(root / "pyproject.toml"),
+        "project": _project(root / "pyproject.toml"),
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}.{sys.version_info[2]}",
         "base": base_python(),
         "root": str(root),
@@ -76,6 +77,13 @@ def kind_of(root: Path) -> str:
         return "none"
     known = any((folder / name).exists() for name in ("pyvenv.cfg", _STAMP, _MARK))
     return "environment" if known or not any(folder.iterdir()) else "foreign"
+
+
+def _project(path: Path) -> str:
+    """What an installation of ours depends on; a linter's settings remake no environment."""
+    told = tomllib.loads(path.read_text())
+    parts = [told.get("project"), told.get("build-system"), told.get("tool", {}).get("setuptools")]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _hash(path: Path) -> str:
