@@ -42,6 +42,8 @@ ACCOUNT = {
     "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE"]},
 }
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -123,7 +125,6 @@ CALLS: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.long
 def test_both_look_alike_to_boto3(other_url: str, sandbox: SandboxAdmin) -> None:
     """The sandbox is no private dialect: another implementation of SES v2 gives boto3 the same."""
     sandbox.reset()

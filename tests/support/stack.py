@@ -24,8 +24,6 @@ __all__ = ["SessionStack"]
 
 COMMON = ("kafka", "sqs")
 
-wait_until.__defaults__ = (300.0,)  # a server that has not answered by then is broken, not slow
-
 
 class SessionStack(Stack):
     """A worker's view of the session's servers.

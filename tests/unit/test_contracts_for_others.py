@@ -15,6 +15,8 @@ from schemas.codec import decode_attempt, decode_delivery, decode_job, encode
 from schemas.errors import BadRecord
 from schemas.records import JOB_VERSION, Delivery, Feedback, Job, Outcome, Provenance, Source
 
+# Its validators take seconds to import: in one worker only.
+pytestmark = pytest.mark.xdist_group("jsonschema")
 ROOT = Path(__file__).parents[2]
 KEY = b"u-1042:2026-11"
 GOLDEN = {

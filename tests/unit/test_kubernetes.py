@@ -11,6 +11,8 @@ import yaml
 from schemas.settings import Settings
 from schemas.topics import Topics
 
+# Its validators take seconds to import: in one worker only.
+pytestmark = pytest.mark.xdist_group("jsonschema")
 FOLDER = Path(__file__).parents[2] / "infra/k8s"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 MANIFESTS: list[dict[str, Any]] = [
