@@ -148,6 +148,7 @@ class Sandbox:
                 self.faults.clear()
             case "DELETE", "accepted":
                 self.record.clear()
+                self.events.forget()
                 self.refused.clear()
             case "POST", "events":
                 return await self._emit(self._decode(body))

@@ -45,7 +45,7 @@ def on_own(own: OwnKafka, stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -
 
 def readiness(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=30) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

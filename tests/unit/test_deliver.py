@@ -146,10 +146,10 @@ async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Wo
     )
     deliverer.submit([work("u1")])
     running = asyncio.create_task(deliverer.run())
-    await asyncio.wait_for(dedup.asked.wait(), 10)
+    await asyncio.wait_for(dedup.asked.wait(), 60)
     assert not done, "while nobody wants it to end, Redis is waited for"
     deliverer.hurry()
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 10) == []
+    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == []
     assert await end(running)
     return done
 

@@ -160,7 +160,7 @@ def test_the_pages_address_is_taken_or_refused() -> None:
     sockets = listen(load_settings(dashboard_host="localhost", dashboard_port=0))
     assert sockets
     for found in sockets:
-        with socket.create_connection(found.getsockname()[:2], timeout=10):
+        with socket.create_connection(found.getsockname()[:2], timeout=60):
             pass
         found.close()
 
