@@ -26,7 +26,6 @@ ALLOWED = {
     ("unit/test_ending.py", "test_a_bare_cancellation_would_hang"): "what hangs for ever is looked at once",
     ("contracts/test_dedup.py", "test_the_pace_is_one_for_the_group"): "an upper bound that more time only loosens",
     ("contracts/test_dedup.py", "test_a_throttle_halves_the_pace_and_it_comes_back"): "an upper bound that more time only loosens",
-    ("unit/test_forked_processes.py", "test_a_limit_is_kept_and_the_end_is_told_once_it_comes"): "the limit is what is tested",
 }  # fmt: skip
 """What is right all the same, by file and function, and why."""
 
