@@ -23,7 +23,7 @@ KINDS = {
     "contracts": "tests/contracts/test_dedup.py::test_a_resend_is_used_once",
     "simulation": "tests/simulation/test_simulation.py::test_the_same_seed_walks_the_same_way",
     "integration": "tests/integration/test_commands.py::test_show_tells_one_mails_story",
-    "chaos": "tests/chaos/test_chaos.py::test_a_short_chaos_run",
+    "chaos": "tests/chaos/test_chaos.py::test_a_short_chaos_run[6]",
     "evidence": "tests/integration/test_evidence.py::test_a_stack_with_events",
 }
 """One test of each kind; the last one is integration, with SQS."""
