@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from processor.ports import BY_KEY, Produced
 from schemas.reading import Record
 from tests.simulation.group import Group
@@ -120,6 +122,8 @@ class Kafka:
         self.committed: list[Committed] = []
         self.on_commit: list[Callable[[Committed], None]] = []
         self._transactions = 0
+        self.refuses: Callable[[], bool] = lambda: False
+        """whether the next commit is refused, which is certain"""
         self.now_ms: Callable[[], int] = lambda: int(net.now_s() * 1000)
 
     # ---- topics ----
@@ -230,6 +234,8 @@ class Kafka:
 
     def end(self, instance: str, epoch: int, *, commit: bool) -> None:
         self._check(instance, epoch)
+        if commit and self.refuses():
+            raise Refused("the coordinator moved")
         if instance in self.open:
             self._end(self.open[instance], commit=commit)
 
@@ -241,6 +247,10 @@ class Kafka:
 
     def _end(self, transaction: Open, *, commit: bool) -> None:
         del self.open[transaction.instance]
+        told = [f"{topic.split('-', 1)[1]} {(r.key or b'-').decode()} {_said(r)}" for topic, r in transaction.records]
+        self.net.history.note(
+            transaction.instance, "committed" if commit else "aborted", *told, *map(_places, transaction.offsets.items())
+        )
         if not commit:
             self.aborted.add(transaction.number)
         for topic, number in transaction.touched:
@@ -254,3 +264,21 @@ class Kafka:
             self.committed.append(done)
             for tell in self.on_commit:
                 tell(done)
+
+
+def _said(record: Record) -> str:
+    """The part of a record that a reader of a history looks for."""
+    if record.value is None:
+        return "(tombstone)"
+    try:
+        about = msgspec.json.decode(record.value)
+    except msgspec.DecodeError:
+        about = {}
+    if "intended_at_ms" in about:
+        return f"{'withdrawn' if about.get('withdrawn') else 'intent'} {about['attempt']}"
+    return " ".join(str(about[name]) for name in ("outcome", "reason", "attempt") if about.get(name))
+
+
+def _places(entry: tuple[str, dict[int, tuple[int, str]]]) -> str:
+    group, offsets = entry
+    return f"{group} " + " ".join(f"{p}:{offset}{'+' if text else ''}" for p, (offset, text) in offsets.items())

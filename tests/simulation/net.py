@@ -65,6 +65,8 @@ class Net:
         owner = OWNER.get()
         if owner is not None:
             self.on_step(owner, f"{what} <")
+            while not owner.running:
+                await asyncio.sleep(0)  # killed or stalled at this very step: the request has not left
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         lost = self.loses(what, owner)
         if lost != "request":

@@ -1,0 +1,233 @@
+"""The promise, looked at after a history: SES's own record and what a read_committed reader sees are all that counts.
+
+Each finding begins with the promise that it breaks, G1 to G6 of the design.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from processor.core.fold import Mail
+from processor.core.offsets import decode_settled
+from processor.core.states import State
+from schemas.codec import RESEND_HEADER, decode_attempt, decode_delivery, decode_job, decode_resend
+from schemas.errors import BadRecord
+from schemas.identity import Key
+from schemas.reading import Record
+from schemas.records import EVIDENCE, Delivery, Outcome
+from tests.simulation.kafka import Committed
+from tests.simulation.process import Process
+from tests.simulation.world import World
+
+__all__ = ["Audit"]
+
+GRACE_S = 4.0
+"""A newer record is known by then to a processor that reads, unless it stood still."""
+REBUILT_S = 12.0
+"""An intent that was written so long after Redis was lost may still have been restored by the rebuild."""
+LIVE = "mailonce"
+
+
+class Audit:
+    """Watches a world while it runs, and judges it at the end."""
+
+    def __init__(self, world: World, *, events_come: bool = True) -> None:
+        self._world = world
+        self._topics = world.settings.topics
+        self._events_come = events_come
+        self._told: list[str] = []
+        self._outcomes: dict[bytes, list[tuple[float, str, Delivery]]] = defaultdict(list)
+        self._intents: dict[str, tuple[float, str, bytes]] = {}
+        """attempt: when committed, by which instance, for which key"""
+        self._prefix: dict[int, int] = {}
+        self._ahead: dict[int, set[int]] = defaultdict(set)
+        self._letters: set[tuple[int, int]] = set()
+        self._excused: dict[bytes, str] = {}
+        world.kafka.on_commit.append(self._committed)
+
+    # ---- while it runs ----
+
+    def excuse(self, process: Process, why: str) -> None:
+        """A fault of a process: what it holds now, and what its last request claims yet, may be in doubt."""
+        self._excuse_claims(process, why)
+        self._world.loop.later(1.5, self._excuse_claims, process, why)
+
+    def _excuse_claims(self, process: Process, why: str) -> None:
+        for server in list(self._world.redis.servers.values()):
+            for key, claim in server.set.claims.items():
+                about = self._intents.get(claim.attempt)
+                if claim.state is State.SENDING and about is not None and about[1] == process.instance:
+                    self._excused.setdefault(key.to_bytes(), why)
+
+    def excuse_key(self, key: Key, why: str) -> None:
+        self._excused.setdefault(key.to_bytes(), why)
+
+    def _committed(self, done: Committed) -> None:
+        fresh: list[tuple[bytes, Delivery]] = []
+        letters: set[bytes | None] = set()
+        for topic, record in done.records:
+            if topic == self._topics.attempts and record.value is not None:
+                attempt = decode_attempt(record.value)
+                self._intents.setdefault(attempt.attempt, (done.at_s, attempt.instance, record.key or b""))
+            elif topic == self._topics.deliveries and record.value is not None and record.key is not None:
+                fresh.append((record.key, decode_delivery(record.value)))
+                self._outcomes[record.key].append((done.at_s, done.instance, fresh[-1][1]))
+            elif topic == self._topics.dead_letters:
+                source = self._world.letter(record).source
+                letters.add(record.key)
+                self._letters.add((source.partition, source.offset))
+        for key, delivery in fresh:
+            if delivery.outcome is Outcome.DEAD and delivery.message_id is None and key not in letters:
+                self._told.append(f"G3 {key.decode()} became dead without its letter in the same transaction")
+        for partition, (offset, text) in done.offsets.get(LIVE, {}).items():
+            self._moved(partition, offset, text)
+
+    def _moved(self, partition: int, offset: int, text: str) -> None:
+        """The live group's offsets moved: each record that is settled by that must have its outcome already."""
+        settled = set(decode_settled(text, offset))
+        before, ahead = self._prefix.get(partition, 0), self._ahead[partition]
+        for record in self._records(partition):
+            fresh = (before <= record.offset < offset or record.offset in settled) and record.offset not in ahead
+            if fresh and (why := self._unexplained(record)):
+                self._told.append(f"G3 {partition}:{record.offset} was settled although {why}")
+        self._prefix[partition] = max(before, offset)
+        ahead |= settled
+
+    def _records(self, partition: int) -> list[Record]:
+        log = self._world.kafka.topic(self._topics.jobs)[partition]
+        return [entry.record for entry in log.entries if not entry.marker]
+
+    def _unexplained(self, record: Record) -> str:
+        """Why a settled record ought not to be; empty when it may."""
+        if _key(record.key) is None:
+            return "" if (record.partition, record.offset) in self._letters else "nobody can read its key and no letter tells"
+        if self._outcomes.get(record.key or b""):
+            return ""
+        newer = any(r.key == record.key and r.offset > record.offset for r in self._records(record.partition))
+        return "" if newer else f"{(record.key or b'').decode()} has no outcome"
+
+    # ---- at the end ----
+
+    def findings(self) -> list[str]:
+        mails = self._world.mails()
+        found = [*self._told, *self._accepted(), *self._lost(mails), *self._doubts(), *self._latest(), *self._twice()]
+        found += [f"defect in {text}" for text in self._world.defects]
+        return found
+
+    def _accepted(self) -> Iterator[str]:
+        world = self._world
+        leaves: Counter[bytes] = Counter()
+        for record in world.jobs():
+            if any(name == RESEND_HEADER for name, _ in record.headers) and decode_resend(record.headers):
+                leaves[record.key or b""] += 1
+        for key, many in Counter(message.key for message in world.ses.accepted).items():
+            if many > 1 + leaves[key.to_bytes()]:
+                how = " and ".join(f"{m.attempt} at {m.at_s:.3f}" for m in world.ses.accepted if m.key == key)
+                yield f"G1 {key} was accepted {many} times: {how}"
+        for at_s, key, attempt, _, who in world.ses.begun:
+            intent = self._intents.get(attempt)
+            if intent is None or intent[0] > at_s:
+                yield f"G4 {who} called for {key} under {attempt} before its intent had committed"
+
+    def _lost(self, mails: dict[bytes, Mail]) -> Iterator[str]:
+        world = self._world
+        accepted = {message.key.to_bytes(): message for message in world.ses.accepted}
+        letters = {(s.partition, s.offset) for s in (world.letter(record).source for record in world.letters())}
+        for published in world.published:
+            if _key(published.key) is None and published.place not in letters:
+                yield f"G2 {published.place[0]}:{published.place[1]} has no readable key and no letter"
+        for raw in world.pending():
+            yield f"G2 {raw.decode()} has no outcome"
+        for raw, mail in mails.items():
+            if (key := _key(raw)) is None or mail.outcome is None:
+                continue
+            if mail.outcome is Outcome.SENT and raw not in accepted:
+                yield f"G2 {key} is told as sent, and SES never took it"
+            if mail.outcome is Outcome.DEAD and (mail.job_partition, mail.settled_offset) not in letters:
+                yield f"G2 {key} is dead without a letter"
+            if raw not in accepted:
+                continue
+            dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None
+            if mail.outcome is Outcome.UNCERTAIN:
+                if self._events_come:
+                    yield f"G4 {key} is still in doubt though SES's event told of its acceptance"
+            elif mail.outcome is not Outcome.SENT and not dropped:
+                yield f"G2 {key} was accepted by SES and is told as {mail.outcome.value} ({mail.reason})"
+
+    def _doubts(self) -> Iterator[str]:
+        for raw, entries in self._outcomes.items():
+            for at_s, instance, delivery in entries:
+                if delivery.outcome is not Outcome.UNCERTAIN or raw in self._excused or delivery.reason == "operator":
+                    continue
+                intended = self._intents.get(delivery.attempt or "")
+                of_redis = any(
+                    intended is not None and intended[0] <= fault + REBUILT_S and at_s >= fault
+                    for fault in self._world.redis_faults_s
+                )
+                if not of_redis:
+                    yield f"G4 {raw.decode()} is in doubt at {at_s:.3f} by {instance}: no call for it was in flight at a fault"
+
+    def _latest(self) -> Iterator[str]:
+        """No call begins for a record once a newer one of its key could long be known."""
+        world = self._world
+        valid = [p for p in world.published if _counts(p.key, p.value)]
+        order = {published.place: index for index, published in enumerate(world.published)}
+        for at_s, key, attempt, place, who in world.ses.begun:
+            mine = order.get((place.partition, place.offset), len(order))
+            for newer in valid:
+                late = newer.at_s + GRACE_S < at_s and order[newer.place] > mine
+                if late and newer.key == key.to_bytes() and not _stood_still(world, who, newer.at_s, at_s):
+                    yield (
+                        f"G5 {who} called for {key} at {place.partition}:{place.offset} ({attempt}) at {at_s:.3f}, "
+                        f"{at_s - newer.at_s:.1f} s after {newer.place[0]}:{newer.place[1]} was published"
+                    )
+                    break
+
+    def _twice(self) -> Iterator[str]:
+        told: Counter[tuple[int, int, str]] = Counter()
+        for record in self._world.letters():
+            letter = self._world.letter(record)
+            told[letter.source.partition, letter.source.offset, letter.reason] += 1
+        for (partition, offset, reason), many in told.items():
+            if many > 1 and reason != "operator":
+                yield f"G6 {partition}:{offset} has {many} letters of {reason}"
+        for raw, entries in self._outcomes.items():
+            sent = False
+            for at_s, instance, delivery in entries:
+                lowered = sent and delivery.outcome is not Outcome.SENT and not delivery.in_doubt
+                if lowered and delivery.message_id is None:
+                    yield f"G6 {raw.decode()}: {instance} lowered sent to {delivery.outcome.value} at {at_s:.3f}"
+                sent = sent or delivery.outcome is Outcome.SENT
+                if delivery.outcome is Outcome.SENT and delivery.reason != EVIDENCE and delivery.by is None:
+                    yield from self._names(raw, delivery)
+
+    def _names(self, raw: bytes, delivery: Delivery) -> Iterator[str]:
+        """`sent` names the content that went out."""
+        went = {m.place.fingerprint for m in self._world.ses.accepted if m.key.to_bytes() == raw}
+        if went and delivery.fingerprint not in went:
+            yield f"G6 {raw.decode()}: sent is said of {delivery.fingerprint}, and SES took {sorted(went)}"
+
+
+def _key(raw: bytes | None) -> Key | None:
+    try:
+        return Key.from_bytes(raw)
+    except BadRecord:
+        return None
+
+
+def _counts(key: bytes | None, value: bytes | None) -> bool:
+    """A job or a tombstone: something that compaction would keep instead of what was before."""
+    try:
+        Key.from_bytes(key)
+        return value is None or bool(decode_job(key, value))
+    except BadRecord:
+        return False
+
+
+def _stood_still(world: World, who: str, since_s: float, until_s: float) -> bool:
+    """Whether the process could not know: it was stalled meanwhile, or has just begun."""
+    process = next((p for p in world.processes if p.name == who), None)
+    if process is None:
+        return False
+    return process.began_s > until_s - GRACE_S or any(begin < until_s and end > since_s for begin, end in process.stalls)
