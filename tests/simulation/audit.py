@@ -95,8 +95,9 @@ class Audit:
         ahead |= settled
 
     def _records(self, partition: int) -> list[Record]:
-        log = self._world.kafka.topic(self._topics.jobs)[partition]
-        return [entry.record for entry in log.entries if not entry.marker]
+        kafka = self._world.kafka
+        entries = kafka.topic(self._topics.jobs)[partition].entries
+        return [entry.record for entry in entries if not entry.marker and entry.transaction not in kafka.aborted]
 
     def _unexplained(self, record: Record) -> str:
         """Why a settled record ought not to be; empty when it may."""

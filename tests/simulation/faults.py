@@ -250,9 +250,11 @@ def offsets_vanish(world: World, audit: Audit, chance: random.Random) -> None:
     """A group that was idle for a week: everybody stops, its offsets are removed, everybody starts."""
 
     def vanish() -> None:
-        for slot in SLOTS:
-            kill(world, audit, world.slots[slot])
-        world.loop.later(5.0, world.kafka.group("mailonce").offsets.clear)
+        world.nobody_until_s = world.loop.time() + 5
+        for process in world.processes:
+            if process.group == "mailonce" and process.worker is not None:
+                kill(world, audit, process)
+        world.loop.later(4.5, world.kafka.group("mailonce").forget_offsets)
 
     world.at(chance.uniform(5, UNTIL_S - 6), "group offsets vanish", vanish)
 

