@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from processor.core.fold import Mail
 from processor.core.offsets import decode_settled
+from processor.core.rebuild import NOBODYS
 from processor.core.states import State
 from schemas.codec import RESEND_HEADER, decode_attempt, decode_delivery, decode_job, decode_resend
 from schemas.errors import BadRecord
@@ -161,7 +162,7 @@ class Audit:
             for at_s, instance, delivery in entries:
                 if delivery.outcome is not Outcome.UNCERTAIN or raw in self._excused or delivery.reason == "operator":
                     continue
-                intended = self._intents.get(delivery.attempt or "")
+                intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
                 of_redis = any(
                     intended is not None and intended[0] <= fault + REBUILT_S and at_s >= fault
                     for fault in self._world.redis_faults_s
@@ -186,13 +187,13 @@ class Audit:
                     break
 
     def _twice(self) -> Iterator[str]:
-        told: Counter[tuple[int, int, str]] = Counter()
+        told: dict[tuple[int, int, str], list[str]] = defaultdict(list)
         for record in self._world.letters():
             letter = self._world.letter(record)
-            told[letter.source.partition, letter.source.offset, letter.reason] += 1
-        for (partition, offset, reason), many in told.items():
-            if many > 1 and reason != "operator":
-                yield f"G6 {partition}:{offset} has {many} letters of {reason}"
+            told[letter.source.partition, letter.source.offset, letter.reason].append(letter.instance)
+        for (partition, offset, reason), by in told.items():
+            if len(by) > 1 and reason != "operator":
+                yield f"G6 {partition}:{offset} has {len(by)} letters of {reason}, by {', '.join(by)}"
         for raw, entries in self._outcomes.items():
             sent = False
             for at_s, instance, delivery in entries:

@@ -277,8 +277,11 @@ def corrected(world: World, audit: Audit, chance: random.Random) -> None:
 
 
 def cancelled(world: World, audit: Audit, chance: random.Random) -> None:
+    """Each key once; the scenario "cancelled after it had ended" has the rest."""
     user = f"u{chance.randint(0, 2)}"
-    world.at(chance.uniform(0.1, 10), f"{user} cancelled", lambda: world.cancel(user))
+    if user not in world.cancelled:
+        world.cancelled.add(user)
+        world.at(chance.uniform(0.1, 10), f"{user} cancelled", lambda: world.cancel(user))
 
 
 def poisoned(world: World, audit: Audit, chance: random.Random) -> None:

@@ -216,7 +216,7 @@ class SimJobLog:
         if idle_s >= self._group.poll_interval_s:
             self._group.leave(member, "exceeded max.poll.interval")
         else:
-            self._net.later(self._group.poll_interval_s - idle_s, self._watch_polls, member)
+            self._net.later(max(0.01, self._group.poll_interval_s - idle_s), self._watch_polls, member)
 
     async def _serve_group(self) -> None:
         group = self._group

@@ -70,7 +70,7 @@ def simulate(
             world.run(_history(world, audit, chance, result, only))
         except Deadlock as error:
             result.findings.append(f"G2 stuck at {world.loop.time():.3f}: {error}")
-        result.findings = unknown([*result.findings, *audit.findings()])
+        result.findings = unknown(world, [*result.findings, *audit.findings()])
         result.accepted = len(world.ses.accepted)
         result.happened = sum(entry.what.startswith("!") for entry in world.net.history.entries)
         result.digest = world.net.history.digest() if told else ""
@@ -94,16 +94,37 @@ async def _history(
     result.findings += await rest(world)
 
 
-KNOWN = (
-    ("told again", re.compile(r"^G6 \d+:\d+ has \d+ letters of changed-after-sending")),
-    ("a drop told twice", re.compile(r"^G6 \d+:\d+ has \d+ letters of rendering-failure")),
-    ("sent of another content", re.compile(r"^G6 \S+: sent is said of")),
+def _of_dropped(world: World, match: re.Match[str]) -> bool:
+    return match[1] in world.ses.drops
+
+
+def _by_a_replay(world: World, match: re.Match[str]) -> bool:
+    """By a replay, or by a group that had lost its offsets."""
+    again = any(name.startswith(("r.", "again")) for name in match[1].split(", "))
+    return again or any(entry.what == "offsets removed" for entry in world.net.history.entries)
+
+
+def _always(world: World, match: re.Match[str]) -> bool:
+    return True
+
+
+KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]], ...] = (
+    ("told again", re.compile(r"G6 \S+ has \d+ letters of .*, by (.*)"), _by_a_replay),
+    ("a drop told twice", re.compile(r"G6 \S+ has \d+ letters of rendering-failure"), _always),
+    ("sent of another content", re.compile(r"G6 \S+: sent is said of"), _always),
+    ("doubt over a drop", re.compile(r"G4 (\w+):\S+ is still in doubt"), _of_dropped),
+    ("settled before SES's word", re.compile(r"G3 \S+ was settled although (\w+):\S+ has no outcome"), _of_dropped),
 )
 """Findings that a random history may show until they are cured: each has a scenario of this name."""
 
 
-def unknown(findings: list[str]) -> list[str]:
-    return [finding for finding in findings if not any(pattern.match(finding) for _, pattern in KNOWN)]
+def unknown(world: World, findings: list[str]) -> list[str]:
+    """Without those that a scenario of its own shows."""
+
+    def known(finding: str) -> bool:
+        return any((match := pattern.match(finding)) and where(world, match) for _, pattern, where in KNOWN)
+
+    return [finding for finding in findings if not known(finding)]
 
 
 def _people(world: World, chance: random.Random) -> None:
@@ -115,11 +136,12 @@ def _people(world: World, chance: random.Random) -> None:
             world.at(at_s, f"{user} published", lambda user=user: world.publish(user))  # type: ignore[misc]
         else:
             world.publish(user)
+    # Not those who are corrected or cancelled (u0 to u2): see the scenario "cancelled after it had ended".
     for among in (world.ses.refuses, world.ses.drops):
-        if chance.random() < 0.3:
-            among.add(chance.choice(users))
-    if chance.random() < 0.3:
-        world.suppressed.add(f"{chance.choice(users)}@mail.example.net")
+        if chance.random() < 0.4:
+            among.add(f"u{chance.randint(3, 6)}")
+    if chance.random() < 0.4:
+        world.suppressed.add(f"u{chance.randint(3, 6)}@mail.example.net")
 
 
 def _excuse_losses(world: World, audit: Audit) -> None:

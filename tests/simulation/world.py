@@ -107,6 +107,7 @@ class World:
         self.triggers: list[Trigger] = []
         self.defects: list[str] = []
         self.published: list[Published] = []
+        self.cancelled: set[str] = set()
         self.redis_faults_s: list[float] = []
         self.nobody_until_s = 0.0
         """Until then no processor is started."""
