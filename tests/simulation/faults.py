@@ -216,8 +216,7 @@ def compacted(world: World, audit: Audit, chance: random.Random) -> None:
 
     def compact() -> None:
         for topic in (topics.jobs, topics.attempts, topics.deliveries):
-            for log in world.kafka.topic(topic):
-                log.compact()
+            world.kafka.compact(topic)
 
     world.at(chance.uniform(1, UNTIL_S), "compaction", compact)
 

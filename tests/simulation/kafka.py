@@ -74,12 +74,6 @@ class PartitionLog:
         self.start = max(self.start, min(offset, self.end))
         self.entries = [entry for entry in self.entries if entry.offset >= self.start]
 
-    def compact(self) -> None:
-        """Only each key's last record stays; offsets stay what they were."""
-        last = {entry.record.key: entry.offset for entry in self.entries if not entry.marker}
-        kept = [e for e in self.entries if e.marker or e.record.key is None or last[e.record.key] == e.offset]
-        self.entries = kept
-
 
 @dataclass
 class Open:
@@ -141,6 +135,15 @@ class Kafka:
             logs += [PartitionLog(number) for number in range(len(logs), partitions)]
         for group in self.groups.values():
             group.rebalance("partitions were added")
+
+    def compact(self, topic: str) -> None:
+        """Only each key's last committed record stays, up to the last stable offset; offsets stay what they were."""
+        for log in self.topic(topic):
+            stable = self.stable_end(topic, log.number)
+            done = [e for e in log.entries if e.offset < stable and not e.marker and e.transaction not in self.aborted]
+            last = {entry.record.key: entry.offset for entry in done}
+            kept = {e.offset for e in done if e.record.key is None or last[e.record.key] == e.offset}
+            log.entries = [e for e in log.entries if e.offset >= stable or e.marker or e.offset in kept]
 
     def recreate(self, name: str) -> None:
         """The topic is deleted and made anew: empty, from offset 0."""
