@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from math import inf
 
 from processor.core.fold import Mail
 from processor.core.offsets import decode_settled
@@ -25,15 +26,20 @@ __all__ = ["Audit"]
 
 GRACE_S = 4.0
 """A newer record is known by then to a processor that reads, unless it stood still."""
-REBUILT_S = 12.0
-"""An intent that was written so long after Redis was lost may still have been restored by the rebuild."""
 LIVE = "mailonce"
 
 
 class Audit:
     """Watches a world while it runs, and judges it at the end."""
 
-    def __init__(self, world: World, *, events_come: bool = True) -> None:
+    def __init__(self, world: World, *, events_come: bool = True, strict: bool = False) -> None:
+        """
+        Args:
+            world: to be judged.
+            events_come: whether SES's events may be relied upon to end every doubt about what it took.
+            strict: whether a processor must know a newer record from the moment when it gets the partition.
+        """
+        self._strict = strict
         self._world = world
         self._topics = world.settings.topics
         self._events_come = events_come
@@ -121,8 +127,9 @@ class Audit:
         world = self._world
         leaves: Counter[bytes] = Counter()
         for record in world.jobs():
-            if any(name == RESEND_HEADER for name, _ in record.headers) and decode_resend(record.headers):
-                leaves[record.key or b""] += 1
+            if any(name == RESEND_HEADER for name, _ in record.headers):
+                leave = decode_resend(record.headers)
+                leaves[record.key or b""] += leave is not None and not leave.who.startswith("policy")
         for key, many in Counter(message.key for message in world.ses.accepted).items():
             if many > 1 + leaves[key.to_bytes()]:
                 how = " and ".join(f"{m.attempt} at {m.at_s:.3f}" for m in world.ses.accepted if m.key == key)
@@ -144,6 +151,8 @@ class Audit:
         for raw, mail in mails.items():
             if (key := _key(raw)) is None or mail.outcome is None:
                 continue
+            if self._strict and mail.job_offset < 0:
+                yield f"G2 {key} is told as {mail.outcome.value}, and nobody ever published it"
             if mail.outcome is Outcome.SENT and raw not in accepted:
                 yield f"G2 {key} is told as sent, and SES never took it"
             if mail.outcome is Outcome.DEAD and (mail.job_partition, mail.settled_offset) not in letters:
@@ -164,11 +173,16 @@ class Audit:
                     continue
                 intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
                 of_redis = any(
-                    intended is not None and intended[0] <= fault + REBUILT_S and at_s >= fault
-                    for fault in self._world.redis_faults_s
+                    intended is not None and intended[0] <= whole_s and at_s >= fault_s
+                    for fault_s, whole_s in self._unwhole()
                 )
                 if not of_redis:
                     yield f"G4 {raw.decode()} is in doubt at {at_s:.3f} by {instance}: no call for it was in flight at a fault"
+
+    def _unwhole(self) -> list[tuple[float, float]]:
+        """From each fault of Redis until the set was declared whole again: a rebuild restores what was intended then."""
+        whole = [e.at_s for e in self._world.net.history.entries if e.what == "redis.set_whole" and e.about[-2] is True]
+        return [(fault, min((at for at in whole if at > fault), default=inf)) for fault in self._world.redis_faults_s]
 
     def _latest(self) -> Iterator[str]:
         """No call begins for a record once a newer one of its key could long be known."""
@@ -179,7 +193,8 @@ class Audit:
             mine = order.get((place.partition, place.offset), len(order))
             for newer in valid:
                 late = newer.at_s + GRACE_S < at_s and order[newer.place] > mine
-                if late and newer.key == key.to_bytes() and not _stood_still(world, who, newer.at_s, at_s):
+                excused = not self._strict and _stood_still(world, who, newer.at_s, at_s)
+                if late and newer.key == key.to_bytes() and not excused:
                     yield (
                         f"G5 {who} called for {key} at {place.partition}:{place.offset} ({attempt}) at {at_s:.3f}, "
                         f"{at_s - newer.at_s:.1f} s after {newer.place[0]}:{newer.place[1]} was published"
@@ -228,8 +243,8 @@ def _counts(key: bytes | None, value: bytes | None) -> bool:
 
 
 def _stood_still(world: World, who: str, since_s: float, until_s: float) -> bool:
-    """Whether the process could not know: it was stalled meanwhile, or has just begun."""
-    process = next((p for p in world.processes if p.name == who), None)
-    if process is None:
-        return False
-    return process.began_s > until_s - GRACE_S or any(begin < until_s and end > since_s for begin, end in process.stalls)
+    """Whether the process could not know: it was stalled meanwhile, or has just got partitions, and read on from there."""
+    process = next(p for p in world.processes if p.name == who)
+    came = [e.at_s for e in world.net.history.entries if e.who == who and e.what == "# partitions assigned"]
+    fresh = any(until_s - GRACE_S < at_s <= until_s for at_s in came)
+    return fresh or any(begin < until_s and end > since_s for begin, end in process.stalls)

@@ -202,6 +202,19 @@ def wiped_by_a_restart(world: World, audit: Audit, chance: random.Random) -> Non
     world.when(chance.choice(SLOTS), chance.choice(STEPS), chance.randint(1, 5), lambda _p: _restart(world, 1_000_000))
 
 
+def flushed(world: World, audit: Audit, chance: random.Random) -> None:
+    """FLUSHALL, while nobody rebuilds: the scenario "flushed while it is rebuilt" has the rest."""
+
+    def flush() -> None:
+        server = world.redis.at("redis")
+        if not server.rebuilding:
+            redis_fault(world)
+            world.net.history.note("redis", "!FLUSHALL")
+            server.flush()
+
+    world.at(chance.uniform(0.1, UNTIL_S), "somebody is at Redis's console", flush)
+
+
 # ---- Kafka ----
 
 
@@ -219,6 +232,17 @@ def compacted(world: World, audit: Audit, chance: random.Random) -> None:
             world.kafka.compact(topic)
 
     world.at(chance.uniform(1, UNTIL_S), "compaction", compact)
+
+
+def cut(world: World, audit: Audit, chance: random.Random) -> None:
+    """Retention: the jobs topic begins later, behind what the group has settled."""
+
+    def delete() -> None:
+        offsets = world.kafka.group("mailonce").offsets
+        for log in world.kafka.topic(world.settings.topics.jobs):
+            log.cut(min(offsets.get(log.number, (0, ""))[0], log.end))
+
+    world.at(chance.uniform(5, UNTIL_S), "retention", delete)
 
 
 def foreign_transactions(world: World, audit: Audit, chance: random.Random) -> None:
@@ -331,7 +355,9 @@ FAULTS: dict[str, tuple[int, Fault]] = {
         (2, redis_away),
         (3, restarted),
         (2, wiped_by_a_restart),
+        (2, flushed),
         (3, commits_end_badly),
+        (1, cut),
         (1, compacted),
         (1, foreign_transactions),
         (1, offsets_vanish),

@@ -205,8 +205,10 @@ class Kafka:
         self._check(instance, epoch)
         transaction = self._opened(instance, epoch)
         for produced in records:
-            if len(produced.value or b"") > MESSAGE_BYTES_MAX:
-                raise TooLarge(f"{len(produced.value or b'')} bytes")
+            size = sum(len(part or b"") for header in produced.headers for part in header[1:])
+            size += len(produced.value or b"") + len(produced.key or b"")
+            if size > MESSAGE_BYTES_MAX:
+                raise TooLarge(f"{size} bytes")
             number = self.partition_of(produced.key) if produced.partition == BY_KEY else produced.partition
             place = (produced.topic, number)
             log = self.topic(produced.topic)[number]

@@ -96,6 +96,11 @@ class Server:
         self.budget = Budget(self.budget.now_ms)
         self.past.append(self.set.dump())
 
+    @property
+    def rebuilding(self) -> bool:
+        """Whether somebody holds the lock, or held it a moment ago and has not noticed."""
+        return self.set.dump().lock is not None
+
     def load_keys(self, state: State, keys: list[Key], *, marker: bool) -> None:
         """Some keys of an old dump are restored into a server that runs on."""
         for key in keys:

@@ -122,6 +122,10 @@ class Sqs:
         self._count += 1
         self._messages[str(self._count)] = (body, 0.0)
 
+    def hide(self, seconds: float) -> None:
+        """Somebody has received everything there is, and does not delete it."""
+        self._messages = {name: (body, self._net.now_s() + seconds) for name, (body, _) in self._messages.items()}
+
     @property
     def empty(self) -> bool:
         return not self._messages

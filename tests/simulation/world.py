@@ -93,6 +93,8 @@ class World:
     def __init__(self, seed: int, loop: VirtualLoop, *, partitions: int = 2, on: Settings | None = None) -> None:
         self.seed = seed
         self.loop = loop
+        self.later_ms = 0
+        """how far the calendar was turned on"""
         self.settings = on or settings()
         self.net = Net(random.Random(seed), loop.later, loop.time)
         self.net.on_step = self._on_step
@@ -142,7 +144,7 @@ class World:
     # ---- time ----
 
     def wall_ms(self) -> int:
-        return BEGIN_MS + int(self.loop.time() * 1000)
+        return BEGIN_MS + self.later_ms + int(self.loop.time() * 1000)
 
     def at(self, at_s: float, what: str, act: Callable[[], object]) -> None:
         """A fault, or what somebody does, at a moment of the world's time."""
