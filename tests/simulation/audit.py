@@ -26,6 +26,8 @@ __all__ = ["Audit"]
 
 GRACE_S = 4.0
 """A newer record is known by then to a processor that reads, unless it stood still."""
+MARKED_S = 3.0
+"""An answer that came so long before a fault was marked, unless Redis was away."""
 LIVE = "mailonce"
 
 
@@ -64,6 +66,9 @@ class Audit:
         for server in list(self._world.redis.servers.values()):
             for key, claim in server.set.claims.items():
                 about = self._intents.get(claim.attempt)
+                answered_s = self._world.ses.answered.get(claim.attempt, inf)
+                if answered_s < self._world.loop.time() - MARKED_S:
+                    continue
                 if claim.state is State.SENDING and about is not None and about[1] == process.instance:
                     self._excused.setdefault(key.to_bytes(), why)
 
@@ -143,8 +148,9 @@ class Audit:
         world = self._world
         accepted = {message.key.to_bytes(): message for message in world.ses.accepted}
         letters = {(s.partition, s.offset) for s in (world.letter(record).source for record in world.letters())}
+        stands = {(record.partition, record.offset) for record in world.jobs()}
         for published in world.published:
-            if _key(published.key) is None and published.place not in letters:
+            if _key(published.key) is None and published.place not in letters and published.place in stands:
                 yield f"G2 {published.place[0]}:{published.place[1]} has no readable key and no letter"
         for raw in world.pending():
             yield f"G2 {raw.decode()} has no outcome"
@@ -155,7 +161,8 @@ class Audit:
                 yield f"G2 {key} is told as {mail.outcome.value}, and nobody ever published it"
             if mail.outcome is Outcome.SENT and raw not in accepted:
                 yield f"G2 {key} is told as sent, and SES never took it"
-            if mail.outcome is Outcome.DEAD and (mail.job_partition, mail.settled_offset) not in letters:
+            source = self._outcomes[raw][-1][2].source
+            if mail.outcome is Outcome.DEAD and (source.partition, source.offset) not in letters:
                 yield f"G2 {key} is dead without a letter"
             if raw not in accepted:
                 continue
@@ -172,12 +179,39 @@ class Audit:
                 if delivery.outcome is not Outcome.UNCERTAIN or raw in self._excused or delivery.reason == "operator":
                     continue
                 intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
-                of_redis = any(
+                of_redis = self._troubled(raw) and any(
                     intended is not None and intended[0] <= whole_s and at_s >= fault_s
                     for fault_s, whole_s in self._unwhole()
                 )
                 if not of_redis:
-                    yield f"G4 {raw.decode()} is in doubt at {at_s:.3f} by {instance}: no call for it was in flight at a fault"
+                    late = " (restored by a late rebuild)" if self._restored_late(raw, at_s) else ""
+                    yield (
+                        f"G4 {raw.decode()} is in doubt at {at_s:.3f} by {instance}: no call for it was in flight at a "
+                        f"fault{late}"
+                    )
+
+    def _restored_late(self, raw: bytes, until_s: float) -> bool:
+        """Whether a rebuild put the key back as claimed into a set that was whole again already."""
+        key, whole, gone = Key.from_bytes(raw), False, iter([*self._world.redis_faults_s, inf])
+        next_s = next(gone)
+        for entry in self._world.net.history.entries:
+            if entry.at_s > until_s:
+                return False
+            if entry.at_s >= next_s:
+                whole, next_s = False, next(gone)
+            if entry.what == "redis.set_whole" and entry.about[-2] is True:
+                whole = True
+            if entry.what == "redis.restore" and whole:
+                if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in entry.about[0]):
+                    return True
+        return False
+
+    def _troubled(self, raw: bytes) -> bool:
+        """Whether an intent for the key may have been left open: its process died, stood still or lost the partition, or
+        a newer record took its place."""
+        instances = {instance for _, instance, key in self._intents.values() if key == raw}
+        published = sum(entry.key == raw for entry in self._world.published)
+        return published > 1 or any(p.troubled for p in self._world.processes if p.instance in instances)
 
     def _unwhole(self) -> list[tuple[float, float]]:
         """From each fault of Redis until the set was declared whole again: a rebuild restores what was intended then."""

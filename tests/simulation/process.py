@@ -124,6 +124,13 @@ class Process(Reader):
         for group in self.kafka.groups.values():
             group.silent(self)
 
+    @property
+    def troubled(self) -> bool:
+        """Whether it ended or stood still at a moment that it did not choose, or had its partitions taken away."""
+        if self.stalls or self.left is None or self.left:
+            return True
+        return any(e.who == self.name and e.what == "# partitions lost" for e in self.net.history.entries)
+
     # ---- what the world does to it ----
 
     def die(self, why: str = "killed") -> None:

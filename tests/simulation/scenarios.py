@@ -159,6 +159,24 @@ async def flushed_while_it_is_rebuilt(world: World, audit: Audit) -> None:
     await _replay(world)
 
 
+@breaks(r"G4 u\d\S* is in doubt .* no call", "a suspended rebuild fails and starts again")
+async def rebuilt_beside_a_whole_set(world: World, audit: Audit) -> None:
+    """A rebuild that stood still past its lock goes on when another has made the set whole and mail flows."""
+    world.when("p1", "redis.lock_rebuild >", 1, lambda process: process.freeze(6.0))
+    world.start("p1")
+    await asyncio.sleep(1)
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.net.loses = lambda what, owner: "answer" if what == "redis.claim" and world.loop.time() < 5.5 else ""
+    world.ses.fate = lambda: "" if world.loop.time() > 9 else "throttled"
+    _publish(world, 6)
+    await asyncio.sleep(3)
+    world.slots["p0"].stop()
+    await asyncio.sleep(3)
+    world.start("p2")
+    await _done(world)
+
+
 @breaks(r"G1 .* accepted 2 times", "callers pass the highest count they saw; a lower one is an older dump")
 async def an_old_dump_key_by_key(world: World, audit: Audit) -> None:
     """Yesterday's keys are restored into the running server, the marker among them."""

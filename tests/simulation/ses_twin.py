@@ -53,6 +53,8 @@ class Ses:
     """every request that left: when, whose, which attempt, for which record, by which process"""
     in_flight: dict[str, Key] = field(default_factory=dict)
     """attempts whose call has begun and whose process has not heard the answer"""
+    answered: dict[str, float] = field(default_factory=dict)
+    """attempts whose process has heard the answer, and when"""
     refuses: set[str] = field(default_factory=set)
     """users whose mail it refuses for its content"""
     drops: set[str] = field(default_factory=set)
@@ -195,6 +197,7 @@ class SimSender:
         except Lost:
             answer = Unanswered("ReadTimeoutError", "no answer")
         self._ses.in_flight.pop(attempt, None)
+        self._ses.answered[attempt] = self._net.now_s()
         self._net.history.note(self._net.who(), "ses.answer", key, attempt, answer)
         return answer  # type: ignore[no-any-return]
 
