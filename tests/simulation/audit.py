@@ -12,7 +12,7 @@ from math import inf
 from processor.core.fold import Mail
 from processor.core.offsets import decode_settled
 from processor.core.rebuild import NOBODYS
-from processor.core.states import State
+from processor.core.states import ABSENT, State
 from schemas.codec import RESEND_HEADER, decode_attempt, decode_delivery, decode_job, decode_resend
 from schemas.errors import BadRecord
 from schemas.identity import Key
@@ -44,7 +44,7 @@ class Audit:
         self._strict = strict
         self._world = world
         self._topics = world.settings.topics
-        self._events_come = events_come
+        self.events_come = events_come
         self._told: list[str] = []
         self._outcomes: dict[bytes, list[tuple[float, str, Delivery]]] = defaultdict(list)
         self._intents: dict[str, tuple[float, str, bytes]] = {}
@@ -125,6 +125,7 @@ class Audit:
     def findings(self) -> list[str]:
         mails = self._world.mails()
         found = [*self._told, *self._accepted(), *self._lost(mails), *self._doubts(), *self._latest(), *self._twice()]
+        found += [*self._late_calls(), *self._set()]
         found += [f"defect in {text}" for text in self._world.defects]
         return found
 
@@ -168,7 +169,7 @@ class Audit:
                 continue
             dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None
             if mail.outcome is Outcome.UNCERTAIN:
-                if self._events_come:
+                if self.events_come:
                     yield f"G4 {key} is still in doubt though SES's event told of its acceptance"
             elif mail.outcome is not Outcome.SENT and not dropped:
                 yield f"G2 {key} was accepted by SES and is told as {mail.outcome.value} ({mail.reason})"
@@ -234,6 +235,29 @@ class Audit:
                         f"{at_s - newer.at_s:.1f} s after {newer.place[0]}:{newer.place[1]} was published"
                     )
                     break
+
+    def _late_calls(self) -> Iterator[str]:
+        """No call begins under a claim whose lifetime has passed."""
+        lifetime_s = self._world.settings.attempt_lifetime_s
+        granted: dict[str, float] = {}
+        for entry in self._world.net.history.entries:
+            if entry.what == "redis.claim" and "->" in entry.about:
+                granted |= {claim.attempt: entry.at_s for claim in entry.about[-2] if claim.state is State.SENDING}
+        for at_s, key, attempt, _, who in self._world.ses.begun:
+            if at_s > granted.get(attempt, -inf) + lifetime_s:
+                yield f"G1 {who} called for {key} under {attempt} at {at_s:.3f}, when its claim had run out"
+
+    def _set(self) -> Iterator[str]:
+        """A set that is declared whole knows at least what the ledger holds as sent."""
+        world = self._world
+        server = world.redis.at("redis").set
+        if server.marker != server.run:
+            return
+        for raw, mail in world.mails().items():
+            if mail.outcome is Outcome.SENT and (key := _key(raw)) is not None:
+                claim = server.claims.get(key, ABSENT)
+                if claim.state not in {State.SENT, State.SENT_RECORDED, State.DROPPED}:
+                    yield f"G6 {key} is sent by the ledger, and {claim.to_text() or 'unknown'} by a set that is whole"
 
     def _twice(self) -> Iterator[str]:
         told: dict[tuple[int, int, str], list[str]] = defaultdict(list)

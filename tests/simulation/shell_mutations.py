@@ -1,0 +1,407 @@
+"""Guarding lines of the shell, each taken out by a patch: some history must show what it held, or the net is torn.
+
+`SURVIVORS` names those that no history shows, each with what holds all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import processor.after_commit
+import processor.core.rebuild
+import processor.deliver
+import processor.worker
+import tests.simulation.process
+from processor.after_commit import AfterCommit
+from processor.core import decide
+from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
+from processor.core.offsets import Window
+from processor.core.states import Claim, State
+from processor.deliver import Deliverer
+from processor.evidence.run import Evidence
+from processor.worker import Worker
+from schemas.errors import TransactionAborted
+from schemas.identity import Key
+from schemas.settings import Settings
+from tests.simulation.audit import Audit
+from tests.simulation.dedup import Scripts
+from tests.simulation.faults import kill, redis_fault
+from tests.simulation.redis_twin import SimSet
+from tests.simulation.simulate import simulate, unknown
+from tests.simulation.world import MONTH, World
+
+__all__ = ["MUTATIONS", "Mutation", "caught"]
+
+Patch = pytest.MonkeyPatch
+Break = Callable[[Patch], None]
+Story = Callable[[World, Audit], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One line taken out, and where to look: a story of its own, or so many seeds of some classes of faults."""
+
+    apply: Break
+    story: Story | None = None
+    only: tuple[str, ...] = ()
+    seeds: int = 40
+
+    @property
+    def name(self) -> str:
+        return self.apply.__name__
+
+
+MUTATIONS: list[Mutation] = []
+
+
+def mutation(**where: Any) -> Callable[[Break], Break]:
+    def note(apply: Break) -> Break:
+        MUTATIONS.append(Mutation(apply, **where))
+        return apply
+
+    return note
+
+
+def caught(mutation: Mutation) -> str:
+    """What a history found of it; empty when it survives."""
+    with pytest.MonkeyPatch.context() as patch:
+        mutation.apply(patch)
+        if mutation.story is not None:
+            return _told(mutation.story)
+        for seed in range(1, mutation.seeds + 1):
+            if result := simulate(seed, only=mutation.only).findings:
+                return f"seed {seed}: {result[0]}"
+    return ""
+
+
+def kept(mutation: Mutation) -> str:
+    """The same story without the mutation: what it finds, which must be nothing."""
+    return _told(mutation.story) if mutation.story is not None else ""
+
+
+def _told(story: Story) -> str:
+    with World.made(1) as world:
+        audit = Audit(world)
+        world.run(story(world, audit))
+        return "; ".join(unknown(world, audit.findings()))
+
+
+# ---- the worker ----
+
+
+@mutation(only=("stopped", "flushed", "scaled", "quota_used_up"), seeds=150)
+def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
+    settling = Worker._settling
+    patch.setattr(Worker, "_settling", lambda self, intents, withdrawn: settling(self, intents, []))
+
+
+@mutation(only=("killed", "poisoned", "stalled"), seeds=100)
+def commit_metadata_ignored(patch: Patch) -> None:
+    patch.setattr(processor.worker, "Window", lambda committed, metadata="": Window(committed))
+
+
+async def _submitted_early(self: Any, withdrawn: Any = None) -> None:
+    intended = self._intend() if withdrawn is None else []
+    self._deliverer.submit(intended)
+    transaction = self._settling([self._scribe.intent(work) for work in intended], withdrawn or [])
+    if transaction is not None:
+        await self._log.commit(transaction)
+        await self.settled(transaction)
+
+
+@mutation()
+def intents_submitted_before_the_commit(patch: Patch) -> None:
+    patch.setattr(Worker, "_commit", _submitted_early)
+
+
+@mutation(only=("stalled", "commits_end_badly", "scaled", "zombie"))
+def the_outcome_of_a_lost_partition_is_written(patch: Patch) -> None:
+    patch.setattr(Worker, "_ours", lambda self, work: True)
+
+
+@mutation(only=("commits_end_badly",))
+def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
+    commit = Worker._commit
+
+    async def forgetful(self: Any, withdrawn: Any = None) -> None:
+        try:
+            await commit(self, withdrawn)
+        except TransactionAborted:
+            self._finished = []
+            raise
+
+    patch.setattr(Worker, "_commit", forgetful)
+
+
+@mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
+def a_newer_record_supersedes_nothing(patch: Patch) -> None:
+    patch.setattr(Deliverer, "_superseded", lambda self, work: False)
+
+
+@mutation(only=("commits_end_badly",))
+def an_unknown_end_is_taken_for_an_abort(patch: Patch) -> None:
+    async def go_on(self: Any) -> None:
+        self._log.unknown = False
+
+    patch.setattr(Worker, "_start_over", go_on)
+
+
+# ---- the deliverer ----
+
+
+@mutation(only=("answers_lost", "events_unruly"))
+def a_lost_answer_is_taken_for_a_refusal(patch: Patch) -> None:
+    def trusting(answer: Any) -> Any:
+        return RefusedForNow(RetryClass.UNREACHABLE, "") if isinstance(answer, Unanswered) else classify(answer)
+
+    patch.setattr(processor.deliver, "classify", trusting)
+
+
+@mutation(only=("replayed", "stalled", "zombie"), seeds=100)
+def a_foreign_claim_is_taken_for_ones_own(patch: Patch) -> None:
+    after = decide.after_claim
+
+    def greedy(claim: Claim, **about: Any) -> Any:
+        return decide.Call() if claim.state is State.SENDING else after(claim, **about)
+
+    patch.setattr(processor.deliver.decide, "after_claim", greedy)
+
+
+async def _stopped_in_a_call(world: World, audit: Audit) -> None:
+    world.when("p0", "ses.send <", 1, lambda process: world.loop.later(0.0, process.stop) and None)
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(5)
+    world.start("p1")
+    await asyncio.sleep(25)
+
+
+@mutation(story=_stopped_in_a_call)
+def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
+    async def hasty(self: Any, gone: Any) -> Any:
+        return self.drop(gone)
+
+    patch.setattr(Deliverer, "quiesce", hasty)
+
+
+async def _stands_still_after_the_answer(world: World, audit: Audit) -> None:
+    """Answered long before it dies, and not committed: the mark alone says so."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.when("p0", "kafka.produce <", 2, lambda process: process.freeze(5.5))
+    world.publish("u0")
+    await asyncio.sleep(5)
+    kill(world, audit, world.slots["p0"])
+    world.start("p1")
+    await asyncio.sleep(25)
+
+
+@mutation(story=_stands_still_after_the_answer)
+def an_accepted_mail_is_not_marked(patch: Patch) -> None:
+    async def silent(self: Any, work: Any, mark: Any) -> None: ...
+
+    patch.setattr(Deliverer, "_mark", silent)
+
+
+# ---- after the commit ----
+
+
+@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=150)
+def claims_are_not_released_on_drop(patch: Patch) -> None:
+    patch.setattr(AfterCommit, "give_back", lambda self, dropped: None)
+
+
+async def _proof_before_our_time_out(world: World, audit: Audit) -> None:
+    """SES's event is quicker than our time-out; then evidence is away and the ledger compacted."""
+    audit.excuse_key(Key("u0", MONTH), "answer lost")
+    world.net.loses = lambda what, owner: "answer" if what == "ses.send" else ""
+    world.start_evidence()
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(1.6)
+    world.slots["ev"].die()
+    await asyncio.sleep(5)
+    world.kafka.compact(world.settings.topics.deliveries)
+    await asyncio.sleep(5)
+
+
+@mutation(story=_proof_before_our_time_out)
+def after_doubt_is_always_none(patch: Patch) -> None:
+    """With evidence at work its next sweep would write the proof once more."""
+    patch.setattr(processor.deliver.decide, "after_doubt", lambda claim, attempt: None)
+    patch.setattr(processor.after_commit, "after_doubt", lambda claim, attempt: None)
+
+
+async def _doubt_after_proof_and_redis_lost(world: World, audit: Audit) -> None:
+    """The ledger holds a doubt that was on its way when SES's event came, and Redis is lost."""
+    audit.excuse_key(Key("u0", MONTH), "answer lost")
+    world.net.loses = lambda what, owner: "answer" if what == "ses.send" else ""
+    world.start_evidence()
+    world.publish("u0")
+    world.when("p0", "redis.mark_doubt >", 1, lambda process: process.freeze(2.0))
+    world.ses.tells = lambda: [2.1]
+    world.start("p0")
+    await asyncio.sleep(3.5)
+    world.slots["ev"].die()
+    await asyncio.sleep(5)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("r", group="replay-1", drain=True)
+    await asyncio.sleep(20)
+
+
+@mutation(story=_doubt_after_proof_and_redis_lost)
+def a_doubt_lowers_sent(patch: Patch) -> None:
+    patch.setattr(processor.core.rebuild, "is_sent", lambda known: False)
+
+
+# ---- the rebuild ----
+
+
+@mutation(only=("killed", "flushed", "wiped_by_a_restart", "restarted"), seeds=100)
+def a_rebuild_forgets_the_intents(patch: Patch) -> None:
+    patch.setattr(processor.core.rebuild.Fold, "intent", lambda self, key, attempt: None)
+
+
+@mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
+def the_set_is_declared_whole_unread(patch: Patch) -> None:
+    async def believe(settings: Any, dedup: Any) -> int:
+        _, run = await dedup.server_run()
+        await dedup.set_whole(run)
+        return 0
+
+    patch.setattr(tests.simulation.process, "ensure_whole", believe)
+
+
+async def _cancelled_corrected_killed_and_lost(world: World, audit: Audit) -> None:
+    """The open intent of a record that came after one that had ended; no event tells of the call."""
+    audit.events_come = False
+    world.publish("u0")
+    world.cancel("u0")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
+    world.publish("u0", version=2)
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("p1")
+    await asyncio.sleep(30)
+
+
+@mutation(story=_cancelled_corrected_killed_and_lost)
+def an_open_intent_after_closed_is_not_restored(patch: Patch) -> None:
+    is_open = processor.core.rebuild._is_open
+
+    def closed(attempt: Any, known: str) -> bool:
+        return known.split(":", 3)[3][0] != "D" and is_open(attempt, known)
+
+    patch.setattr(processor.core.rebuild, "_is_open", closed)
+
+
+async def _closed_in_another_partition(world: World, audit: Audit) -> None:
+    """Partitions were added: the key ended in one of them, and is called for under a record of another."""
+    audit.events_come = False
+    world.ses.refuses.add("u2")
+    place = world.publish("u2")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.ses.refuses.clear()
+    world.kafka.grow(4)
+    await asyncio.sleep(3)
+    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
+    assert world.publish("u2", version=2) != place
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("p1")
+    await asyncio.sleep(30)
+
+
+@mutation(story=_closed_in_another_partition)
+def another_partitions_close_hides_an_intent(patch: Patch) -> None:
+    def hides(self: Scripts, claim: Claim, known: Claim, partition: int) -> Claim:
+        if claim.state is State.CLOSED:
+            partition = claim.partition
+        return restore(self, claim, known, partition)
+
+    restore = Scripts.restore
+    patch.setattr(Scripts, "restore", hides)
+
+
+async def _lost_again_while_it_is_rebuilt(world: World, audit: Audit) -> None:
+    """Redis starts again, empty, between the last chunk and the mark."""
+    for number in range(4):
+        world.publish(f"u{number}")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.redis.at("redis").flush()
+    world.when("p0", "redis.set_whole <", 1, lambda _p: world.redis.point("redis", world.redis.start("redis")) and None)
+    world.publish("u4")
+    await asyncio.sleep(5)
+    world.start("r", group="replay-1", drain=True)
+    await asyncio.sleep(5)
+
+
+@mutation(story=_lost_again_while_it_is_rebuilt)
+def a_rebuild_counts_under_another_run(patch: Patch) -> None:
+    async def careless(self: Any, run: str) -> bool:
+        self.marker = self.run
+        return True
+
+    patch.setattr(SimSet, "set_whole", careless)
+
+
+# ---- evidence ----
+
+
+@mutation(only=("answers_lost", "evidence_killed"), seeds=100)
+def events_are_deleted_before_kafka_knows(patch: Patch) -> None:
+    take = Evidence._take
+
+    async def hasty(self: Any, queue: Any, messages: Any) -> None:
+        await asyncio.to_thread(queue.delete, messages)
+        await take(self, queue, messages)
+
+    patch.setattr(Evidence, "_take", hasty)
+
+
+# ---- more of the deliverer ----
+
+
+async def _stands_still_under_a_claim(world: World, audit: Audit) -> None:
+    """Longer than the claim's lifetime, between the claim and the call."""
+    audit.excuse_key(Key("u0", MONTH), "stalled")
+    world.when("p0", "redis.claim >", 1, lambda process: process.freeze(16.0))
+    world.start_evidence()
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(25)
+
+
+@mutation(story=_stands_still_under_a_claim)
+def the_deadline_of_a_claim_is_ignored(patch: Patch) -> None:
+    patch.setattr(Settings, "start_window_s", 1e9)
+
+
+@mutation(only=("flushed", "wiped_by_a_restart", "restarted", "killed", "stalled"), seeds=150)
+def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
+    async def anybody(self: Any, token: str, ttl_s: float) -> bool:
+        return True
+
+    patch.setattr(SimSet, "lock_rebuild", anybody)
+
+
+@mutation(only=("killed", "restarted", "replayed", "offsets_vanish"), seeds=100)
+def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
+    patch.setattr(AfterCommit, "recorded", lambda self, finished: None)
+
+
+@mutation(only=("scaled", "stopped", "commits_end_badly", "stalled"), seeds=100)
+def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Worker, "_route_follower", lambda self, work: False)
