@@ -18,6 +18,7 @@ from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.reading import Record
 from schemas.records import EVIDENCE, Delivery, Outcome
+from tests.simulation.history import Entry
 from tests.simulation.kafka import Committed
 from tests.simulation.process import Process
 from tests.simulation.world import World
@@ -114,7 +115,11 @@ class Audit:
     def _unexplained(self, record: Record) -> str:
         """Why a settled record ought not to be; empty when it may."""
         if _key(record.key) is None:
-            return "" if (record.partition, record.offset) in self._letters else "nobody can read its key and no letter tells"
+            return (
+                ""
+                if (record.partition, record.offset) in self._letters
+                else "nobody can read its key and no letter tells"
+            )
         if self._outcomes.get(record.key or b""):
             return ""
         newer = any(r.key == record.key and r.offset > record.offset for r in self._records(record.partition))
@@ -179,17 +184,19 @@ class Audit:
             for at_s, instance, delivery in entries:
                 if delivery.outcome is not Outcome.UNCERTAIN or raw in self._excused or delivery.reason == "operator":
                     continue
-                intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
-                of_redis = self._troubled(raw) and any(
-                    intended is not None and intended[0] <= whole_s and at_s >= fault_s
-                    for fault_s, whole_s in self._unwhole()
-                )
-                if not of_redis:
+                where = f"{raw.decode()} is in doubt at {at_s:.3f} by {instance}"
+                if any(e.attempt == delivery.attempt and e.outcome is Outcome.DEAD for _, _, e in entries):
+                    yield f"G4 {where}: its attempt had ended"
+                elif not self._of_redis(raw, delivery, at_s):
                     late = " (restored by a late rebuild)" if self._restored_late(raw, at_s) else ""
-                    yield (
-                        f"G4 {raw.decode()} is in doubt at {at_s:.3f} by {instance}: no call for it was in flight at a "
-                        f"fault{late}"
-                    )
+                    yield f"G4 {where}: no call for it was in flight at a fault{late}"
+
+    def _of_redis(self, raw: bytes, delivery: Delivery, at_s: float) -> bool:
+        """Whether a rebuild after a fault of Redis may have found the intent open."""
+        intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
+        return self._troubled(raw) and any(
+            intended is not None and intended[0] <= whole_s and at_s >= fault_s for fault_s, whole_s in self._unwhole()
+        )
 
     def _restored_late(self, raw: bytes, until_s: float) -> bool:
         """Whether a rebuild put the key back as claimed into a set that was whole again already."""
@@ -200,9 +207,9 @@ class Audit:
                 return False
             if entry.at_s >= next_s:
                 whole, next_s = False, next(gone)
-            if entry.what == "redis.set_whole" and entry.about[-2] is True:
+            if _made_whole(entry):
                 whole = True
-            if entry.what == "redis.restore" and whole:
+            if entry.what == "redis.restore" and "->" in entry.about and whole:
                 if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in entry.about[0]):
                     return True
         return False
@@ -216,7 +223,7 @@ class Audit:
 
     def _unwhole(self) -> list[tuple[float, float]]:
         """From each fault of Redis until the set was declared whole again: a rebuild restores what was intended then."""
-        whole = [e.at_s for e in self._world.net.history.entries if e.what == "redis.set_whole" and e.about[-2] is True]
+        whole = [e.at_s for e in self._world.net.history.entries if _made_whole(e)]
         return [(fault, min((at for at in whole if at > fault), default=inf)) for fault in self._world.redis_faults_s]
 
     def _latest(self) -> Iterator[str]:
@@ -282,6 +289,10 @@ class Audit:
         went = {m.place.fingerprint for m in self._world.ses.accepted if m.key.to_bytes() == raw}
         if went and delivery.fingerprint not in went:
             yield f"G6 {raw.decode()}: sent is said of {delivery.fingerprint}, and SES took {sorted(went)}"
+
+
+def _made_whole(entry: Entry) -> bool:
+    return entry.what == "redis.set_whole" and "->" in entry.about and entry.about[-2] is True
 
 
 def _key(raw: bytes | None) -> Key | None:

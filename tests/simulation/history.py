@@ -54,7 +54,9 @@ def shown(value: Any) -> str:
         case Claim():
             return value.to_text() or "-"
         case Item():
-            return f"{value.key.user_id}/{value.attempt or '-'}" + (f"@{value.partition}:{value.offset}" if value.offset >= 0 else "")
+            return f"{value.key.user_id}/{value.attempt or '-'}" + (
+                f"@{value.partition}:{value.offset}" if value.offset >= 0 else ""
+            )
         case Key():
             return str(value)
         case float():

@@ -263,5 +263,3 @@ class SimJobLog:
                 self._failure = error
                 await self._listener.lost(gone)
         self._mine -= gone
-
-

@@ -158,7 +158,9 @@ class Kafka:
         """Any rule will do that depends on the key and the number of partitions alone."""
         return sum(key or b"") % self.partitions
 
-    def publish(self, topic: str, key: bytes | None, value: bytes | None, headers: object = (), partition: int = BY_KEY) -> tuple[int, int]:
+    def publish(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: object = (), partition: int = BY_KEY
+    ) -> tuple[int, int]:
         """A record outside transactions; returns its place."""
         number = self.partition_of(key) if partition == BY_KEY else partition
         return number, self.topic(topic)[number].append(key, value, headers, self.now_ms())
@@ -254,7 +256,10 @@ class Kafka:
         del self.open[transaction.instance]
         told = [f"{topic.split('-', 1)[1]} {(r.key or b'-').decode()} {_said(r)}" for topic, r in transaction.records]
         self.net.history.note(
-            transaction.instance, "committed" if commit else "aborted", *told, *map(_places, transaction.offsets.items())
+            transaction.instance,
+            "committed" if commit else "aborted",
+            *told,
+            *map(_places, transaction.offsets.items()),
         )
         if not commit:
             self.aborted.add(transaction.number)

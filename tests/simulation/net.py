@@ -41,7 +41,7 @@ class Net:
         self.now_s = now_s
         self.history = History(now_s)
         self.loses: Loses = _loses_nothing
-        self.on_step: Callable[[Owner, str], None] = lambda owner, what: None
+        self.on_step: Callable[[Owner, str], None] = lambda _owner, _what: None
         self.slow = 1.0
 
     def who(self) -> str:

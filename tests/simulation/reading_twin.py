@@ -133,8 +133,6 @@ class SimWriter:
             raise BrokerUnavailable(f"Kafka did not take the records: {error!r}") from error
 
 
-
-
 async def in_thread(func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """What a thread does: a while passes before and after, and open transactions hold a reader up."""
     owner = OWNER.get()

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from processor.core.states import State
 from schemas.identity import TAG_ATTEMPT, TAG_MONTH, TAG_SOURCE, TAG_USER, Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
@@ -266,6 +267,23 @@ async def a_clock_ahead_and_redis_lost(world: World, audit: Audit) -> None:
     await _done(world, 90)
 
 
+@breaks(r"G4 u0\S* is in doubt .*its attempt had ended", "who follows the ledger applies each outcome to its set")
+async def a_claim_that_ended_comes_back(world: World, audit: Audit) -> None:
+    """Redis starts again without the last scripts; the letter of the refused mail leaves the old claim as it is."""
+    world.ses.refuses.add("u0")
+    world.publish("u0")
+    world.start("p0")
+    assert await _done(world)
+    await asyncio.sleep(1)
+    past = world.redis.at("redis").past
+    claimed = next(state for state in past if any(c.state is State.SENDING for c in state.claims.values()))
+    redis_fault(world)
+    world.redis.point("redis", world.redis.start("redis", claimed))
+    world.ses.refuses.clear()
+    world.publish("u0", version=2)
+    await _done(world)
+
+
 @breaks(r"G4 u0\S* is in doubt .* no call", "a record passed over withdraws its own intent in that transaction")
 async def a_superseded_intent_and_redis_lost(world: World, audit: Audit) -> list[str]:
     """Nobody dies and no call is in flight: the intent of a record that was passed over stays open all the same."""
@@ -331,7 +349,7 @@ async def partitions_grow_before_a_cancel(world: World, audit: Audit) -> None:
 async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit) -> None:
     """A mail in doubt is published again to another partition while the set is lost."""
     world.ses.tells = list
-    world.net.loses = lambda what, owner: "answer" if what == "ses.send" and not world.calm else ""
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
     _publish(world, 4)
     world.start("p0")
     assert await _done(world)
@@ -387,7 +405,10 @@ async def cancelled_after_it_had_ended(world: World, audit: Audit) -> None:
     await _done(world, 30)
 
 
-@breaks(r"G2 nobody:\S+ is told as cancelled, and nobody ever published it", "a cancel of a key without a job writes nothing")
+@breaks(
+    r"G2 nobody:\S+ is told as cancelled, and nobody ever published it",
+    "a cancel of a key without a job writes nothing",
+)
 async def cancelled_and_never_published(world: World, audit: Audit) -> None:
     await _sent(world, 1)
     world.cancel("nobody")
@@ -456,7 +477,7 @@ async def doubt_over_a_drop(world: World, audit: Audit) -> None:
     """SES's word that it dropped the mail comes before our own time-out; the ledger goes back to doubt for good."""
     world.ses.drops.add("u0")
     audit.excuse_key(Key("u0", MONTH), "answer lost")
-    world.net.loses = lambda what, owner: "answer" if what == "ses.send" else ""
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
     world.start_evidence()
     world.publish("u0")
     world.start("p0")
@@ -497,7 +518,7 @@ async def a_drop_told_twice(world: World, audit: Audit) -> None:
 )
 async def resent_while_the_event_is_invisible(world: World, audit: Audit) -> None:
     """The doubtful mail's event was received by somebody who died; a later mail's event proves the feed alive."""
-    world.net.loses = lambda what, owner: "answer" if what == "ses.send" and not world.calm else ""
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
     world.ses.tells = lambda: [0.1]
     audit.excuse_key(Key("u0", MONTH), "answer lost")
     world.publish("u0")

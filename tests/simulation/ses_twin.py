@@ -155,7 +155,9 @@ class Sqs:
         return self._delete([message.receipt for message in messages])
 
     async def _delete(self, receipts: list[str]) -> None:
-        await self._net.ask("sqs.delete", lambda: [self._messages.pop(r, None) for r in receipts], usual_s=0.01, timeout_s=5)
+        await self._net.ask(
+            "sqs.delete", lambda: [self._messages.pop(r, None) for r in receipts], usual_s=0.01, timeout_s=5
+        )
 
 
 class SimSender:

@@ -80,9 +80,7 @@ def simulate(
     return result
 
 
-async def _history(
-    world: World, audit: Audit, chance: random.Random, result: Result, only: tuple[str, ...]
-) -> None:
+async def _history(world: World, audit: Audit, chance: random.Random, result: Result, only: tuple[str, ...]) -> None:
     _people(world, chance)
     result.faults = arrange(world, audit, chance, only=only)
     _excuse_losses(world, audit)
@@ -115,6 +113,7 @@ KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]]
     ("sent of another content", re.compile(r"G6 \S+: sent is said of"), _always),
     ("doubt over a drop", re.compile(r"G4 (\w+):\S+ is still in doubt"), _of_dropped),
     ("rebuilt beside a whole set", re.compile(r"G4 \S+ is in doubt .*restored by a late rebuild"), _always),
+    ("a claim that ended", re.compile(r"G4 \S+ is in doubt .*its attempt had ended"), _always),
     ("settled before SES's word", re.compile(r"G3 \S+ was settled although (\w+):\S+ has no outcome"), _of_dropped),
 )
 """Findings that a random history may show until they are cured: each has a scenario of this name."""
@@ -238,7 +237,12 @@ def main(arguments: Iterable[str] | None = None) -> int:
     only = tuple(filter(None, options.only.split(",")))
     if options.seed is not None:
         result = simulate(options.seed, only=only, told=True)
-        print(*(result.lines if options.told or result.findings else []), result.line(), f"digest {result.digest}", sep="\n")
+        print(
+            *(result.lines if options.told or result.findings else []),
+            result.line(),
+            f"digest {result.digest}",
+            sep="\n",
+        )
         return bool(result.findings)
     return _many(range(options.first, options.first + options.seeds), only, options.processes)
 

@@ -167,9 +167,7 @@ class World:
 
     # ---- processes ----
 
-    def start(
-        self, slot: str, main: Callable[[Process], Awaitable[object]] = processor, **how: Any
-    ) -> Process:
+    def start(self, slot: str, main: Callable[[Process], Awaitable[object]] = processor, **how: Any) -> Process:
         """A new process in a slot; the slot's earlier one goes on, if it does."""
         self._count[slot] = self._count.get(slot, 0) + 1
         process = Process(self, f"{slot}.{self._count[slot]}", main, **how)
@@ -237,5 +235,3 @@ class World:
 
 def _is_key(raw: bytes) -> bool:
     return raw.count(b":") == 1 and raw[-7:-3].isdigit()
-
-
