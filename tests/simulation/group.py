@@ -106,7 +106,7 @@ class Group:
 
     def check(self, member: str, generation: int) -> None:
         if member not in self.members or generation != self.generation:
-            raise NoMember(f"{member} of generation {generation}; the group is in {self.generation}")
+            raise NoMember(f"Unknown member {member} of generation {generation}; the group is in {self.generation}")
 
     # ---- offsets ----
 

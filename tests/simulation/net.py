@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from tests.simulation.history import History
 from tests.simulation.loop import OWNER, Owner
 
-__all__ = ["Lost", "Net"]
+__all__ = ["Lost", "Net", "real_net"]
 
 
 class Lost(Exception):
@@ -99,3 +100,12 @@ def _answer(future: asyncio.Future[Any], answer: Any, error: Exception | None) -
         future.set_exception(error)
     else:
         future.set_result(answer)
+
+
+def real_net() -> Net:
+    """For a contract suite: the same wire in real time, on whatever loop runs."""
+    return Net(
+        random.Random(1),
+        lambda seconds, call, *args: asyncio.get_running_loop().call_later(seconds, call, *args),
+        time.monotonic,
+    )

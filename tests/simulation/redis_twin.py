@@ -8,10 +8,10 @@ restart with a prefix, promote a lagging replica, move the address back, load an
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
-from processor.core.states import Claim
+from processor.core.states import ABSENT, Claim
 from processor.ports import Lease
 from schemas.errors import RedisUnavailable
 from schemas.identity import Key
@@ -194,6 +194,12 @@ class SimDedup(_Client):
             return await self._ask(name, lambda server: server.carry_out(name, args), *shown)
 
         return call
+
+    async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
+        for key in await self._ask("entries", lambda server: list(server.set.claims)):
+            claim = (await self.peek_all([key]))[0]
+            if claim is not ABSENT:
+                yield key, claim
 
 
 class SimPace(_Client):

@@ -243,6 +243,7 @@ async def _doubt_after_proof_and_redis_lost(world: World, audit: Audit) -> None:
     world.start_evidence()
     world.publish("u0")
     world.when("p0", "redis.mark_doubt >", 1, lambda process: process.freeze(2.0))
+    world.when("p0", "redis.record_doubt <", 1, lambda process: process.die())
     world.ses.tells = lambda: [2.1]
     world.start("p0")
     await asyncio.sleep(3.5)
