@@ -151,8 +151,8 @@ class Audit:
                 yield f"G4 {who} called for {key} under {attempt} before its intent had committed"
 
     def _lost(self, mails: dict[bytes, Mail]) -> Iterator[str]:
+        """Every job has one visible outcome, the one that SES's record bears out."""
         world = self._world
-        accepted = {message.key.to_bytes(): message for message in world.ses.accepted}
         letters = {(s.partition, s.offset) for s in (world.letter(record).source for record in world.letters())}
         stands = {(record.partition, record.offset) for record in world.jobs()}
         for published in world.published:
@@ -165,18 +165,21 @@ class Audit:
                 continue
             if self._strict and mail.job_offset < 0:
                 yield f"G2 {key} is told as {mail.outcome.value}, and nobody ever published it"
-            if mail.outcome is Outcome.SENT and raw not in accepted:
-                yield f"G2 {key} is told as sent, and SES never took it"
             source = self._outcomes[raw][-1][2].source
             if mail.outcome is Outcome.DEAD and (source.partition, source.offset) not in letters:
                 yield f"G2 {key} is dead without a letter"
-            if raw not in accepted:
-                continue
-            dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None
-            if mail.outcome is Outcome.UNCERTAIN:
-                if self.events_come:
-                    yield f"G4 {key} is still in doubt though SES's event told of its acceptance"
-            elif mail.outcome is not Outcome.SENT and not dropped:
+            yield from self._borne_out(key, mail)
+
+    def _borne_out(self, key: Key, mail: Mail) -> Iterator[str]:
+        accepted = any(message.key == key for message in self._world.ses.accepted)
+        dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None
+        assert mail.outcome is not None
+        match mail.outcome:
+            case Outcome.SENT if not accepted:
+                yield f"G2 {key} is told as sent, and SES never took it"
+            case Outcome.UNCERTAIN if accepted and self.events_come:
+                yield f"G4 {key} is still in doubt though SES's event told of its acceptance"
+            case Outcome.DEAD | Outcome.CANCELLED | Outcome.SUPPRESSED if accepted and not dropped:
                 yield f"G2 {key} was accepted by SES and is told as {mail.outcome.value} ({mail.reason})"
 
     def _doubts(self) -> Iterator[str]:
@@ -188,8 +191,13 @@ class Audit:
                 if any(e.attempt == delivery.attempt and e.outcome is Outcome.DEAD for _, _, e in entries):
                     yield f"G4 {where}: its attempt had ended"
                 elif not self._of_redis(raw, delivery, at_s):
-                    late = " (restored by a late rebuild)" if self._restored_late(raw, at_s) else ""
-                    yield f"G4 {where}: no call for it was in flight at a fault{late}"
+                    how = " (restored by a late rebuild)" if self._restored_late(raw, at_s) else ""
+                    how = how or (" (nobody heard that its claim was granted)" if self._unheard(delivery) else "")
+                    yield f"G4 {where}: no call for it was in flight at a fault{how}"
+
+    def _unheard(self, delivery: Delivery) -> bool:
+        answers = [e.about[0] for e in self._world.net.history.entries if e.what == "redis.claim unheard"]
+        return any(c.attempt == delivery.attempt for answer in answers if isinstance(answer, list) for c in answer)
 
     def _of_redis(self, raw: bytes, delivery: Delivery, at_s: float) -> bool:
         """Whether a rebuild after a fault of Redis may have found the intent open."""
@@ -209,17 +217,19 @@ class Audit:
                 whole, next_s = False, next(gone)
             if _made_whole(entry):
                 whole = True
-            if entry.what == "redis.restore" and "->" in entry.about and whole:
-                if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in entry.about[0]):
-                    return True
+            restored = entry.about[0] if entry.what == "redis.restore" and "->" in entry.about and whole else ()
+            if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in restored):
+                return True
         return False
 
     def _troubled(self, raw: bytes) -> bool:
-        """Whether an intent for the key may have been left open: its process died, stood still or lost the partition, or
-        a newer record took its place."""
+        """Whether an intent for the key may have been left open: its process died, stood still or lost the partition, a
+        newer record took its place, or another group intended as well."""
         instances = {instance for _, instance, key in self._intents.values() if key == raw}
+        theirs = [process for process in self._world.processes if process.instance in instances]
         published = sum(entry.key == raw for entry in self._world.published)
-        return published > 1 or any(p.troubled for p in self._world.processes if p.instance in instances)
+        groups = {process.group for process in theirs}
+        return published > 1 or len(groups) > 1 or any(process.troubled for process in theirs)
 
     def _unwhole(self) -> list[tuple[float, float]]:
         """From each fault of Redis until the set was declared whole again: a rebuild restores what was intended then."""
@@ -244,15 +254,15 @@ class Audit:
                     break
 
     def _late_calls(self) -> Iterator[str]:
-        """No call begins under a claim whose lifetime has passed."""
+        """SES takes nothing under a claim whose lifetime has passed; what is begun then, its signature is too old for."""
         lifetime_s = self._world.settings.attempt_lifetime_s
         granted: dict[str, float] = {}
         for entry in self._world.net.history.entries:
             if entry.what == "redis.claim" and "->" in entry.about:
                 granted |= {claim.attempt: entry.at_s for claim in entry.about[-2] if claim.state is State.SENDING}
-        for at_s, key, attempt, _, who in self._world.ses.begun:
-            if at_s > granted.get(attempt, -inf) + lifetime_s:
-                yield f"G1 {who} called for {key} under {attempt} at {at_s:.3f}, when its claim had run out"
+        for message in self._world.ses.accepted:
+            if message.at_s > granted.get(message.attempt, -inf) + lifetime_s:
+                yield f"G1 {message.key} was accepted under {message.attempt} at {message.at_s:.3f}, when its claim had run out"
 
     def _set(self) -> Iterator[str]:
         """A set that is declared whole knows at least what the ledger holds as sent."""

@@ -91,6 +91,8 @@ class Net:
             self.on_step(owner, f"{what} >")
         if not lost:
             self.later(self.latency_s(usual_s), _answer, future, answer, error)
+        elif owner is not None:
+            self.history.note(owner.name, f"{what} unheard", answer if error is None else repr(error))
 
 
 def _answer(future: asyncio.Future[Any], answer: Any, error: Exception | None) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from processor.core.states import State
 from schemas.identity import TAG_ATTEMPT, TAG_MONTH, TAG_SOURCE, TAG_USER, Key
+from schemas.records import Outcome
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
 from tests.simulation.kafka import Kafka
@@ -302,6 +303,38 @@ def _correct_once(world: World, done: Any) -> None:
         world.publish("u0", version=2)
         world.redis.at("redis").down = True
         world.loop.later(1.5, lambda: setattr(world.redis.at("redis"), "down", False))
+
+
+@breaks(
+    r"G4 u\d\S* is in doubt", "restored claims are sending since the moment of restoring; an unused intent is no doubt"
+)
+async def two_groups_wait_and_redis_is_lost(world: World, audit: Audit) -> list[str]:
+    """A month and a replay beside it wait for quota; nobody dies, no call was made, and the mails are in doubt."""
+    world.ses.quota = 0.0
+    world.start("p0")
+    world.start("r", group="replay-1")
+    _publish(world, 2)
+    await asyncio.sleep(5)
+    world.redis.at("redis").flush()
+    await asyncio.sleep(12)
+    world.ses.quota = -1.0
+    await _done(world)
+    uncertain = [raw.decode() for raw, mail in world.mails().items() if mail.outcome is Outcome.UNCERTAIN]
+    return [f"G4 {key} is in doubt, and no call was ever made for it" for key in uncertain]
+
+
+@breaks(r"G4 u0\S* is in doubt .*nobody heard", "a record passed over leaves no claim behind")
+async def a_claim_that_nobody_heard_of(world: World, audit: Audit) -> None:
+    """Redis's answer to a claim is lost, the mail is then cancelled, and the claim stands for its whole lifetime."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    claims = iter(["answer"])
+    world.net.loses = lambda what, _owner: next(claims, "") if what == "redis.claim" else ""
+    world.publish("u0")
+    world.at(2.5, "u0 cancelled", lambda: world.cancel("u0"))
+    await asyncio.sleep(1)
+    await _done(world)
+    await asyncio.sleep(20)
 
 
 # ---- Kafka in another state than the group remembers ----
