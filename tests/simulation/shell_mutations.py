@@ -26,16 +26,24 @@ from processor.deliver import Deliverer
 from processor.evidence.run import Evidence
 from processor.worker import Worker
 from schemas.errors import TransactionAborted
-from schemas.identity import Key
 from schemas.settings import Settings
 from tests.simulation.audit import Audit
 from tests.simulation.dedup import Scripts
-from tests.simulation.faults import kill, redis_fault
+from tests.simulation.mutation_stories import (
+    cancelled_corrected_killed_and_lost,
+    closed_in_another_partition,
+    doubt_after_proof_and_redis_lost,
+    lost_again_while_it_is_rebuilt,
+    proof_before_our_time_out,
+    stands_still_after_the_answer,
+    stands_still_under_a_claim,
+    stopped_in_a_call,
+)
 from tests.simulation.redis_twin import SimSet
 from tests.simulation.simulate import simulate, unknown
-from tests.simulation.world import MONTH, World
+from tests.simulation.world import World
 
-__all__ = ["MUTATIONS", "Mutation", "caught"]
+__all__ = ["MUTATIONS", "SURVIVORS", "Mutation", "caught"]
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
@@ -62,6 +70,19 @@ MUTATIONS: list[Mutation] = []
 def mutation(**where: Any) -> Callable[[Break], Break]:
     def note(apply: Break) -> Break:
         MUTATIONS.append(Mutation(apply, **where))
+        return apply
+
+    return note
+
+
+SURVIVORS: dict[str, str] = {}
+
+
+def survives(why: str) -> Callable[[Break], Break]:
+    """No history shows it, for this reason."""
+
+    def note(apply: Break) -> Break:
+        SURVIVORS[apply.__name__] = why
         return apply
 
     return note
@@ -171,16 +192,7 @@ def a_foreign_claim_is_taken_for_ones_own(patch: Patch) -> None:
     patch.setattr(processor.deliver.decide, "after_claim", greedy)
 
 
-async def _stopped_in_a_call(world: World, audit: Audit) -> None:
-    world.when("p0", "ses.send <", 1, lambda process: world.loop.later(0.0, process.stop) and None)
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(5)
-    world.start("p1")
-    await asyncio.sleep(25)
-
-
-@mutation(story=_stopped_in_a_call)
+@mutation(story=stopped_in_a_call)
 def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
     async def hasty(self: Any, gone: Any) -> Any:
         return self.drop(gone)
@@ -188,19 +200,7 @@ def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
     patch.setattr(Deliverer, "quiesce", hasty)
 
 
-async def _stands_still_after_the_answer(world: World, audit: Audit) -> None:
-    """Answered long before it dies, and not committed: the mark alone says so."""
-    world.start("p0")
-    await asyncio.sleep(2)
-    world.when("p0", "kafka.produce <", 2, lambda process: process.freeze(5.5))
-    world.publish("u0")
-    await asyncio.sleep(5)
-    kill(world, audit, world.slots["p0"])
-    world.start("p1")
-    await asyncio.sleep(25)
-
-
-@mutation(story=_stands_still_after_the_answer)
+@mutation(story=stands_still_after_the_answer)
 def an_accepted_mail_is_not_marked(patch: Patch) -> None:
     async def silent(self: Any, work: Any, mark: Any) -> None: ...
 
@@ -215,47 +215,14 @@ def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 
 
-async def _proof_before_our_time_out(world: World, audit: Audit) -> None:
-    """SES's event is quicker than our time-out; then evidence is away and the ledger compacted."""
-    audit.excuse_key(Key("u0", MONTH), "answer lost")
-    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(1.6)
-    world.slots["ev"].die()
-    await asyncio.sleep(5)
-    world.kafka.compact(world.settings.topics.deliveries)
-    await asyncio.sleep(5)
-
-
-@mutation(story=_proof_before_our_time_out)
+@mutation(story=proof_before_our_time_out)
 def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
     patch.setattr(processor.deliver.decide, "after_doubt", lambda *_: None)
     patch.setattr(processor.after_commit, "after_doubt", lambda *_: None)
 
 
-async def _doubt_after_proof_and_redis_lost(world: World, audit: Audit) -> None:
-    """The ledger holds a doubt that was on its way when SES's event came, and Redis is lost."""
-    audit.excuse_key(Key("u0", MONTH), "answer lost")
-    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
-    world.start_evidence()
-    world.publish("u0")
-    world.when("p0", "redis.mark_doubt >", 1, lambda process: process.freeze(2.0))
-    world.when("p0", "redis.record_doubt <", 1, lambda process: process.die())
-    world.ses.tells = lambda: [2.1]
-    world.start("p0")
-    await asyncio.sleep(3.5)
-    world.slots["ev"].die()
-    await asyncio.sleep(5)
-    redis_fault(world)
-    world.redis.at("redis").flush()
-    world.start("r", group="replay-1", drain=True)
-    await asyncio.sleep(20)
-
-
-@mutation(story=_doubt_after_proof_and_redis_lost)
+@mutation(story=doubt_after_proof_and_redis_lost)
 def a_doubt_lowers_sent(patch: Patch) -> None:
     patch.setattr(processor.core.rebuild, "is_sent", lambda _known: False)
 
@@ -278,23 +245,7 @@ def the_set_is_declared_whole_unread(patch: Patch) -> None:
     patch.setattr(tests.simulation.process, "ensure_whole", believe)
 
 
-async def _cancelled_corrected_killed_and_lost(world: World, audit: Audit) -> None:
-    """The open intent of a record that came after one that had ended; no event tells of the call."""
-    audit.events_come = False
-    world.publish("u0")
-    world.cancel("u0")
-    world.start("p0")
-    await asyncio.sleep(4)
-    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
-    world.publish("u0", version=2)
-    await asyncio.sleep(1)
-    redis_fault(world)
-    world.redis.at("redis").flush()
-    world.start("p1")
-    await asyncio.sleep(30)
-
-
-@mutation(story=_cancelled_corrected_killed_and_lost)
+@mutation(story=cancelled_corrected_killed_and_lost)
 def an_open_intent_after_closed_is_not_restored(patch: Patch) -> None:
     is_open = processor.core.rebuild._is_open
 
@@ -304,26 +255,7 @@ def an_open_intent_after_closed_is_not_restored(patch: Patch) -> None:
     patch.setattr(processor.core.rebuild, "_is_open", closed)
 
 
-async def _closed_in_another_partition(world: World, audit: Audit) -> None:
-    """Partitions were added: the key ended in one of them, and is called for under a record of another."""
-    audit.events_come = False
-    world.ses.refuses.add("u2")
-    place = world.publish("u2")
-    world.start("p0")
-    await asyncio.sleep(4)
-    world.ses.refuses.clear()
-    world.kafka.grow(4)
-    await asyncio.sleep(3)
-    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
-    assert world.publish("u2", version=2) != place
-    await asyncio.sleep(1)
-    redis_fault(world)
-    world.redis.at("redis").flush()
-    world.start("p1")
-    await asyncio.sleep(30)
-
-
-@mutation(story=_closed_in_another_partition)
+@mutation(story=closed_in_another_partition)
 def another_partitions_close_hides_an_intent(patch: Patch) -> None:
     def hides(self: Scripts, claim: Claim, known: Claim, partition: int) -> Claim:
         if claim.state is State.CLOSED:
@@ -334,21 +266,7 @@ def another_partitions_close_hides_an_intent(patch: Patch) -> None:
     patch.setattr(Scripts, "restore", hides)
 
 
-async def _lost_again_while_it_is_rebuilt(world: World, audit: Audit) -> None:
-    """Redis starts again, empty, between the last chunk and the mark."""
-    for number in range(4):
-        world.publish(f"u{number}")
-    world.start("p0")
-    await asyncio.sleep(4)
-    world.redis.at("redis").flush()
-    world.when("p0", "redis.set_whole <", 1, lambda _p: world.redis.point("redis", world.redis.start("redis")) and None)
-    world.publish("u4")
-    await asyncio.sleep(5)
-    world.start("r", group="replay-1", drain=True)
-    await asyncio.sleep(5)
-
-
-@mutation(story=_lost_again_while_it_is_rebuilt)
+@mutation(story=lost_again_while_it_is_rebuilt)
 def a_rebuild_counts_under_another_run(patch: Patch) -> None:
     async def careless(self: Any, run: str) -> bool:
         self.marker = self.run
@@ -374,22 +292,12 @@ def events_are_deleted_before_kafka_knows(patch: Patch) -> None:
 # ---- more of the deliverer ----
 
 
-async def _stands_still_under_a_claim(world: World, audit: Audit) -> None:
-    """Longer than the claim's lifetime, between the claim and the call."""
-    audit.excuse_key(Key("u0", MONTH), "stalled")
-    world.when("p0", "redis.claim >", 1, lambda process: process.freeze(16.0))
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(25)
-
-
-@mutation(story=_stands_still_under_a_claim)
+@mutation(story=stands_still_under_a_claim)
 def the_deadline_of_a_claim_is_ignored(patch: Patch) -> None:
     patch.setattr(Settings, "start_window_s", 1e9)
 
 
-@mutation(only=("flushed", "wiped_by_a_restart", "restarted", "killed", "stalled"), seeds=150)
+@survives("`restore` never lowers a claim, so two rebuilds at once only do the work twice")
 def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
     async def anybody(self: Any, token: str, ttl_s: float) -> bool:
         return True
@@ -397,11 +305,11 @@ def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
     patch.setattr(SimSet, "lock_rebuild", anybody)
 
 
-@mutation(only=("killed", "restarted", "replayed", "offsets_vanish"), seeds=100)
+@survives("the next claim or rebuild tells Redis; what else it costs is the scenario `a_dead_record_attempted_again`")
 def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
     patch.setattr(AfterCommit, "recorded", lambda *_: None)
 
 
-@mutation(only=("scaled", "stopped", "commits_end_badly", "stalled"), seeds=100)
+@mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
 def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
     patch.setattr(Worker, "_route_follower", lambda *_: False)

@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tests.simulation.audit import Audit
-from tests.simulation.faults import SLOTS, UNTIL_S, arrange
+from tests.simulation.faults import arrange
 from tests.simulation.loop import Deadlock
 from tests.simulation.process import Process
-from tests.simulation.world import World
+from tests.simulation.world import SLOTS, UNTIL_S, World
 
 __all__ = ["Result", "simulate"]
 

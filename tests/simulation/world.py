@@ -27,9 +27,13 @@ from tests.simulation.reading_twin import simulated
 from tests.simulation.redis_twin import Redis
 from tests.simulation.ses_twin import Ses, Sqs
 
-__all__ = ["MONTH", "Published", "Trigger", "World", "job", "settings"]
+__all__ = ["MONTH", "SLOTS", "UNTIL_S", "Published", "Trigger", "World", "job", "settings"]
 
 MONTH = "2026-11"
+UNTIL_S = 30.0
+"""Faults happen before this moment."""
+SLOTS = ("p0", "p1")
+"""The month's own processors."""
 BEGIN_MS = int(datetime(2026, 11, 15, tzinfo=UTC).timestamp() * 1000)
 BACKOFF = {"interval_s": 0.3, "backoff_rate": 2, "max_attempts": 50, "max_delay_s": 2}
 
