@@ -10,132 +10,34 @@ from collections.abc import Iterator
 from math import inf
 
 from processor.core.fold import Mail
-from processor.core.offsets import decode_settled
 from processor.core.rebuild import NOBODYS
 from processor.core.states import ABSENT, State
-from schemas.codec import RESEND_HEADER, decode_attempt, decode_delivery, decode_job, decode_resend
+from schemas.codec import RESEND_HEADER, decode_job, decode_resend
 from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import Record
 from schemas.records import EVIDENCE, Delivery, Outcome
 from tests.simulation.history import Entry
-from tests.simulation.kafka import Committed
-from tests.simulation.process import Process
+from tests.simulation.seen import Seen, key_of
 from tests.simulation.world import World
 
 __all__ = ["Audit"]
 
 GRACE_S = 4.0
 """A newer record is known by then to a processor that reads, unless it stood still."""
-MARKED_S = 3.0
-"""An answer that came so long before a fault was marked, unless Redis was away."""
-LIVE = "mailonce"
 
 
-class Audit:
-    """Watches a world while it runs, and judges it at the end."""
-
-    def __init__(self, world: World, *, events_come: bool = True, strict: bool = False) -> None:
-        """
-        Args:
-            world: to be judged.
-            events_come: whether SES's events may be relied upon to end every doubt about what it took.
-            strict: whether a processor must know a newer record from the moment when it gets the partition.
-        """
-        self._strict = strict
-        self._world = world
-        self._topics = world.settings.topics
-        self.events_come = events_come
-        self._told: list[str] = []
-        self._outcomes: dict[bytes, list[tuple[float, str, Delivery]]] = defaultdict(list)
-        self._intents: dict[str, tuple[float, str, bytes]] = {}
-        """attempt: when committed, by which instance, for which key"""
-        self._prefix: dict[int, int] = {}
-        self._ahead: dict[int, set[int]] = defaultdict(set)
-        self._letters: set[tuple[int, int]] = set()
-        self._excused: dict[bytes, str] = {}
-        world.kafka.on_commit.append(self._committed)
-
-    # ---- while it runs ----
-
-    def excuse(self, process: Process, why: str) -> None:
-        """A fault of a process: what it holds now, and what its last request claims yet, may be in doubt."""
-        self._excuse_claims(process, why)
-        self._world.loop.later(1.5, self._excuse_claims, process, why)
-
-    def _excuse_claims(self, process: Process, why: str) -> None:
-        for server in list(self._world.redis.servers.values()):
-            for key, claim in server.set.claims.items():
-                about = self._intents.get(claim.attempt)
-                answered_s = self._world.ses.answered.get(claim.attempt, inf)
-                if answered_s < self._world.loop.time() - MARKED_S:
-                    continue
-                if claim.state is State.SENDING and about is not None and about[1] == process.instance:
-                    self._excused.setdefault(key.to_bytes(), why)
-
-    def excuse_key(self, key: Key, why: str) -> None:
-        self._excused.setdefault(key.to_bytes(), why)
-
-    def _committed(self, done: Committed) -> None:
-        fresh: list[tuple[bytes, Delivery]] = []
-        letters: set[bytes | None] = set()
-        for topic, record in done.records:
-            if topic == self._topics.attempts and record.value is not None:
-                attempt = decode_attempt(record.value)
-                self._intents.setdefault(attempt.attempt, (done.at_s, attempt.instance, record.key or b""))
-            elif topic == self._topics.deliveries and record.value is not None and record.key is not None:
-                fresh.append((record.key, decode_delivery(record.value)))
-                self._outcomes[record.key].append((done.at_s, done.instance, fresh[-1][1]))
-            elif topic == self._topics.dead_letters:
-                source = self._world.letter(record).source
-                letters.add(record.key)
-                self._letters.add((source.partition, source.offset))
-        for key, delivery in fresh:
-            if delivery.outcome is Outcome.DEAD and delivery.message_id is None and key not in letters:
-                self._told.append(f"G3 {key.decode()} became dead without its letter in the same transaction")
-        for partition, (offset, text) in done.offsets.get(LIVE, {}).items():
-            self._moved(partition, offset, text)
-
-    def _moved(self, partition: int, offset: int, text: str) -> None:
-        """The live group's offsets moved: each record that is settled by that must have its outcome already."""
-        settled = set(decode_settled(text, offset))
-        before, ahead = self._prefix.get(partition, 0), self._ahead[partition]
-        for record in self._records(partition):
-            fresh = (before <= record.offset < offset or record.offset in settled) and record.offset not in ahead
-            if fresh and (why := self._unexplained(record)):
-                self._told.append(f"G3 {partition}:{record.offset} was settled although {why}")
-        self._prefix[partition] = max(before, offset)
-        ahead |= settled
-
-    def _records(self, partition: int) -> list[Record]:
-        kafka = self._world.kafka
-        entries = kafka.topic(self._topics.jobs)[partition].entries
-        return [entry.record for entry in entries if not entry.marker and entry.transaction not in kafka.aborted]
-
-    def _unexplained(self, record: Record) -> str:
-        """Why a settled record ought not to be; empty when it may."""
-        if _key(record.key) is None:
-            return (
-                ""
-                if (record.partition, record.offset) in self._letters
-                else "nobody can read its key and no letter tells"
-            )
-        if self._outcomes.get(record.key or b""):
-            return ""
-        newer = any(r.key == record.key and r.offset > record.offset for r in self._records(record.partition))
-        return "" if newer else f"{(record.key or b'').decode()} has no outcome"
-
-    # ---- at the end ----
+class Audit(Seen):
+    """Judges a world at the end of its history."""
 
     def findings(self) -> list[str]:
-        mails = self._world.mails()
-        found = [*self._told, *self._accepted(), *self._lost(mails), *self._doubts(), *self._latest(), *self._twice()]
+        mails = self.world.mails()
+        found = [*self.told, *self._accepted(), *self._lost(mails), *self._doubts(), *self._latest(), *self._twice()]
         found += [*self._late_calls(), *self._set()]
-        found += [f"defect in {text}" for text in self._world.defects]
+        found += [f"defect in {text}" for text in self.world.defects]
         return found
 
     def _accepted(self) -> Iterator[str]:
-        world = self._world
+        world = self.world
         leaves: Counter[bytes] = Counter()
         for record in world.jobs():
             if any(name == RESEND_HEADER for name, _ in record.headers):
@@ -146,32 +48,32 @@ class Audit:
                 how = " and ".join(f"{m.attempt} at {m.at_s:.3f}" for m in world.ses.accepted if m.key == key)
                 yield f"G1 {key} was accepted {many} times: {how}"
         for at_s, key, attempt, _, who in world.ses.begun:
-            intent = self._intents.get(attempt)
+            intent = self.intents.get(attempt)
             if intent is None or intent[0] > at_s:
                 yield f"G4 {who} called for {key} under {attempt} before its intent had committed"
 
     def _lost(self, mails: dict[bytes, Mail]) -> Iterator[str]:
         """Every job has one visible outcome, the one that SES's record bears out."""
-        world = self._world
+        world = self.world
         letters = {(s.partition, s.offset) for s in (world.letter(record).source for record in world.letters())}
         stands = {(record.partition, record.offset) for record in world.jobs()}
         for published in world.published:
-            if _key(published.key) is None and published.place not in letters and published.place in stands:
+            if key_of(published.key) is None and published.place not in letters and published.place in stands:
                 yield f"G2 {published.place[0]}:{published.place[1]} has no readable key and no letter"
         for raw in world.pending():
             yield f"G2 {raw.decode()} has no outcome"
         for raw, mail in mails.items():
-            if (key := _key(raw)) is None or mail.outcome is None:
+            if (key := key_of(raw)) is None or mail.outcome is None:
                 continue
-            if self._strict and mail.job_offset < 0:
+            if self.strict and mail.job_offset < 0:
                 yield f"G2 {key} is told as {mail.outcome.value}, and nobody ever published it"
-            source = self._outcomes[raw][-1][2].source
+            source = self.outcomes[raw][-1][2].source
             if mail.outcome is Outcome.DEAD and (source.partition, source.offset) not in letters:
                 yield f"G2 {key} is dead without a letter"
             yield from self._borne_out(key, mail)
 
     def _borne_out(self, key: Key, mail: Mail) -> Iterator[str]:
-        accepted = any(message.key == key for message in self._world.ses.accepted)
+        accepted = any(message.key == key for message in self.world.ses.accepted)
         dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None
         assert mail.outcome is not None
         match mail.outcome:
@@ -183,9 +85,9 @@ class Audit:
                 yield f"G2 {key} was accepted by SES and is told as {mail.outcome.value} ({mail.reason})"
 
     def _doubts(self) -> Iterator[str]:
-        for raw, entries in self._outcomes.items():
+        for raw, entries in self.outcomes.items():
             for at_s, instance, delivery in entries:
-                if delivery.outcome is not Outcome.UNCERTAIN or raw in self._excused or delivery.reason == "operator":
+                if delivery.outcome is not Outcome.UNCERTAIN or raw in self.excused or delivery.reason == "operator":
                     continue
                 where = f"{raw.decode()} is in doubt at {at_s:.3f} by {instance}"
                 if any(e.attempt == delivery.attempt and e.outcome is Outcome.DEAD for _, _, e in entries):
@@ -196,21 +98,21 @@ class Audit:
                     yield f"G4 {where}: no call for it was in flight at a fault{how}"
 
     def _unheard(self, delivery: Delivery) -> bool:
-        answers = [e.about[0] for e in self._world.net.history.entries if e.what == "redis.claim unheard"]
+        answers = [e.about[0] for e in self.world.net.history.entries if e.what == "redis.claim unheard"]
         return any(c.attempt == delivery.attempt for answer in answers if isinstance(answer, list) for c in answer)
 
     def _of_redis(self, raw: bytes, delivery: Delivery, at_s: float) -> bool:
         """Whether a rebuild after a fault of Redis may have found the intent open."""
-        intended = self._intents.get((delivery.attempt or "").removeprefix(NOBODYS))
+        intended = self.intents.get((delivery.attempt or "").removeprefix(NOBODYS))
         return self._troubled(raw) and any(
             intended is not None and intended[0] <= whole_s and at_s >= fault_s for fault_s, whole_s in self._unwhole()
         )
 
     def _restored_late(self, raw: bytes, until_s: float) -> bool:
         """Whether a rebuild put the key back as claimed into a set that was whole again already."""
-        key, whole, gone = Key.from_bytes(raw), False, iter([*self._world.redis_faults_s, inf])
+        key, whole, gone = Key.from_bytes(raw), False, iter([*self.world.redis_faults_s, inf])
         next_s = next(gone)
-        for entry in self._world.net.history.entries:
+        for entry in self.world.net.history.entries:
             if entry.at_s > until_s:
                 return False
             if entry.at_s >= next_s:
@@ -225,27 +127,27 @@ class Audit:
     def _troubled(self, raw: bytes) -> bool:
         """Whether an intent for the key may have been left open: its process died, stood still or lost the partition, a
         newer record took its place, or another group intended as well."""
-        instances = {instance for _, instance, key in self._intents.values() if key == raw}
-        theirs = [process for process in self._world.processes if process.instance in instances]
-        published = sum(entry.key == raw for entry in self._world.published)
+        instances = {instance for _, instance, key in self.intents.values() if key == raw}
+        theirs = [process for process in self.world.processes if process.instance in instances]
+        published = sum(entry.key == raw for entry in self.world.published)
         groups = {process.group for process in theirs}
         return published > 1 or len(groups) > 1 or any(process.troubled for process in theirs)
 
     def _unwhole(self) -> list[tuple[float, float]]:
         """From each fault of Redis until the set was declared whole again: a rebuild restores what was intended then."""
-        whole = [e.at_s for e in self._world.net.history.entries if _made_whole(e)]
-        return [(fault, min((at for at in whole if at > fault), default=inf)) for fault in self._world.redis_faults_s]
+        whole = [e.at_s for e in self.world.net.history.entries if _made_whole(e)]
+        return [(fault, min((at for at in whole if at > fault), default=inf)) for fault in self.world.redis_faults_s]
 
     def _latest(self) -> Iterator[str]:
         """No call begins for a record once a newer one of its key could long be known."""
-        world = self._world
+        world = self.world
         valid = [p for p in world.published if _counts(p.key, p.value)]
         order = {published.place: index for index, published in enumerate(world.published)}
         for at_s, key, attempt, place, who in world.ses.begun:
             mine = order.get((place.partition, place.offset), len(order))
             for newer in valid:
                 late = newer.at_s + GRACE_S < at_s and order[newer.place] > mine
-                excused = not self._strict and _stood_still(world, who, newer.at_s, at_s)
+                excused = not self.strict and _stood_still(world, who, newer.at_s, at_s)
                 if late and newer.key == key.to_bytes() and not excused:
                     yield (
                         f"G5 {who} called for {key} at {place.partition}:{place.offset} ({attempt}) at {at_s:.3f}, "
@@ -255,36 +157,36 @@ class Audit:
 
     def _late_calls(self) -> Iterator[str]:
         """SES takes nothing under a claim whose lifetime has passed; what is begun then, its signature is too old for."""
-        lifetime_s = self._world.settings.attempt_lifetime_s
+        lifetime_s = self.world.settings.attempt_lifetime_s
         granted: dict[str, float] = {}
-        for entry in self._world.net.history.entries:
+        for entry in self.world.net.history.entries:
             if entry.what == "redis.claim" and "->" in entry.about:
                 granted |= {claim.attempt: entry.at_s for claim in entry.about[-2] if claim.state is State.SENDING}
-        for message in self._world.ses.accepted:
+        for message in self.world.ses.accepted:
             if message.at_s > granted.get(message.attempt, -inf) + lifetime_s:
                 yield f"G1 {message.key} was accepted under {message.attempt} at {message.at_s:.3f}, when its claim had run out"
 
     def _set(self) -> Iterator[str]:
         """A set that is declared whole knows at least what the ledger holds as sent."""
-        world = self._world
+        world = self.world
         server = world.redis.at("redis").set
         if server.marker != server.run:
             return
         for raw, mail in world.mails().items():
-            if mail.outcome is Outcome.SENT and (key := _key(raw)) is not None:
+            if mail.outcome is Outcome.SENT and (key := key_of(raw)) is not None:
                 claim = server.claims.get(key, ABSENT)
                 if claim.state not in {State.SENT, State.SENT_RECORDED, State.DROPPED}:
                     yield f"G6 {key} is sent by the ledger, and {claim.to_text() or 'unknown'} by a set that is whole"
 
     def _twice(self) -> Iterator[str]:
         told: dict[tuple[int, int, str], list[str]] = defaultdict(list)
-        for record in self._world.letters():
-            letter = self._world.letter(record)
+        for record in self.world.letters():
+            letter = self.world.letter(record)
             told[letter.source.partition, letter.source.offset, letter.reason].append(letter.instance)
         for (partition, offset, reason), by in told.items():
             if len(by) > 1 and reason != "operator":
                 yield f"G6 {partition}:{offset} has {len(by)} letters of {reason}, by {', '.join(by)}"
-        for raw, entries in self._outcomes.items():
+        for raw, entries in self.outcomes.items():
             sent = False
             for at_s, instance, delivery in entries:
                 lowered = sent and delivery.outcome is not Outcome.SENT and not delivery.in_doubt
@@ -296,20 +198,13 @@ class Audit:
 
     def _names(self, raw: bytes, delivery: Delivery) -> Iterator[str]:
         """`sent` names the content that went out."""
-        went = {m.place.fingerprint for m in self._world.ses.accepted if m.key.to_bytes() == raw}
+        went = {m.place.fingerprint for m in self.world.ses.accepted if m.key.to_bytes() == raw}
         if went and delivery.fingerprint not in went:
             yield f"G6 {raw.decode()}: sent is said of {delivery.fingerprint}, and SES took {sorted(went)}"
 
 
 def _made_whole(entry: Entry) -> bool:
     return entry.what == "redis.set_whole" and "->" in entry.about and entry.about[-2] is True
-
-
-def _key(raw: bytes | None) -> Key | None:
-    try:
-        return Key.from_bytes(raw)
-    except BadRecord:
-        return None
 
 
 def _counts(key: bytes | None, value: bytes | None) -> bool:

@@ -25,7 +25,7 @@ from processor.meter import EvidenceMeter, Meter
 from processor.ops.rebuild import ensure_whole
 from processor.templates import SesTemplates
 from processor.worker import Worker, WorkerConfig
-from schemas.errors import MailonceError
+from schemas.errors import Halted, MailonceError
 from schemas.reading import Follower
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
@@ -116,6 +116,8 @@ class Process(Reader):
             self.left = ""
         except MailonceError as error:
             self.left = f"{type(error).__name__}: {error}"
+            if isinstance(error, Halted) and error.reason == "defect":
+                self.world.defects.append(f"{self.name}: {error}")
         except Exception as error:  # noqa: BLE001 - the audit tells of it
             self.left = f"DEFECT {error!r}"
             self.world.defects.append(f"{self.name}: {error!r}")
