@@ -104,7 +104,7 @@ class Audit(Seen):
     def _of_redis(self, raw: bytes, delivery: Delivery, at_s: float) -> bool:
         """Whether a rebuild after a fault of Redis may have found the intent open."""
         intended = self.intents.get((delivery.attempt or "").removeprefix(NOBODYS))
-        return self._troubled(raw) and any(
+        return self._troubled(raw, at_s) and any(
             intended is not None and intended[0] <= whole_s and at_s >= fault_s for fault_s, whole_s in self._unwhole()
         )
 
@@ -124,10 +124,10 @@ class Audit(Seen):
                 return True
         return False
 
-    def _troubled(self, raw: bytes) -> bool:
+    def _troubled(self, raw: bytes, until_s: float) -> bool:
         """Whether an intent for the key may have been left open: its process died, stood still or lost the partition, a
         newer record took its place, or another group intended as well."""
-        instances = {instance for _, instance, key in self.intents.values() if key == raw}
+        instances = {instance for at_s, instance, key in self.intents.values() if key == raw and at_s <= until_s}
         theirs = [process for process in self.world.processes if process.instance in instances]
         published = sum(entry.key == raw for entry in self.world.published)
         groups = {process.group for process in theirs}
