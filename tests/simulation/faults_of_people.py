@@ -33,7 +33,7 @@ def cancelled(world: World, audit: Audit, chance: random.Random) -> None:
 
 def poisoned(world: World, audit: Audit, chance: random.Random) -> None:
     key = chance.choice((None, b"no-month", f"u0:{'2020-01'}".encode(), b"poison:2026-11"))
-    partition = chance.randint(0, 1)
+    partition = chance.randint(0, 1) if key is None else world.kafka.partition_of(key)
     world.at(chance.uniform(0.0, 10), "poison", lambda: world.publish_raw(key, b"{not json", partition))
 
 

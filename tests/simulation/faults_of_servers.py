@@ -95,11 +95,11 @@ def wiped_by_a_restart(world: World, audit: Audit, chance: random.Random) -> Non
 
 
 def flushed(world: World, audit: Audit, chance: random.Random) -> None:
-    """FLUSHALL, while nobody rebuilds: the scenario "flushed while it is rebuilt" has the rest."""
+    """FLUSHALL, while nobody rebuilds, nor stands still in a rebuild: there are scenarios for the rest."""
 
     def flush() -> None:
         server = world.redis.at("redis")
-        if not server.rebuilding:
+        if not server.rebuilding and all(process.running or process.dead for process in world.processes):
             redis_fault(world)
             world.net.history.note("redis", "!FLUSHALL")
             server.flush()

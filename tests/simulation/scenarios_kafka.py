@@ -71,3 +71,13 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
     world.redis.at("redis").flush()
     publish(world, 4)
     await asyncio.sleep(10)
+
+
+@breaks(r"G2 u0:\S+ has no outcome", "a job in a partition where its key does not belong is a dead letter of its own")
+async def a_key_in_a_partition_not_its_own(world: World, audit: Audit) -> None:
+    """Somebody wrote the key to another partition first: the outcomes are read in another order than they came."""
+    world.start("p0")
+    for partition in (1, 0):
+        world.publish_raw(b"u0:2026-11", b"{not json", partition)
+        await asyncio.sleep(3)
+    await done(world, 20)

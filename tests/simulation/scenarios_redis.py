@@ -100,6 +100,23 @@ async def rebuilt_beside_a_whole_set(world: World, audit: Audit) -> None:
     await done(world)
 
 
+@breaks(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token: a suspended rebuild fails and starts again")
+async def a_suspended_rebuild_marks_a_flushed_set(world: World, audit: Audit) -> None:
+    """Stopped just before its mark, long after which Redis is flushed while nobody rebuilds: an empty set is whole."""
+    await sent(world)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.when("p1", "redis.set_whole <", 1, lambda process: process.freeze(12.0))
+    world.start("p1")
+    await asyncio.sleep(6)
+    world.publish("one-more")
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.redis.at("redis").flush()
+    await asyncio.sleep(10)
+    await replay(world)
+
+
 @breaks(r"G1 .* accepted 2 times", "callers pass the highest count they saw; a lower one is an older dump")
 async def an_old_dump_key_by_key(world: World, audit: Audit) -> None:
     """Yesterday's keys are restored into the running server, the marker among them."""
