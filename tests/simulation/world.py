@@ -129,14 +129,15 @@ class World:
         collects = gc.isenabled()
         gc.disable()
         try:
-            with simulated(loop) as patch:
+            with simulated(loop):
                 world = cls(seed, loop, **about)
-                world.patch = patch  # type: ignore[attr-defined]
-                yield world
-                for process in world.processes:
-                    process.kill()
-                for process in world.processes:
-                    process.bury()
+                try:
+                    yield world
+                finally:
+                    for process in world.processes:
+                        process.kill()
+                    for process in world.processes:
+                        process.bury()
         finally:
             loop.close()
             if collects:
