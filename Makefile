@@ -1,25 +1,20 @@
 # `make help` lists the verbs. Everything happens in .venv and .mailonce, nothing outside but downloads in ~/.cache.
 SHELL := /bin/sh
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The environment's own, where there is one; PYTHON=python3.12 chooses another. One that is too old is told so by the set-up.
+PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && exit; done; echo python3)
 BIN := .venv/bin
-STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup ready tools demo test test-fast test-containers chaos proof spec registry airflow audit check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test tested checked test-all test-fast test-containers chaos stops proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(STAMP): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "mailonce needs Python 3.11 or newer"; exit 1; }
-	@echo "setting up .venv (once; a minute or two)"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-compile --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
-	@touch $(STAMP)
+setup: ## .venv from the lock, and Kafka's jars; leaves .venv/bin/mailonce; at once when there is nothing to do
+	@"$(PYTHON)" infra/bootstrap
 
-setup: $(STAMP) ## a virtual environment and Kafka's jars; leaves .venv/bin/mailonce
-	@$(BIN)/mailonce stack fetch
+venv: ## .venv alone
+	@"$(PYTHON)" infra/bootstrap --no-jars
 
 tools: ## Chromium, Prometheus and Alertmanager for their tests, where Debian's apt-get may be used
 	@infra/tools.sh
@@ -30,46 +25,79 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 ready:
 	@$(MAKE) --no-print-directory -j2 setup tools
 
-test: ready check ## every test, the slow ones included; format, lint, types and layers first
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+# Workers of the tests: most of a test is waiting.
+WORKERS ?= 6
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+
+test: ready ## the tests, those with servers included, and `make check` beside them; some minutes
+	@mkdir -p .mailonce
+	@$(MAKE) --no-print-directory -k -j2 tested checked; code=$$?; cat .mailonce/check.log; exit $$code
+
+tested:
+	@$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+
+checked:
+	@$(MAKE) --no-print-directory check > .mailonce/check.log 2>&1
+
+test-all: ready ## `make test` and the long ones: permutations, chaos, big worlds, what few have installed
+	@$(MAKE) --no-print-directory test PYTEST='$(PYTEST) -m "long or not long"'
 
 test-fast: setup ## tests without servers
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow and not long"
 
 SEEDS ?= 20
 FIRST ?= 1
+DRAINS ?= 300
+TERMS ?= 300
 
 chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .mailonce/chaos.json
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first $(FIRST)
 
-proof: $(STAMP) ## every reachable state of a small world, three faults; some minutes
+stops: setup ## processors drained and stopped by the hundred: DRAINS=300 TERMS=300; none may hang
+	@$(BIN)/python -m tests.stops --drains $(DRAINS) --terms $(TERMS) --lanes 4
+
+proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
 
+fresh: ## a bare machine tried: clone, set-up, demo, a test of each kind, under every condition; PYTHONS=all or 3.12,3.13
+	@PYTHONSAFEPATH= "$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
+
 test-containers: setup ## the tests with servers, in containers by testcontainers; needs an engine (tests/containers/podman.sh)
-	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder tests/contracts tests/integration
+	@MAILONCE_TEST_STACK=containers $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m "not long" tests/contracts tests/integration
 
 registry: setup ## the tests with a real schema registry (150 MB, once)
 	@$(BIN)/python -c "from tests.support.apicurio import fetched; fetched()"
 	@$(BIN)/python -m pytest tests/integration/test_schema_registry.py
 
-airflow: setup ## the Airflow DAG in a real Airflow, installed beside; a minute or two
-	@test -d .mailonce/airflow || { $(PYTHON) -m venv .mailonce/airflow && .mailonce/airflow/bin/pip install --quiet "apache-airflow>=3,<4"; }
+airflow: setup .mailonce/airflow/.installed ## the Airflow DAG in a real Airflow, installed beside; a minute or two
 	@$(BIN)/python -m pytest tests/integration/test_airflow.py
 
-audit: ## known vulnerabilities of what the image holds (asks PyPI)
-	@test -d .mailonce/audit || { $(PYTHON) -m venv .mailonce/audit && .mailonce/audit/bin/pip install --quiet pip-audit; }
+audit: venv .mailonce/audit/.installed ## known vulnerabilities of what the image holds (asks PyPI)
 	@.mailonce/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements-runtime.lock
+
+sbom: venv ## what the image holds, as CycloneDX: build/sbom.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --output-reproducible --validate -o build/sbom.json
+
+# An environment of its own for what does not go with ours; only a whole one has the file.
+.mailonce/%/.installed: requirements-%.lock
+	@echo "installing $* into .mailonce/$*"
+	@rm -rf ".mailonce/$*"
+	@"$(PYTHON)" -m venv ".mailonce/$*"
+	@".mailonce/$*/bin/python" -m pip install --no-compile --progress-bar off --no-deps --require-hashes --only-binary :all: -r $<
+	@".mailonce/$*/bin/python" -m pip check >/dev/null
+	@touch $@
 
 spec: ## the protocol's specification, checked with spin; half a minute
 	@docs/spec/check.sh
 
-check: $(STAMP) ## format, lint, types, layers
+check: venv ## format, lint, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-fix: $(STAMP) ## what ruff can mend by itself
+fix: venv ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -78,17 +106,21 @@ bench: setup ## speed and pace, with their goals: half an hour; writes benchmark
 	@$(BIN)/python -m benchmarks.pace
 
 bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a loop, with faults; installs them in .venv
-	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r requirements-bench.lock
 	@$(BIN)/python -m benchmarks.peers
 
-docs: $(STAMP) ## the generated parts of the documentation
+docs: venv ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
-COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
-lock: ## the requirements' locks anew (needs uv)
-	$(COMPILE) --extra stack --extra dev -o requirements.lock
-	$(COMPILE) --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
-	$(COMPILE) --extra bench -c requirements.lock -o requirements-bench.lock
+COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+lock: venv ## every lock anew: packages, the stack's jars, the platforms' table in the README; some minutes
+	$(COMPILE) pyproject.toml --extra stack --extra dev -o requirements.lock
+	$(COMPILE) pyproject.toml --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
+	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
+	echo 'pip-audit>=2.9' | $(COMPILE) - -o requirements-audit.lock
+	echo 'apache-airflow>=3,<4' | $(COMPILE) - -o requirements-airflow.lock
+	$(BIN)/python -m infra.embedded.lock_jars
+	$(BIN)/python -m infra.bootstrap.wheels
 
 ci: test ## what continuous integration runs
 

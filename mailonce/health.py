@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import urllib.error
-import urllib.request
+
+from mailonce.origin import leave_folder
 
 __all__ = ["main"]
 
@@ -14,6 +14,13 @@ TIMEOUT_S = 4
 
 def main() -> int:
     """The first port that answers decides: metrics of a worker, or the dashboard's own."""
+    leave_folder()
+    import urllib.error
+    import urllib.request
+
+    from schemas.entry import enter
+
+    enter()
     ports = [os.environ.get("MAILONCE_METRICS_PORT", ""), os.environ.get("MAILONCE_DASHBOARD_PORT", "8600")]
     for port in filter(None, ports):
         try:

@@ -18,10 +18,11 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the stack's data, logs and pids.")]
-Only = Annotated[str, typer.Option("--only", help="Some of them: kafka,valkey,ses,sqs.")]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="Some of them: kafka,valkey,ses,sqs; also one by one. [default: all]")
+]
 
 STACK_DIR = Path(".mailonce/stack")
-ALL = "kafka,valkey,ses,sqs"
 
 
 def _stack(folder: Path, brokers: int | None = None) -> Stack:
@@ -30,10 +31,12 @@ def _stack(folder: Path, brokers: int | None = None) -> Stack:
     return Stack(folder, brokers=brokers)
 
 
-def _names(only: str) -> list[str]:
+def _names(only: list[str] | None) -> list[str]:
+    """The services of every `--only`; all without one."""
     from infra.embedded import SERVICES
 
-    names = [name.strip() for name in only.split(",") if name.strip()]
+    given = ",".join(SERVICES if only is None else only)
+    names = [name.strip() for name in given.split(",") if name.strip()]
     if unknown := set(names) - set(SERVICES):
         raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
     return names
@@ -42,7 +45,7 @@ def _names(only: str) -> list[str]:
 @app.command("up", epilog='Example: `mailonce stack up && eval "$(mailonce stack env)"`')
 def up(
     folder: Dir = STACK_DIR,
-    only: Only = ALL,
+    only: Only = None,
     events: Annotated[
         bool,
         typer.Option(help="Publish SES's events into SQS, for `mailonce evidence`."),
@@ -69,7 +72,7 @@ def up(
 
 
 @app.command("down")
-def down(folder: Dir = STACK_DIR, only: Only = ALL) -> None:
+def down(folder: Dir = STACK_DIR, only: Only = None) -> None:
     """Stop; the data stays."""
     from rich.console import Console
 

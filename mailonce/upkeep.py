@@ -27,6 +27,7 @@ def settings(as_json: Json = False) -> None:
     import json
 
     from rich.table import Table
+    from rich.text import Text
 
     from schemas.settings import describe_settings
 
@@ -37,7 +38,7 @@ def settings(as_json: Json = False) -> None:
         return
     table = Table("variable", "now", "default", "meaning")
     for name, now, default, meaning in rows:
-        table.add_row(name, now if now == default else f"[bold]{now}", default, meaning)
+        table.add_row(name, Text(now, style="" if now == default else "bold"), Text(default), Text(meaning))
     Console().print(table)
 
 

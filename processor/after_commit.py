@@ -14,6 +14,7 @@ from processor.core.states import Claim
 from processor.core.work import Work
 from processor.patience import until_redis_answers
 from processor.ports import Clock, Dedup, Item
+from schemas.ending import end
 from schemas.records import Outcome
 
 __all__ = ["AfterCommit"]
@@ -44,9 +45,10 @@ class AfterCommit:
             self._start(self._tell(self._dedup.release, items))
 
     async def end(self, timeout_s: float) -> None:
-        """Waits for what is under way."""
+        """Waits for what is under way, and breaks it off then."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
+            await end(*self._tasks)
 
     def _start(self, marks: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(marks)

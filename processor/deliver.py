@@ -13,16 +13,17 @@ import heapq
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from processor.allowance import Allowance
 from processor.core import decide
-from processor.core.answers import NotWritten, RefusedForNow, RetryClass, classify
+from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
 from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
 from processor.meter import Meter
-from processor.patience import REDIS_RETRY_S, until_redis_answers
+from processor.patience import HURRY_S, REDIS_RETRY_S, until_redis_answers
 from processor.ports import Clock, Dedup, Item, NotWhole, Sender
 from processor.together import Together
 from schemas.errors import Halted, RedisUnavailable
@@ -36,6 +37,7 @@ log = get_log()
 
 LOOK_AGAIN_S = 1.0
 """How often a key that another attempt holds is looked at again."""
+_STAYS = "its claim stays until its lifetime has passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Deliverer:
         self._active: dict[Work, asyncio.Task[None] | None] = {}
         self._calling = 0
         self._changed = asyncio.Event()
+        self._in_flight = 0
+        self._redis_until_s = inf
         self.halted: Halted | None = None
 
     # ---- what the worker sees ----
@@ -104,6 +108,15 @@ class Deliverer:
     def rate(self) -> float:
         """Mails a second that the group may send; 0 without limit."""
         return self._allowance.rate
+
+    @property
+    def calling(self) -> bool:
+        """Whether SES is being called: what no stop may break off."""
+        return self._in_flight > 0
+
+    def hurry(self) -> None:
+        """The process is to end: what Redis is to be told is tried a little longer, not until it answers."""
+        self._redis_until_s = min(self._redis_until_s, self._clock.boot_s() + HURRY_S)
 
     def submit(self, works: Iterable[Work]) -> None:
         """Takes works that may be attempted: their intents have committed, or they need none."""
@@ -138,7 +151,7 @@ class Deliverer:
 
     async def run(self) -> None:
         """Starts calls until it is cancelled; a halt stops the starting and stays visible in `halted`."""
-        await self._retrying(self._allowance.refresh)
+        await until_redis_answers(self._clock, self._allowance.refresh)
         self._stop_if_paused()
         while True:
             await self._wait_for_work()
@@ -157,7 +170,7 @@ class Deliverer:
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()
-            await self._retrying(self._make_whole)
+            await until_redis_answers(self._clock, self._make_whole)
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             await self._clock.sleep(REDIS_RETRY_S)
@@ -267,18 +280,28 @@ class Deliverer:
             except ValueError as error:
                 verdict = classify(NotWritten("parameters", str(error)))
             else:
-                began_s = self._clock.boot_s()
-                verdict = classify(await self._sender.send(request, start_by_s))
-                self._meter.answered(verdict, self._clock.boot_s() - began_s)
+                verdict = await self._ask_ses(request, start_by_s)
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 tries = work.tries[verdict.retry] = work.tries.get(verdict.retry, 0) + 1
             follows = decide.after_answer(verdict, attempt=work.attempt, tries=tries, tries_max=self._tries_max)
             await self._record(work, follows)
+        except RedisUnavailable as error:
+            log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(work.key), follows=_STAYS)
         except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
-            self.halt(Halted("defect", f"{work.key}: {error!r}; its claim stays until its lifetime has passed"))
+            self.halt(Halted("defect", f"{work.key}: {error!r}; {_STAYS}"))
         finally:
             self._leave(work)
+
+    async def _ask_ses(self, request: Mapping[str, Any], start_by_s: float) -> Verdict:
+        began_s = self._clock.boot_s()
+        self._in_flight += 1
+        try:
+            verdict = classify(await self._sender.send(request, start_by_s))
+        finally:
+            self._in_flight -= 1
+        self._meter.answered(verdict, self._clock.boot_s() - began_s)
+        return verdict
 
     # ---- record ----
 
@@ -286,7 +309,11 @@ class Deliverer:
         """Tells the dedup set first, then the worker: a mark that is missing would be doubt."""
         match follows:
             case decide.Finish(mark, settle):
-                await self._retrying(lambda: self._mark(work, mark))
+                try:
+                    await self._retrying(lambda: self._mark(work, mark))
+                except RedisUnavailable as error:
+                    # The process ends. What SES said is a fact: the ledger holds it, and a rebuild takes it from there.
+                    log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(work.key), follows=_STAYS)
                 self._done(work, work.better or settle)
             case decide.RetryLater(retry, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
@@ -320,7 +347,8 @@ class Deliverer:
                 work.better = decide.after_doubt(claim, work.attempt)
 
     async def _retrying(self, step: Callable[[], Awaitable[object]]) -> None:
-        await until_redis_answers(self._clock, step)
+        """A call's step on Redis. Raises `RedisUnavailable` at the process's end."""
+        await until_redis_answers(self._clock, step, lambda: self._redis_until_s)
 
     # ---- small change ----
 
@@ -337,6 +365,7 @@ class Deliverer:
         if self.halted is None:
             self.halted = halted
             self._meter.halted.set(1)
+            self.hurry()
             log.error(Event.HALTED, reason=halted.reason, detail=str(halted))
         self._changed.set()
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import TypeVar
 
 from processor.ports import Clock
 from schemas.errors import RedisUnavailable
 from schemas.logs import Event, get_log
 
-__all__ = ["REDIS_RETRY_S", "until_redis_answers"]
+__all__ = ["HURRY_S", "REDIS_RETRY_S", "until_redis_answers"]
 
 log = get_log()
 T = TypeVar("T")
 
 REDIS_RETRY_S = 0.5
+HURRY_S = 3.0
+"""How much longer Redis is waited for when the process is to end."""
 
 
-async def until_redis_answers(clock: Clock, step: Callable[[], Awaitable[T]]) -> T:
-    """What the step returns, once Redis answers."""
+async def until_redis_answers(
+    clock: Clock, step: Callable[[], Awaitable[T]], until_s: Callable[[], float] = lambda: inf
+) -> T:
+    """What the step returns, once Redis answers. Raises `RedisUnavailable` after the boot clock's `until_s`."""
     while True:
         try:
             return await step()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+            if clock.boot_s() >= until_s():
+                raise
             await clock.sleep(REDIS_RETRY_S)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+from schemas.errors import RedisUnavailable
+
 __all__ = ["Together"]
 
 GATHER_S = 0.001
@@ -31,17 +33,29 @@ class Together(Generic[T, R]):
         return await answer
 
     async def _run(self) -> None:
-        while self._next:
-            await asyncio.sleep(GATHER_S)
-            batch, self._next = self._next, []
-            try:
-                answers = await self._call([item for item, _ in batch])
-            except Exception as error:  # noqa: BLE001 - it belongs to those who asked
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
-            else:
-                for (_, answer), found in zip(batch, answers, strict=True):
-                    if not answer.done():
-                        answer.set_result(found)
-        self._running = None
+        batch: list[tuple[T, asyncio.Future[R]]] = []
+        try:
+            while self._next:
+                await asyncio.sleep(GATHER_S)
+                batch, self._next = self._next, []
+                await self._answer(batch)
+        finally:
+            self._running = None
+            # When this was broken off, nobody knows whether the call took place: who asked may ask again.
+            left, self._next = [*batch, *self._next], []
+            _fail(left, RedisUnavailable("the call was broken off"))
+
+    async def _answer(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+        try:
+            answers = await self._call([item for item, _ in batch])
+            for (_, answer), found in zip(batch, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(found)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who asked
+            _fail(batch, error)
+
+
+def _fail(batch: list[tuple[T, asyncio.Future[R]]], error: Exception) -> None:
+    for _, answer in batch:
+        if not answer.done():
+            answer.set_exception(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,7 +15,9 @@ import redis.asyncio
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
+from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
+from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
@@ -34,7 +35,9 @@ from processor.ops.rebuild import ensure_whole
 from processor.ports import Clock, Dedup, JobLog, Pace, Sender, Templates
 from processor.templates import SesTemplates
 from processor.worker import Worker, WorkerConfig
-from schemas.errors import BrokerUnavailable, Halted, RedisUnavailable, RedisUntrusted, UsageError
+from schemas.ending import end, in_thread, obey, stop_on_signals, within
+from schemas.ending import run as run_loop
+from schemas.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
 from schemas.tracing import end_tracing
@@ -50,6 +53,9 @@ log = get_log()
 STILL_S = 90.0
 """Longer than any one step may wait for Kafka."""
 LOOK_EVERY_S = 0.25
+STOP_S = 10.0
+"""A stop may take so long, calls in flight excepted."""
+TRACES_CLOSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,49 +102,71 @@ def run_processor(settings: Settings, how: Run) -> int:
     """Runs a processor; returns the jobs it settled."""
     if not settings.from_address:
         raise UsageError("MAILONCE_FROM_ADDRESS is not set: the sender address, verified in SES")
-    run = _Process(settings, settings.instance_name(), how)
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        return uvloop.run(_run(run))
-    return asyncio.run(_run(run))
+    return run_loop(_run(_Process(settings, settings.instance_name(), how)), fast=True)
 
 
 async def _run(run: _Process) -> int:
     settings = run.settings
+    stopping = asyncio.Event()
+    stop_on_signals(stopping.set)
     client = connect(settings)
     sender = make_sender(settings)
+    started: tuple[Worker, Suppressions] | None = None
     try:
-        await check_server(client)
-        await asyncio.to_thread(check_topics, settings)
-        dedup = RedisDedup.of(settings, client)
-        await ensure_whole(settings, dedup)
-        await sender.check_run(settings)
-        suppressions = Suppressions(settings, await sender.suppressed())
-        await asyncio.to_thread(suppressions.refresh)
-        worker = await _build(run, client, dedup, sender, suppressions)
-        _stop_on_signals(worker)
-        log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
-        watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
-        looking = asyncio.create_task(_look(worker, run.run.look))
-        try:
-            with metrics_served(
+        # Until then nothing is begun that a stop would have to bring to an end.
+        with contextlib.suppress(Overdue):
+            started = await obey(_start(run, client, sender), stopping, 0)
+        settled = await _serve(run, client, *started, stopping) if started else 0
+        log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
+        return settled
+    finally:
+        sender.close()
+        await within(REDIS_CLOSE_S, client.aclose())
+        await within(TRACES_CLOSE_S, in_thread(end_tracing))
+
+
+async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender) -> tuple[Worker, Suppressions]:
+    """Everything that must be right before a record is read."""
+    settings = run.settings
+    await check_server(client)
+    await in_thread(check_topics, settings)
+    dedup = RedisDedup.of(settings, client)
+    await ensure_whole(settings, dedup)
+    await sender.check_run(settings)
+    suppressions = Suppressions(settings, await sender.suppressed())
+    await in_thread(suppressions.refresh)
+    return await _build(run, client, dedup, sender, suppressions), suppressions
+
+
+async def _serve(
+    run: _Process,
+    client: redis.asyncio.Redis,
+    worker: Worker,
+    suppressions: Suppressions,
+    stopping: asyncio.Event,
+) -> int:
+    """Reads and sends until it is stopped or drained; returns the jobs it settled."""
+    settings = run.settings
+    log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
+    watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
+    looking = asyncio.create_task(_look(worker, run.run.look))
+    try:
+        with (
+            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            metrics_served(
                 settings.metrics_host,
                 settings.metrics_port,
                 run.run.meter.registry,
                 lambda: _sick(worker),
-                lambda: _sick(worker) or (None if worker.joined else "no partition is assigned"),
-            ):
-                await worker.run()
-        finally:
-            watching.cancel()
-            looking.cancel()
-        log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=worker.settled_count)
-        return worker.settled_count
+                lambda: (
+                    _sick(worker) or watch.why_not_ready() or (None if worker.joined else "no partition is assigned")
+                ),
+            ),
+        ):
+            await obey(worker.run(), stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        sender.close()
-        await client.aclose()
-        await asyncio.to_thread(end_tracing)
+        await end(watching, looking)
+    return worker.settled_count
 
 
 def make_sender(settings: Settings) -> BotoSender:
@@ -158,7 +186,7 @@ def make_templates(settings: Settings, sender: Sender) -> Templates:
 async def ask_account(settings: Settings) -> Account:
     """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
     # Reading boto3's models takes a tenth of a second, which nobody's event loop can spare.
-    sender = await asyncio.to_thread(make_sender, settings)
+    sender = await in_thread(make_sender, settings)
     try:
         return await sender.account()
     finally:
@@ -259,18 +287,4 @@ async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Supp
         except RedisUnavailable:
             pass  # the next claim finds out, and waits
         with contextlib.suppress(BrokerUnavailable):
-            await asyncio.to_thread(suppressions.refresh)
-
-
-def _stop_on_signals(worker: Worker) -> None:
-    """The first signal ends gracefully, a second at once (which is safe too)."""
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        worker.stop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, first)
+            await in_thread(suppressions.refresh)

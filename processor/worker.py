@@ -21,6 +21,7 @@ from processor.deliver import Deliverer
 from processor.ledger import Scribe
 from processor.meter import Meter
 from processor.ports import Clock, Dedup, JobLog, Produced, Templates, Transaction
+from schemas.ending import end
 from schemas.errors import BadRecord, Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
 from schemas.logs import Event, get_log
@@ -39,6 +40,8 @@ OVERSHOOT_MAX = 100
 PROGRESS_EVERY_S = 10.0
 POLL_BUSY_S = 0.005
 POLL_IDLE_S = 0.2
+MARKS_S = 2.0
+"""How long the last marks may take at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +116,18 @@ class Worker:
         if not self._stopping:
             log.info(Event.STOPPING)
         self._stopping = True
+        self._deliverer.hurry()
         self._wake.set()
 
     def halt(self, halted: Halted) -> None:
         """Asks for an end for a reason that is everybody's: calls in flight end, nothing is dead-lettered."""
         self._deliverer.halt(halted)
         self._wake.set()
+
+    @property
+    def calling(self) -> bool:
+        """Whether a call to SES is in flight: it ends by SES's own time-outs."""
+        return self._deliverer.calling
 
     async def run(self) -> None:
         await self._log.start(self)
@@ -135,12 +144,13 @@ class Worker:
                     break
             await self._leave()
         finally:
-            sending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, MailonceError):
-                await sending
+            self._deliverer.hurry()
+            await end(sending)
+            # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
+            self._after_commit.give_back(await self._deliverer.quiesce(lambda _work: True))
             await self._log.stop()
             self._gauge()
-            await self._after_commit.end(timeout_s=5)
+            await self._after_commit.end(timeout_s=MARKS_S)
         if self._deliverer.halted:
             raise self._deliverer.halted
 
@@ -443,7 +453,7 @@ class Worker:
         for _ in range(3):
             try:
                 await self._commit(withdrawn=dropped)
-                await self._after_commit.end(timeout_s=5)
+                await self._after_commit.end(timeout_s=MARKS_S)
                 if not self._done:
                     break
                 dropped = []
@@ -454,4 +464,4 @@ class Worker:
                 # Safe to leave as it is: whoever takes over reads from what is committed.
                 log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
                 break
-        await self._after_commit.end(timeout_s=5)
+        await self._after_commit.end(timeout_s=MARKS_S)

@@ -17,6 +17,7 @@ from schemas.registry import mark_of
 from schemas.settings import Settings
 from schemas.tracing import end_tracing, trace_header, tracer
 from schemas.wire import producer_config
+from schemas.writing import flush
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -127,7 +128,7 @@ class Publisher:
     def finish(self) -> None:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
         if self._producer is not None:
-            left = self._producer.flush(FLUSH_S)
+            left = flush(self._producer, FLUSH_S)
             end_tracing()
             if left:
                 self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")

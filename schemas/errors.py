@@ -9,6 +9,7 @@ __all__ = [
     "Halted",
     "Interrupted",
     "MailonceError",
+    "Overdue",
     "QueueUnavailable",
     "RedisUnavailable",
     "RedisUntrusted",
@@ -66,6 +67,12 @@ class RedisUnavailable(MailonceError):
 
 class RedisUntrusted(RedisUnavailable):
     """Redis may throw entries away: change its policy, then start again."""
+
+
+class Overdue(MailonceError):
+    """A stop took longer than it may, for Kafka, Redis or SES did not answer. What was left is taken up by the next."""
+
+    exit_code = 7
 
 
 class SetupError(MailonceError):

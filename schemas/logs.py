@@ -25,6 +25,7 @@ class Event(StrEnum):
     PROCESSOR_STARTED = "processor started"
     PROCESSOR_STOPPED = "processor stopped"
     STOPPING = "stopping"
+    NOT_ENDED = "did not end in time"
     PARTITIONS_ASSIGNED = "partitions assigned"
     PARTITIONS_REVOKED = "partitions revoked"
     PARTITIONS_LOST = "partitions lost"
@@ -51,6 +52,9 @@ class Event(StrEnum):
     DASHBOARD_SERVED = "dashboard served"
     CHANGED_FROM_A_PAGE = "changed from a page"
     KAFKA = "kafka client"
+    KAFKA_SILENT = "kafka does not answer"
+    KAFKA_AGAIN = "kafka answers again"
+    FOLD_FAILED = "fold failed"
 
 
 def _mask_addresses(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from schemas.errors import MailonceError, UsageError
+from schemas.secrets import without
 from schemas.settings import Settings
 
 __all__ = ["mark_of", "register_job_schema"]
@@ -46,6 +47,8 @@ def register_job_schema(settings: Settings) -> int:
         with SchemaRegistryClient(config) as client:
             return int(client.register_schema(subject, Schema(text, "JSON")))
     except SchemaRegistryError as error:
-        raise UsageError(f"the schema registry refuses subject {subject}: {error}") from None
+        why = without(str(error), settings.schema_registry_url.get_secret_value())
+        raise UsageError(f"the schema registry refuses subject {subject}: {why}") from None
     except Exception as error:  # noqa: BLE001 - its HTTP library's own errors
-        raise MailonceError(f"the schema registry at {parts.hostname} does not answer: {error}") from None
+        why = without(str(error), settings.schema_registry_url.get_secret_value())
+        raise MailonceError(f"the schema registry at {parts.hostname} does not answer: {why}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 from collections.abc import Iterator
 from typing import Literal
@@ -11,10 +10,11 @@ from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.addresses import address_problem, bare_address
 from schemas.errors import UsageError
+from schemas.secrets import HIDDEN, shown_option, shown_url
 from schemas.topics import Topics
 
 __all__ = ["Backoff", "RetryTable", "Settings", "describe_settings", "load_settings"]
@@ -22,7 +22,6 @@ __all__ = ["Backoff", "RetryTable", "Settings", "describe_settings", "load_setti
 _PREFIX = "MAILONCE_"
 _KAFKA_PREFIX = "MAILONCE_KAFKA_"
 _OWN = {"MAILONCE_KAFKA_BOOTSTRAP_SERVERS", "MAILONCE_KAFKA_AUTH"}
-_SECRET_OPTION = re.compile(r"password|secret|key\.pem|\.key$|token|oauthbearer\.config|jaas")
 
 
 class Backoff(BaseModel):
@@ -88,9 +87,11 @@ class Settings(BaseSettings):
         300.0, gt=0, description="age at which SES refuses a signature (5 minutes; less only for a stand-in), seconds"
     )
     configuration_set: str = Field("", description="SES configuration set (it publishes the events); empty: none")
-    events_queue_url: str = Field("", description="SQS queue that receives SES's events; empty: none")
+    events_queue_url: str = Field("", repr=False, description="SQS queue that receives SES's events; empty: none")
     unsubscribe_url: str = Field(
-        "", description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers"
+        "",
+        repr=False,
+        description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers",
     )
     on_uncertain: Literal["hold", "resend-after-evidence-window"] = Field(
         "hold", description="what happens to a mail of which nobody knows whether SES took it"
@@ -193,8 +194,18 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _a_redis_url(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in {"redis", "rediss", "unix"}:
+        text = value.get_secret_value()
+        if not text.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must begin with redis://, rediss:// or unix://")
+        if not _has_a_place(text):
+            raise ValueError("no host and port can be made out: percent-encode what of :/?#[]@ is in the password")
+        return value
+
+    @field_validator("schema_registry_url")
+    @classmethod
+    def _a_registry_url(cls, value: SecretStr) -> SecretStr:
+        if (text := value.get_secret_value()) and not text.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
         return value
 
     @field_validator("unsubscribe_url")
@@ -241,6 +252,9 @@ def load_settings(**overrides: object) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(kafka_options=_kafka_options(), **given)  # type: ignore[arg-type]
+    except SettingsError as error:
+        # Its cause quotes what it could not read.
+        raise UsageError(f"wrong settings: {error}: it must be JSON") from None
     except ValidationError as error:
         lines = [
             f"{_PREFIX}{'_'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
@@ -263,16 +277,26 @@ def describe_settings(settings: Settings) -> Iterator[tuple[str, str, str, str]]
     """Each setting as (variable, value now, default, meaning); secrets hidden."""
     for name, field in Settings.model_fields.items():
         if name != "kafka_options":
-            now, default = (_shown(value) for value in (getattr(settings, name), field.default))
+            now, default = (_shown(name, value) for value in (getattr(settings, name), field.default))
             yield f"{_PREFIX}{name.upper()}", now, default, field.description or ""
     for option, value in sorted(settings.kafka_options.items()):
-        shown = "(hidden)" if _SECRET_OPTION.search(option) else value
-        yield f"{_KAFKA_PREFIX}{option.upper().replace('.', '_')}", shown, "", f"librdkafka's {option}"
+        variable = f"{_KAFKA_PREFIX}{option.upper().replace('.', '_')}"
+        yield variable, shown_option(option, value), "", f"librdkafka's {option}"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
-        parts = urlsplit(value.get_secret_value())
-        host = parts.netloc.rpartition("@")[2]
-        return f"{parts.scheme}://{'(hidden)@' if '@' in parts.netloc else ''}{host}{parts.path}"
-    return value.model_dump_json() if isinstance(value, BaseModel) else str(value)
+def _shown(name: str, value: object) -> str:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if name.endswith("_url"):
+        return shown_url(text)
+    return HIDDEN if isinstance(value, SecretStr) and text else text
+
+
+def _has_a_place(url: str) -> bool:
+    """Whether the client will find a port in this URL, or none: of an odd password it would take a half for one."""
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it is the check
+    except ValueError:
+        return False
+    return True

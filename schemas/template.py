@@ -1,4 +1,4 @@
-"""Which variables a stored SES template needs, plain rendering of it, and values escaped for its HTML.
+"""Which variables a stored SES template needs, and values escaped for its HTML.
 
 SES accepts a mail whose template lacks a variable and drops it later (a Rendering Failure event), so the variables
 are checked before the call. Of Handlebars blocks (``{{#if}}``, ``{{#each}}``) only what they depend on is read here.
@@ -21,7 +21,6 @@ __all__ = [
     "escape_html_part",
     "has_blocks",
     "missing_variables",
-    "render_plain",
     "variables",
     "with_twin",
 ]
@@ -29,8 +28,8 @@ __all__ = [
 HTML_TWIN = "_html"
 """The variable under which a template's data holds all values escaped for HTML."""
 
-_MUSTACHE = re.compile(r"\{\{\{?\s*([^{}]*?)\s*\}?\}\}")
-_TAG = re.compile(r"(\{\{\{?)(\s*)([^{}]*?)(\s*)(\}?\}\})")
+_MUSTACHE = re.compile(r"\{\{~?\{?\s*([^{}]*?)\s*\}?~?\}\}")
+_TAG = re.compile(r"(\{\{~?\{?)(\s*)([^{}]*?)(\s*)(\}?~?\}\})")
 _NAME = re.compile(r"[A-Za-z_$@][\w$@-]*")
 
 
@@ -95,7 +94,7 @@ def escape_html_part(part: str) -> str:
                 tag = " ".join([words[0], _twin_of(words[1]), *words[2:]])
         elif tag.startswith("/"):
             del scopes[-1:]
-        elif opening == "{{" and not _scoped(scopes) and len(words) == 1 and tag != "else":
+        elif opening in {"{{", "{{~"} and not _scoped(scopes) and len(words) == 1 and tag != "else":
             tag = _twin_of(tag)
         return f"{opening}{before}{tag}{after}{closing}"
 
@@ -107,6 +106,7 @@ def _scoped(blocks: list[str]) -> bool:
 
 
 def _twin_of(name: str) -> str:
+    name = name.removeprefix("this.")
     return f"{HTML_TWIN}.{name}" if _NAME.match(name) and not name.startswith(("@", f"{HTML_TWIN}.")) else name
 
 
@@ -134,17 +134,3 @@ def missing_variables(needed: frozenset[str], data: dict[str, Any]) -> list[str]
 
 def has_blocks(part: str) -> bool:
     return any(tag.startswith(("#", "^", ">")) for tag in _MUSTACHE.findall(part))
-
-
-def render_plain(part: str, data: dict[str, Any]) -> str:
-    """`part` with its plain variables filled in, unescaped as SES does; raises ``KeyError`` naming a missing one."""
-    return _MUSTACHE.sub(lambda match: str(_look_up(match.group(1), data)), part)
-
-
-def _look_up(path: str, data: dict[str, Any]) -> Any:
-    value: Any = data
-    for name in path.split("."):
-        if not isinstance(value, dict) or value.get(name) is None:
-            raise KeyError(path)
-        value = value[name]
-    return value

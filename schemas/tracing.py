@@ -5,9 +5,11 @@ The header is W3C's ``traceparent``. Off by default; the packages are an extra, 
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import UsageError
+from schemas.secrets import HIDDEN
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,11 +31,18 @@ def tracer(settings: Settings, service: str) -> Tracer | None:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
         raise UsageError(f"MAILONCE_TRACES=otlp needs the extra mailonce[otel]: {error}") from None
+    logging.getLogger("opentelemetry.util.re").addFilter(_hide_headers)
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     made = provider.get_tracer("mailonce")
     _providers.append(provider)
     return made
+
+
+def _hide_headers(record: logging.LogRecord) -> bool:
+    """OTEL_EXPORTER_OTLP_HEADERS carries keys, and OpenTelemetry quotes a header that it cannot read."""
+    record.args = (HIDDEN,)
+    return True
 
 
 _providers: list[Any] = []

@@ -12,6 +12,7 @@ from typing import Any
 from confluent_kafka import KafkaError
 
 from schemas.msk import msk_options
+from schemas.secrets import told_by_librdkafka
 from schemas.settings import Settings
 
 __all__ = [
@@ -33,7 +34,7 @@ _TOLD = {KafkaError._AUTHENTICATION, KafkaError._SSL}
 
 def _note(error: KafkaError) -> None:
     if error.code() in _TOLD:
-        _troubles.append(error.str())
+        _troubles.append(told_by_librdkafka(error.str()))
 
 
 def last_trouble() -> str:

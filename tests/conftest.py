@@ -9,22 +9,44 @@ from typing import Any
 
 import hypothesis
 import pytest
+import structlog
 
 from infra.embedded import Stack
+from tests.support import processes
 from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import World, make_world
+from tests.support.stack import SessionStack
+from tests.support.world import LONG, SHORT, Lives, World, make_world
 
 # A busy machine is no failure of a property.
-hypothesis.settings.register_profile("mailonce", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "mailonce", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("mailonce")
 
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
 
 
+TEST_S = 900.0
+"""Ends a test that hangs; some take a minute on two quiet cores."""
+
 # Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
+
+
+MARKERS = (
+    "long: takes a minute, or what few have installed: left out unless asked for (`make test-all`)",
+    "short_lives: its processors' sessions, signatures and claims expire in seconds, because it waits for that",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    named = config.args_source is pytest.Config.ArgsSource.ARGS  # in xdist's workers always
+    if not named and not config.option.markexpr:
+        config.option.markexpr = "not long"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -38,10 +60,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             # What must be covered whole is by the tests without servers; measuring costs these a tenth of their time.
             item.add_marker(pytest.mark.no_cover)
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TEST_S))
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
-        if any(definition.scope == "module" for known in fixtures.values() for definition in known):
+        if shared := sorted(name for name, known in fixtures.items() if any(one.scope == "module" for one in known)):
             # What a module starts once, it starts in one worker; all other tests go wherever there is time.
-            item.add_marker(pytest.mark.xdist_group(str(item.fspath)))
+            item.add_marker(pytest.mark.xdist_group(f"{item.fspath}:{','.join(shared)}"))
+    # Those go one after the other, and so begin first.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,10 +84,29 @@ def _clean_environment() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_logger_is_kept() -> Iterator[None]:
+    """A logger that is kept would go on writing to the stream that a test had in place of standard error."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **how: configure(**how | {"cache_logger_on_first_use": False}))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """How a test sets the logs up ends with it."""
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    processes.warm()
     folder = tmp_path_factory.mktemp("stack")
-    stack = Stack(folder, tied=True) if STACK == "embedded" else ContainerStack(folder)
+    # The workers of pytest-xdist have folders of their own in the session's.
+    session = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
+    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, session / "common-stack")
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack
@@ -75,12 +120,18 @@ def sandbox(stack: Stack) -> SandboxAdmin:
 
 
 @pytest.fixture
-def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    world = make_world(stack.env(), sandbox, tmp_path)
+def lives(request: pytest.FixtureRequest) -> Lives:
+    return SHORT if request.node.get_closest_marker("short_lives") else LONG
+
+
+@pytest.fixture
+def world(stack: Stack, sandbox: SandboxAdmin, tmp_path: Path, lives: Lives) -> Iterator[World]:
+    world = make_world(stack.env(), sandbox, tmp_path, lives)
     try:
         yield world
     finally:
         world.close()
+        world.remove_topics()
 
 
 @pytest.fixture

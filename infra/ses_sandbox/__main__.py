@@ -5,16 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import signal
 from pathlib import Path
 
 import msgspec
 
 from infra.ses_sandbox import __doc__ as about
 from infra.ses_sandbox.server import Sandbox
+from schemas.ending import obey, run, stop_on_signals
+from schemas.entry import enter
+from schemas.errors import Overdue
+
+STOP_S = 8.0
+"""A stop may take so long: whoever runs the stack waits for ten seconds."""
 
 
 def main() -> None:
+    enter()
     parser = argparse.ArgumentParser(prog="python -m infra.ses_sandbox", description=about)
     parser.add_argument("--host", default="127.0.0.1", help="address (127.0.0.1): it asks for no password")
     parser.add_argument("--port", type=int, default=8579, help="port (8579)")
@@ -24,13 +30,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     overrides = {name: _value(text) for name, _, text in (entry.partition("=") for entry in options.set)}
-    run = _run(Sandbox(options.dir, overrides), options.host, options.port)
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(run)
-    else:
-        uvloop.run(run)
+    run(_run(Sandbox(options.dir, overrides), options.host, options.port), fast=True)
 
 
 def _value(text: str) -> object:
@@ -41,11 +41,18 @@ def _value(text: str) -> object:
 
 
 async def _run(sandbox: Sandbox, host: str, port: int) -> None:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping.set)
     serving = asyncio.create_task(sandbox.serve(port, host))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
+
+    async def served() -> None:
+        # Once it is cancelled it lets the calls in flight end.
+        await asyncio.wait({serving})
+        if not serving.cancelled():
+            serving.result()
+
+    with contextlib.suppress(Overdue):
+        await obey(served(), stopping, STOP_S, ask=serving.cancel)
 
 
 main()

@@ -16,6 +16,7 @@ import msgspec
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SesError
 from infra.ses_sandbox.store import Store
+from schemas.handlebars import NotFilledIn, TemplateRefused, check
 
 __all__ = ["Api"]
 
@@ -116,7 +117,14 @@ def _keep_template(api: Api, name: str, body: dict[str, Any]) -> None:
     content = body.get("TemplateContent") or {}
     if not any(content.get(part) for part in ("Subject", "Html", "Text")):
         raise SesError(400, "BadRequestException", "TemplateContent needs a Subject, Html or Text.")
-    kept = {part: content[part] for part in ("Subject", "Html", "Text") if content.get(part)}
+    kept = {part: str(content[part]) for part in ("Subject", "Html", "Text") if content.get(part)}
+    for part, text in kept.items():
+        try:
+            check(text)
+        except TemplateRefused as why:
+            raise SesError(
+                400, "BadRequestException", f"The sandbox cannot render this template: {part}, {why}"
+            ) from None
     api.store.kept.templates[name] = kept | {"_created": datetime.now(UTC).isoformat()}
     api.store.save()
 
@@ -160,6 +168,8 @@ def _test_render(api: Api, request: Request) -> Answer:
         raise SesError(400, "BadRequestException", f"Attribute {error} is not present in the rendering data.") from None
     except msgspec.DecodeError as error:
         raise SesError(400, "BadRequestException", f"TemplateData is not JSON: {error}") from None
+    except (NotFilledIn, TemplateRefused) as error:
+        raise SesError(400, "BadRequestException", f"The sandbox cannot render this template: {error}") from None
     return {"RenderedTemplate": _as_mime(subject, html, text)}
 
 

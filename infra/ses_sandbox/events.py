@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings
 from infra.ses_sandbox.send import SIMULATOR
+from schemas.ending import in_thread
 
 __all__ = ["Events", "event_of", "kinds_of"]
 
@@ -147,6 +148,10 @@ class Events:
     def pending(self) -> int:
         return len(self._pending)
 
+    def forget(self) -> None:
+        """Drops what was not published: the messages that it tells of are forgotten."""
+        self._pending.clear()
+
     async def run(self) -> None:
         """Publishes what is due until it is cancelled."""
         while True:
@@ -165,7 +170,8 @@ class Events:
         if self._settings.events_shuffle:
             self._chance.shuffle(due)
         try:
-            await asyncio.to_thread(self._publish, due)
+            # Where it goes is settled here: the queue may be another one by the time the thread runs.
+            await in_thread(self._publish, due, self._settings.events_queue_url)
         except (BotoCoreError, ClientError) as error:
             self.error = str(error)
             self._pending[:0] = due
@@ -174,7 +180,7 @@ class Events:
         self.published += len(due)
         return len(due)
 
-    def _publish(self, entries: list[tuple[float, AcceptedMail, str]]) -> None:
+    def _publish(self, entries: list[tuple[float, AcceptedMail, str]], queue_url: str) -> None:
         settings = self._settings
         if self._client is None or self._client_for != settings.events_endpoint:
             self._client_for = settings.events_endpoint
@@ -189,7 +195,7 @@ class Events:
         for first in range(0, len(entries), BATCH):
             batch = entries[first : first + BATCH]
             self._client.send_message_batch(
-                QueueUrl=settings.events_queue_url,
+                QueueUrl=queue_url,
                 Entries=[
                     {"Id": str(i), "MessageBody": _enveloped(event_of(mail, kind), settings.events_format)}
                     for i, (_, mail, kind) in enumerate(batch)

@@ -13,6 +13,7 @@ from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, SesError
 from infra.ses_sandbox.store import Store
 from schemas.addresses import address_problem, bare_address
+from schemas.handlebars import NotFilledIn, TemplateRefused
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 
 __all__ = ["SIMULATOR", "accept", "check_signature"]
@@ -126,7 +127,7 @@ def _templated(part: dict[str, Any], store: Store) -> dict[str, str]:
         raise SesError(400, "BadRequestException", "TemplateData is too large.")
     try:
         subject, html, text = store.render(name, msgspec.json.decode(data, type=dict[str, Any]))
-    except (KeyError, msgspec.DecodeError) as error:
+    except (KeyError, msgspec.DecodeError, NotFilledIn, TemplateRefused) as error:
         # SES accepts it all the same and tells of it only by an event.
         why = f"Attribute {error} is not present in the rendering data." if isinstance(error, KeyError) else str(error)
         return {"template": name, "subject": "", "not_delivered": f"Rendering Failure: {why}"}

@@ -52,7 +52,7 @@ class Sandbox:
     async def serve(self, port: int, host: str = "127.0.0.1", started: Callable[[], None] = lambda: None) -> None:
         """Listens until it is cancelled."""
         server = web.Server(self._handle, access_log=None)
-        runner = web.ServerRunner(server)
+        runner = web.ServerRunner(server, shutdown_timeout=5.0)
         await runner.setup()
         await web.TCPSite(runner, host, port, backlog=1024).start()
         started()
@@ -148,6 +148,7 @@ class Sandbox:
                 self.faults.clear()
             case "DELETE", "accepted":
                 self.record.clear()
+                self.events.forget()
                 self.refused.clear()
             case "POST", "events":
                 return await self._emit(self._decode(body))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +9,9 @@ import msgspec
 
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from schemas.addresses import bare_address
-from schemas.template import has_blocks, render_plain
+from schemas.handlebars import render
 
 __all__ = ["Store"]
-
-_VALUE = re.compile(r"(?<!\{)\{\{(?!\s*(?:[{#/^!>&]|else\b))([^{}]+)\}\}(?!\})")
 
 
 class _Kept(msgspec.Struct, kw_only=True):
@@ -47,20 +44,12 @@ class Store:
         return self.kept.templates[name]
 
     def render(self, name: str, data: dict[str, Any]) -> tuple[str, str, str]:
-        """(subject, HTML, text); raises ``KeyError`` naming a variable that the data lacks."""
+        """(subject, HTML, text); raises as `schemas.handlebars.render` does."""
         content = self.template(name)
-        return tuple(_render(content.get(part) or "", data) for part in ("Subject", "Html", "Text"))  # type: ignore[return-value]
+        subject, html, text = (render(content.get(part) or "", data) for part in ("Subject", "Html", "Text"))
+        return subject, html, text
 
     def is_verified(self, address: str) -> bool:
         bare = bare_address(address).lower()
         verified = {name.lower() for name in self.settings.verified}
         return bare in verified or bare.rpartition("@")[2] in verified
-
-
-def _render(part: str, data: dict[str, Any]) -> str:
-    if not has_blocks(part):
-        return render_plain(part, data)
-    import pybars
-
-    # SES does not escape values, Handlebars does unless there are three braces.
-    return str(pybars.Compiler().compile(_VALUE.sub(r"{{{\1}}}", part))(data))

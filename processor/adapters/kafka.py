@@ -13,18 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.silence import Silence
 from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
+from schemas.ending import Thread, within
 from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.logs import Event, get_log
 from schemas.reading import end_offsets, error_text, record_of, take
+from schemas.secrets import told_by_librdkafka
 from schemas.settings import Settings
 from schemas.wire import admin_config, jobs_consumer_config, transactional_config
 
@@ -36,6 +38,7 @@ T = TypeVar("T")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
+CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
 READ_TIMEOUT_S = 10.0
@@ -57,11 +60,14 @@ class KafkaJobLog:
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
         self._admin = AdminClient(admin_config(settings))
+        self._silence = Silence(
+            lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
+        )
         self._consumer_config = jobs_consumer_config(settings, instance)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
         self._patience_s = settings.patience_s
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka")
+        self._thread = Thread("kafka")
         self._consumer: Consumer
         self._producer: Producer | None = None
         self._listener: Listener
@@ -77,30 +83,27 @@ class KafkaJobLog:
     async def start(self, listener: Listener) -> None:
         self._listener = listener
         self._loop = asyncio.get_running_loop()
-        await self._in_thread(self._open)
+        await self._thread(self._open)
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
-        return await self._in_thread(self._poll, records_max, timeout_s, paused)
+        return await self._thread(self._poll, records_max, timeout_s, paused)
 
     async def commit(self, transaction: Transaction) -> None:
-        await self._in_thread(self._commit, transaction)
+        await self._thread(self._commit, transaction)
 
     async def renew(self) -> dict[int, tuple[int, str]]:
-        return await self._in_thread(self._renew)
+        return await self._thread(self._renew)
 
     async def unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
-        return await self._in_thread(self._unsettled, targets, mine)
+        return await self._thread(self._unsettled, targets, mine)
 
     async def ends(self) -> dict[int, int]:
-        return await self._in_thread(self._ends)
+        return await self._thread(self._ends)
 
     async def stop(self) -> None:
         with contextlib.suppress(KafkaException, RuntimeError):
-            await self._in_thread(self._close)
-        self._thread.shutdown(wait=False)
-
-    async def _in_thread(self, call: Callable[..., T], *args: Any) -> T:
-        return await self._loop.run_in_executor(self._thread, call, *args)
+            await within(CLOSE_S, self._thread(self._close))
+        self._thread.close()
 
     # ---- in the thread ----
 
@@ -123,7 +126,7 @@ class KafkaJobLog:
 
     def _on_error(self, error: KafkaError) -> None:
         # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
-        log.debug(Event.KAFKA, error=error.str())
+        log.debug(Event.KAFKA, error=told_by_librdkafka(error.str()))
 
     def _poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         self._pause(paused)
@@ -131,6 +134,10 @@ class KafkaJobLog:
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
+        if any(_is_word_of_kafka(message) for message in messages):
+            self._silence.heard()
+        else:
+            self._silence.look()
         records, ends = [], {}
         for message in messages:
             error = message.error()
@@ -179,6 +186,7 @@ class KafkaJobLog:
             if transaction.offsets:
                 self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
+            self._silence.heard()
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
 
@@ -319,6 +327,7 @@ class KafkaJobLog:
         except BrokerUnavailable as error:
             self._failure = error
             return
+        self._silence.heard()
         self._tell(self._listener.assigned(committed))
         consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
 
@@ -368,6 +377,12 @@ def names_a_member(group_metadata: bytes) -> bool:
         raise BrokerUnavailable(f"this librdkafka writes group metadata in an unknown form ({magic!r})")
     generation = int.from_bytes(rest[:4], sys.byteorder, signed=True)
     return generation >= 0 and rest[4:].split(b"\0")[1] != b""
+
+
+def _is_word_of_kafka(message: Message) -> bool:
+    """Whether it came from a broker, and is no error of this client's own."""
+    error = message.error()
+    return error is None or error.code() == KafkaError._PARTITION_EOF
 
 
 async def _as_coroutine(told: Awaitable[T]) -> T:

@@ -33,10 +33,12 @@ from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.identity import Key
 from schemas.settings import Settings
 
-__all__ = ["RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
+__all__ = ["CLOSE_S", "RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
 
 BUCKETS = 65_536
 TIMEOUT_S = 5.0
+CLOSE_S = 2.0
+"""For saying goodbye to a server that may not listen."""
 _POLICIES = {"noeviction"}
 
 
@@ -65,10 +67,7 @@ class _PackedInC:
 async def check_server(client: redis.asyncio.Redis) -> None:
     """Refuses a server that may throw entries away; raises `RedisUnavailable`."""
     try:
-        policy = (await client.config_get("maxmemory-policy")).get("maxmemory-policy", "")
-    except ResponseError:
-        # Managed services forbid CONFIG; INFO tells the same.
-        policy = (await client.info("memory")).get("maxmemory_policy", "")
+        policy = await _policy(client)
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
     if policy and policy not in _POLICIES:
@@ -76,6 +75,14 @@ async def check_server(client: redis.asyncio.Redis) -> None:
             f"Redis has maxmemory-policy {policy}, which evicts keys: a forgotten key would be a second mail. "
             f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
         )
+
+
+async def _policy(client: redis.asyncio.Redis) -> str:
+    try:
+        return str((await client.config_get("maxmemory-policy")).get("maxmemory-policy", ""))
+    except ResponseError:
+        # Managed services forbid CONFIG; INFO tells the same.
+        return str((await client.info("memory")).get("maxmemory_policy", ""))
 
 
 def month_expiry_s(month: str, retention_months: int) -> int:

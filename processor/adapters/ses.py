@@ -37,6 +37,7 @@ from processor.adapters.clock import boot_s
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
 from schemas.addresses import bare_address
+from schemas.ending import in_thread
 from schemas.errors import Halted, UsageError
 from schemas.logs import Event, get_log
 from schemas.settings import Settings
@@ -103,7 +104,6 @@ class BotoSender:
     def __init__(self, settings: Settings) -> None:
         calls = settings.calls_at_once
         self._threads = ThreadPoolExecutor(calls, thread_name_prefix="ses")
-        self._reads = ThreadPoolExecutor(2, thread_name_prefix="ses-read")
         once = Config(
             retries={"total_max_attempts": 1, "mode": "standard"},
             connect_timeout=settings.ses_connect_timeout_s,
@@ -194,9 +194,7 @@ class BotoSender:
     ) -> dict[str, Any] | None:
         """A read call; ``None`` (with one warning) where the endpoint lacks it: never a reason not to send."""
         try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._reads, lambda: getattr(self._reader, call)(**params)
-            )
+            return await in_thread(lambda: getattr(self._reader, call)(**params))
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code == "NotFoundException" and missing_halts:
@@ -220,4 +218,3 @@ class BotoSender:
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._reads.shutdown(wait=False, cancel_futures=True)

@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from botocore.credentials import ReadOnlyCredentials
@@ -25,6 +26,7 @@ from processor.adapters.http import Broken, Connections, NotConnected, Response
 from processor.adapters.ses import BotoSender, DeadlinePassed, answer_of_exception, answer_of_response
 from processor.adapters.ses_wire import Wire
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
+from schemas.ending import in_thread
 from schemas.errors import Halted, UsageError
 from schemas.settings import Settings
 
@@ -110,7 +112,7 @@ class LeanSender(BotoSender):
         found = self._session.get_credentials()
         if found is None:
             raise NoCredentialsError
-        frozen = await asyncio.get_running_loop().run_in_executor(self._reads, found.get_frozen_credentials)
+        frozen = await in_thread(found.get_frozen_credentials)
         if self._credentials_at_s == float("-inf") or frozen != self._credentials:
             self._credentials = frozen
             if self._wire is not None:
@@ -118,10 +120,11 @@ class LeanSender(BotoSender):
         self._credentials_at_s = time.monotonic()
 
     def _open(self) -> Wire:
-        wire = Wire.of(self._client, self._credentials)
-        url = f"{wire.scheme}://{wire.host}:{wire.port or ''}"
-        if get_environ_proxies(url):
+        url = self._client.meta.endpoint_url
+        # The list of exceptions (`no`) is in it, too: it makes no proxy.
+        if urlsplit(url).scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
+        wire = Wire.of(self._client, self._credentials)
         tls = self._tls() if wire.scheme == "https" else None
         settings = self._settings
         self._connections = Connections(

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
 from schemas.errors import MailonceError, UsageError
+from schemas.handlebars import TemplateRefused, check
 from schemas.template import escape_html_part, variables
 
 __all__ = ["FILES", "Pushed", "push_templates", "read_templates", "ses_client", "stored_form"]
@@ -46,12 +47,32 @@ def read_templates(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def stored_form(folder: Path) -> dict[str, dict[str, str]]:
-    """The templates as SES is to keep them: their HTML takes escaped values. Raises as `read_templates`."""
+    """The templates as SES is to keep them: their HTML takes escaped values.
+
+    Raises as `read_templates`, and `UsageError` naming each file with its line where Handlebars does not agree on it.
+    """
     templates = read_templates(folder)
-    for content in templates.values():
+    problems: list[str] = []
+    for name, content in templates.items():
         if "Html" in content:
             content["Html"] = escape_html_part(content["Html"])
+        problems += _problems(folder / name, content)
+    if problems:
+        raise UsageError("\n".join(problems))
     return templates
+
+
+def _problems(folder: Path, content: dict[str, str]) -> Iterator[str]:
+    """The first of each file, as its author wrote it or else as it would be kept."""
+    for part, kept in content.items():
+        path = folder / FILES[part]
+        written = path.read_text()
+        skipped = written[: len(written) - len(written.lstrip())].count("\n")
+        try:
+            check(written.strip())
+            check(kept)
+        except TemplateRefused as why:
+            yield f"{path}:{why.line + skipped}: {why.told}"
 
 
 def ses_client() -> Any:

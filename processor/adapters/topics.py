@@ -21,7 +21,7 @@ from schemas.settings import Settings
 from schemas.topics import TopicSpec
 from schemas.wire import admin_config
 
-__all__ = ["TopicState", "check_topics", "create_topics", "too_few", "topic_config"]
+__all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "too_few", "topic_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,25 @@ def create_topics(settings: Settings) -> list[TopicState]:
         _grow(admin, small, wanted)
     made = {spec.name for spec in missing}
     return [TopicState(spec.name, spec.name in made, max(wanted, found.get(spec.name, 0))) for spec in specs]
+
+
+def ensure_topic(settings: Settings, spec: TopicSpec, partitions: int) -> int:
+    """Makes one topic if it is missing, and waits until it can be seen; returns its partitions.
+
+    Raises `BrokerUnavailable`.
+    """
+    admin = AdminClient(admin_config(settings))
+    cluster = _cluster(admin, settings)
+    if (topic := cluster.topics.get(spec.name)) is not None:
+        return len(topic.partitions)
+    replication = settings.replication_factor or min(3, len(cluster.brokers))
+    _create(admin, [spec], partitions, replication)
+    deadline = time.monotonic() + TIMEOUT_S
+    while not (topic := _cluster(admin, settings).topics.get(spec.name)) or not topic.partitions:
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"topic {spec.name} was made, and no broker knows it after {TIMEOUT_S:g} s")
+        time.sleep(0.1)
+    return len(topic.partitions)
 
 
 def check_topics(settings: Settings) -> None:

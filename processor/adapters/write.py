@@ -12,6 +12,7 @@ from schemas.errors import BrokerUnavailable
 from schemas.reading import error_text
 from schemas.settings import Settings
 from schemas.wire import producer_config, transactional_config
+from schemas.writing import flush
 
 __all__ = ["TransactionalWriter", "write_record", "write_records"]
 
@@ -53,7 +54,7 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> list[int]:
             except BufferError:
                 producer.poll(0.5)
         producer.poll(0)
-    if producer.flush(FLUSH_TIMEOUT_S) or errors:
+    if flush(producer, FLUSH_TIMEOUT_S) or errors:
         raise BrokerUnavailable(f"Kafka did not take the record: {errors[0] if errors else 'no answer'}")
     return offsets
 

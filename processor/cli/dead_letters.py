@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import json
 import sys
@@ -19,6 +18,7 @@ from processor.core.redrive import Redriven
 from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
 from processor.ops.redrive import Decided, discard, look, requeue
 from processor.ops.status import tell_story
+from schemas.ending import run
 from schemas.errors import BadRecord, UsageError
 from schemas.identity import Key
 from schemas.records import Requeue
@@ -96,7 +96,7 @@ def show_dead_letter(settings: Settings, place: str, *, as_json: bool) -> None:
     except BadRecord:
         about["story"] = None
     else:
-        about["story"] = asyncio.run(_story(settings, key))
+        about["story"] = run(_story(settings, key))
     if as_json:
         return print_json(about)
     for name, value in about.items():

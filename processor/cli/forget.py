@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console
 
 from processor.cli.shown import dedup_of, print_json
 from processor.ops.forget import Trace, find, forget
+from schemas.ending import run
 from schemas.settings import Settings
 
 __all__ = ["forget_user"]
@@ -24,7 +24,7 @@ ELSEWHERE = (
 
 def forget_user(settings: Settings, user: str, *, dry_run: bool, as_json: bool) -> None:
     trace = find(settings, user)
-    done = Counter({} if dry_run else asyncio.run(_forget(settings, trace)))
+    done = Counter({} if dry_run else run(_forget(settings, trace)))
     about: dict[str, Any] = {
         "user": user,
         "found": _found(trace),

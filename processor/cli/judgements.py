@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from importlib.metadata import version
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from processor.cli.shown import dedup_of, key_of, now_ms, print_json, utc
 from processor.ops.suppressions import list_suppressions, remove_suppression, suppress
 from processor.ops.uncertain import Decision, Resolution, describe, doubts_of, resolve
 from schemas.addresses import mask
+from schemas.ending import run
 from schemas.errors import UsageError
 from schemas.settings import Settings
 
@@ -44,7 +44,7 @@ def resolve_uncertain(
             raise UsageError(f"not in doubt: {key}; `mailonce show` tells its outcome")
     if not dry_run:
         decision = Decision(resolution, who, why, now_ms())
-        asyncio.run(_resolve_all(settings, chosen, decision))
+        run(_resolve_all(settings, chosen, decision))
     what = {"sent": "recorded as sent", "resend": "to be sent again", "dead": "dead-lettered"}[resolution]
     verb = "would be " if dry_run else ""
     Console().print(f"{len(chosen):,} mails {verb}{what}", highlight=False)

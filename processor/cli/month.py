@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from processor.ops.cancel import cancel
 from processor.ops.status import Story, month_status, tell_story
 from processor.wiring import ask_account
 from schemas.addresses import mask
+from schemas.ending import run
 from schemas.errors import MailonceError
 from schemas.identity import Key
 from schemas.settings import Settings
@@ -57,7 +57,7 @@ def show_forecast(settings: Settings, month: str, mails: int | None, *, as_json:
 
 def month_forecast(settings: Settings, mails: int, account: Account | None = None) -> Forecast:
     """By the account's limits, which SES is asked for unless they are given."""
-    return forecast(mails, account or asyncio.run(ask_account(settings)), Limits.of(settings))
+    return forecast(mails, account or run(ask_account(settings)), Limits.of(settings))
 
 
 def sentence(found: Forecast) -> str:
@@ -85,7 +85,7 @@ def warn_of_a_long_month(settings: Settings, mails: int) -> None:
 
 def show_mail(settings: Settings, user: str, month: str, *, as_json: bool, unmasked: bool) -> int:
     """Prints a mail's story; returns 0, or 1 when there is no such mail."""
-    story = asyncio.run(_story(settings, key_of(user, month)))
+    story = run(_story(settings, key_of(user, month)))
     if not unmasked:
         for job in story.jobs:
             if "email" in job:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from processor.adapters.clock import SystemClock
-from processor.adapters.redis import RedisDedup, connect
+from processor.adapters.redis import CLOSE_S, RedisDedup, connect
+from schemas.ending import within
 from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.settings import Settings
@@ -52,4 +53,4 @@ async def dedup_of(settings: Settings) -> AsyncIterator[RedisDedup]:
     try:
         yield RedisDedup.of(settings, client)
     finally:
-        await client.aclose()
+        await within(CLOSE_S, client.aclose())

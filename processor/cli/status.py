@@ -8,7 +8,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +26,7 @@ from processor.core.pace import Account, quota_left
 from processor.ops.missing import Missing, find_missing
 from processor.ops.status import MonthView
 from processor.wiring import ask_account
+from schemas.ending import end, in_thread, run
 from schemas.errors import MailonceError
 from schemas.settings import Settings
 
@@ -60,14 +60,21 @@ def show_status(settings: Settings, month: str, *, as_json: bool, watch: bool) -
     view = MonthView(settings, month)
     if watch:
         return _watch(settings, view, as_json=as_json)
-    with ThreadPoolExecutor(1) as beside:
-        asked = beside.submit(_account, settings)
-        counts = view.refresh()
-        now = _now(settings, view, counts, asked.result())
+    now = run(_look(settings, view))
     if as_json:
         return print_json(now.to_dict())
     Console().print(_table(now))
     return None
+
+
+async def _look(settings: Settings, view: MonthView) -> _Now:
+    """SES is asked while the topics are read."""
+    asked = asyncio.create_task(_asked(settings))
+    try:
+        counts = await in_thread(view.refresh)
+        return _now(settings, view, counts, await asked)
+    finally:
+        await end(asked)
 
 
 def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
@@ -89,9 +96,13 @@ def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
 
 
 def _account(settings: Settings) -> Account | None:
+    return run(_asked(settings))
+
+
+async def _asked(settings: Settings) -> Account | None:
     """Nothing where SES may not be asked: the topics tell the rest."""
     try:
-        return asyncio.run(ask_account(settings))
+        return await ask_account(settings)
     except MailonceError:
         return None
 

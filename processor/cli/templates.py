@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from processor.adapters.templates import push_templates, ses_client, stored_form
 from processor.core.shapes import distinct_shapes
 from processor.templates import check_needs
 from schemas.codec import template_data
+from schemas.ending import run
 from schemas.errors import BadRecord, MailonceError, UsageError
 from schemas.records import Job
 from schemas.settings import Settings
@@ -71,7 +71,7 @@ def _checker(settings: Settings, folder: Path) -> Iterator[Check]:
     """What fills in as the month's mails will be filled in."""
     if settings.render == "local":
         local = LocalTemplates(folder)
-        yield lambda job: asyncio.run(local.check(job))
+        yield lambda job: run(local.check(job))
         return
     stored = stored_form(folder)
     trial = _Trial()

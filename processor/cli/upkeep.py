@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -16,6 +15,7 @@ from processor.cli.shown import dedup_of, print_json
 from processor.ops.dedup import Finding, rebuild, verify
 from processor.ops.rebuild import Progress as Walk
 from processor.ops.rebuild import Tell
+from schemas.ending import run
 from schemas.settings import Settings
 
 __all__ = ["create_all_topics", "rebuild_dedup", "verify_dedup"]
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def rebuild_dedup(settings: Settings, *, as_json: bool) -> None:
-    count = asyncio.run(_with_dedup(settings, lambda dedup, tell: rebuild(settings, dedup, tell)))
+    count = run(_with_dedup(settings, lambda dedup, tell: rebuild(settings, dedup, tell)))
     if as_json:
         return print_json({"entries": count})
     Console().print(f"the dedup set is whole again: {count:,} entries from ledger and intents", highlight=False)
@@ -44,7 +44,7 @@ def rebuild_dedup(settings: Settings, *, as_json: bool) -> None:
 
 def verify_dedup(settings: Settings, *, as_json: bool) -> int:
     """Prints how set and ledger compare; returns 0, or 1 when the set could let a second mail out."""
-    found = asyncio.run(_with_dedup(settings, lambda dedup, tell: verify(settings, dedup, tell)))
+    found = run(_with_dedup(settings, lambda dedup, tell: verify(settings, dedup, tell)))
     if as_json:
         print_json(found.to_dict())
     else:

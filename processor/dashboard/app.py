@@ -6,9 +6,10 @@ month are derived from the table and kept in memory.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ log = get_log()
 
 BATCH_MAX = 1000
 WITHIN_S = 0.2
+AGAIN_AFTER_S = 1.0
 
 
 class _App(faust.App):
@@ -49,6 +51,10 @@ class Board:
         """grows with every change, so that pages know when to ask again"""
         self.targets: dict[tuple[str, int], int] | None = None
         """topic and partition: the last record that was there when this process began and is to be folded"""
+        self.kafka_trouble: Callable[[], str | None] = lambda: None
+        """why nothing can be read now"""
+        self.trouble: str | None = None
+        """why a batch cannot be folded; it is tried again"""
         self._taken: dict[tuple[str, int], int] = {}
 
     def view(self, key: bytes) -> View | None:
@@ -98,7 +104,9 @@ class Board:
         self.changes += 1
 
     def why_not_ready(self) -> str | None:
-        """The table is not back yet, or the topics are ahead."""
+        """Kafka is silent, a batch cannot be folded, the table is not back yet, or the topics are ahead."""
+        if problem := self.kafka_trouble() or self.trouble:
+            return problem
         if not self.recovered:
             return "the table is coming back from its changelog"
         if self.targets is None:
@@ -139,7 +147,8 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
         broker=[f"aiokafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
         store="rocksdb://?driver=rocksdict" if settings.dashboard_store == "rocksdb" else "memory://",
-        datadir=str(folder),
+        # Faust fills in what stands in braces.
+        datadir=str(folder).replace("{", "{{").replace("}", "}}"),
         topic_partitions=partitions,
         topic_disable_leader=True,
         reply_create_topic=False,
@@ -177,9 +186,28 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
 def _folding(board: Board, kind: str) -> Any:
     async def fold(stream: Any) -> None:
         async for events in stream.take_events(BATCH_MAX, within=WITHIN_S):
-            board.take(kind, events)
+            await _until_taken(board, kind, events)
 
     return fold
+
+
+async def _until_taken(board: Board, kind: str, events: list[EventT[Any]]) -> None:
+    """Folds a batch, again and again if need be.
+
+    Raised, an error would end the agent, and Faust would commit past the batch: a page that misses mails and says so to
+    nobody. Folding a record twice is harmless.
+    """
+    while True:
+        try:
+            board.take(kind, events)
+        except Exception as error:
+            if board.trouble is None:
+                log.exception(Event.FOLD_FAILED, topic=kind)
+            board.trouble = f"records of {kind} cannot be folded: {type(error).__name__}"
+            await asyncio.sleep(AGAIN_AFTER_S)
+        else:
+            board.trouble = None
+            return
 
 
 def _credentials(settings: Settings) -> Any:

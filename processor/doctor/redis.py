@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator
 from typing import Any
 
 from redis.exceptions import RedisError
 
-from processor.adapters.redis import RedisDedup, check_server, connect
+from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.doctor.finding import Finding, bad, fine, note
+from schemas.ending import run, within
 from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.settings import Settings
 
@@ -23,7 +23,7 @@ SKEW_S = 5.0
 
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Raises `RedisUnavailable`."""
-    info, skew_s, whole, untrusted = asyncio.run(_look(settings))
+    info, skew_s, whole, untrusted = run(_look(settings))
     version = info.get("valkey_version", info["redis_version"])
     yield fine(AREA, "answers", f"{info.get('server_name', 'redis')} {version}")
     if untrusted:
@@ -59,7 +59,7 @@ async def _look(settings: Settings) -> tuple[dict[str, Any], float, bool, str]:
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
     finally:
-        await client.aclose()
+        await within(CLOSE_S, client.aclose())
 
 
 def _persistence(info: dict[str, Any]) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 from processor.adapters.doubts import Doubt, Doubts
@@ -13,6 +12,7 @@ from processor.core.states import Claim, State
 from processor.evidence.sink import Sink
 from processor.ports import BY_KEY, Produced
 from schemas.codec import encode
+from schemas.ending import in_thread
 from schemas.logs import Event, get_log
 from schemas.records import Outcome, Resend
 from schemas.settings import Settings
@@ -39,7 +39,7 @@ class Sweeper:
 
     async def sweep(self, now_ms: int) -> None:
         """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
-        found = await asyncio.to_thread(self.doubts.now)
+        found = await in_thread(self.doubts.now)
         self.since_ms[:] = [doubt.delivery.at_ms for doubt in found if doubt.delivery.outcome is Outcome.UNCERTAIN]
         claims = await self.dedup.peek_all([doubt.key for doubt in found])
         alive_ms = await self.dedup.feed_alive_ms()
@@ -64,7 +64,7 @@ class Sweeper:
             and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s)
         ]
         if leaves:
-            gone = await asyncio.to_thread(publish_resends, self.settings, leaves)
+            gone = await in_thread(publish_resends, self.settings, leaves)
             self.sink.counts["resent"] += len(leaves) - len(gone)
             self.asked.update(doubt.attempt for doubt, _ in leaves)
 

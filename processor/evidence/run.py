@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from processor.adapters.doubts import Doubts
+from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
-from processor.adapters.redis import RedisDedup, check_server, connect
+from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
@@ -22,7 +23,9 @@ from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.meter import EvidenceMeter
-from schemas.errors import BadRecord, BrokerUnavailable, RedisUnavailable
+from schemas.ending import in_thread, obey, stop_on_signals, within
+from schemas.ending import run as run_loop
+from schemas.errors import BadRecord, BrokerUnavailable, Overdue, RedisUnavailable
 from schemas.logs import Event, get_log
 from schemas.reading import Follower, RecordReader
 from schemas.settings import Settings
@@ -35,6 +38,8 @@ WAIT_S = 10
 EMPTY_RECEIVES = 2
 """A drain ends after so many receives in a row brought nothing."""
 RETRY_S = 0.5
+STOP_S = 8.0
+"""A stop may take so long."""
 SWEEP_EVERY_S = 60.0
 LOG_BATCH = 500
 STILL_S = 60.0
@@ -57,7 +62,7 @@ class Evidence:
         empty, swept = 0, float("-inf")
         clock = asyncio.get_running_loop().time
         while not self.stopping.is_set() and not (drain and empty >= EMPTY_RECEIVES):
-            messages = await asyncio.to_thread(queue.receive, 1 if drain else WAIT_S)
+            messages = await self._receive(queue, 1 if drain else WAIT_S)
             self.meter.looked_ms = self.now_ms()
             empty = 0 if messages else empty + 1
             if messages:
@@ -67,6 +72,13 @@ class Evidence:
                 swept = clock()
         if drain:
             await self.sweep()
+
+    async def _receive(self, queue: EventQueue, wait_s: int) -> list[QueueMessage]:
+        """What the queue holds; nothing when a stop came first: what SQS handed out meanwhile comes again."""
+        try:
+            return await obey(in_thread(queue.receive, wait_s), self.stopping, 0)
+        except Overdue:
+            return []
 
     def why_not_ready(self) -> str | None:
         """The queue has not been asked for a while, or not yet."""
@@ -100,7 +112,7 @@ class Evidence:
         self.sink.counts["foreign"] += foreign
         self.sink.counts["early"] += len(early)
         done += [message for event, copies in events.items() if event not in early for message in copies]
-        await asyncio.to_thread(queue.delete, done)
+        await in_thread(queue.delete, done)
 
     async def take_logs(self, place: str) -> None:
         """Every CloudTrail log file at `place`. Raises `UsageError` when it cannot be read."""
@@ -120,14 +132,22 @@ class Evidence:
                 await self._until_done(lambda batch=batch: self.sink.take(batch, [], self.now_ms()))  # type: ignore[misc]
 
     async def _until_done(self, step: Callable[[], Awaitable[object]]) -> None:
-        """Repeats a step while Redis or Kafka is away: messages stay in the queue meanwhile."""
+        """Repeats a step while Redis or Kafka is away: messages stay in the queue meanwhile.
+
+        Raises `BrokerUnavailable` when Kafka was away for longer than the patience.
+        """
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
         while not self.stopping.is_set():
             try:
                 await step()
             except RedisUnavailable as error:
                 log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
+                began_s = clock()
             except BrokerUnavailable as error:
                 log.warning(Event.KAFKA, error=str(error))
+                if clock() - began_s > self.settings.patience_s:
+                    raise
             else:
                 return
             with contextlib.suppress(TimeoutError):
@@ -139,45 +159,57 @@ def gather(settings: Settings, version: str, now_ms: Callable[[], int], *, drain
     """Follows the queue until SIGTERM, or with `drain` until it is empty; returns counts by what the messages were."""
     queue = EventQueue(settings.events_queue_url)
 
-    async def run() -> Counter[str]:
-        async with _evidence(settings, version, now_ms) as evidence:
-            await evidence.follow(queue, drain=drain)
-            return evidence.sink.counts
-
-    return asyncio.run(run())
+    return run_loop(_counted(settings, version, now_ms, lambda evidence: evidence.follow(queue, drain=drain)))
 
 
 def gather_cloudtrail(settings: Settings, version: str, now_ms: Callable[[], int], place: str) -> Counter[str]:
     """Takes CloudTrail's log files at `place`; returns counts by what their records were."""
 
-    async def run() -> Counter[str]:
-        async with _evidence(settings, version, now_ms) as evidence:
-            await evidence.take_logs(place)
-            return evidence.sink.counts
+    return run_loop(_counted(settings, version, now_ms, lambda evidence: evidence.take_logs(place)))
 
-    return asyncio.run(run())
+
+async def _counted(
+    settings: Settings,
+    version: str,
+    now_ms: Callable[[], int],
+    work: Callable[[Evidence], Coroutine[Any, Any, None]],
+) -> Counter[str]:
+    """Runs `work`. What a stop cannot wait for is taken anew by the next: it is safe to die anywhere."""
+    counts: Counter[str] = Counter()
+    with contextlib.suppress(Overdue):
+        async with _evidence(settings, version, now_ms) as evidence:
+            counts = evidence.sink.counts
+            await obey(work(evidence), evidence.stopping, STOP_S)
+    return counts
 
 
 @asynccontextmanager
 async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int]) -> AsyncIterator[Evidence]:
     instance = settings.instance_name()
+    stopping = asyncio.Event()
+    stop_on_signals(stopping.set)
     client = connect(settings)
     jobs = RecordReader(settings, settings.topics.jobs)
     try:
-        await check_server(client)
+        await obey(check_server(client), stopping, 0)
         dedup = RedisDedup.of(settings, client)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
-        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, evidence.stopping.set)
-        with metrics_served(
-            settings.metrics_host, settings.metrics_port, meter.registry, lambda: None, evidence.why_not_ready
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, stopping)
+        with (
+            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            metrics_served(
+                settings.metrics_host,
+                settings.metrics_port,
+                meter.registry,
+                lambda: None,
+                lambda: watch.why_not_ready() or evidence.why_not_ready(),
+            ),
         ):
             yield evidence
     finally:
-        jobs.close()
-        await client.aclose()
+        await within(CLOSE_S, in_thread(jobs.close))
+        await within(CLOSE_S, client.aclose())

@@ -6,7 +6,6 @@ once more.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from processor.core.evidence import Meaning, SesEvent, drop_is_news, is_early, p
 from processor.core.states import Claim, State
 from processor.evidence.scribe import EventScribe
 from processor.ports import Item, Produced
+from schemas.ending import in_thread
 from schemas.errors import BadRecord
 from schemas.logs import Event, get_log
 from schemas.reading import RecordReader
@@ -99,13 +99,13 @@ class Sink:
             log.info(Event.RESOLVED, key=str(event.key), attempt=event.attempt, evidence=event.kind)
 
     async def _letter(self, event: SesEvent) -> Produced:
-        job = await asyncio.to_thread(self._jobs.get, event.place.partition, event.place.offset)
+        job = await in_thread(self._jobs.get, event.place.partition, event.place.offset)
         return self._scribe.letter(event, job if job and job.key == event.key.to_bytes() else None)
 
     async def write(self, records: Sequence[Produced]) -> None:
         """One transaction. Raises `BrokerUnavailable`; whether it took place does not matter then: it is done again."""
         if records:
-            await asyncio.to_thread(self._writer.write, records)
+            await in_thread(self._writer.write, records)
 
 
 def _item(event: SesEvent) -> Item:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +10,7 @@ from typing import Any
 from processor.adapters.redis import RedisDedup
 from processor.core.states import Claim, State, parse_claim
 from processor.ops.rebuild import Tell, claims_from_topics, ensure_whole, take_chunk
+from schemas.ending import in_thread
 from schemas.identity import Key
 from schemas.settings import Settings
 
@@ -97,7 +97,7 @@ async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verificat
     result = Verification(whole)
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
-    while chunk := await asyncio.to_thread(take_chunk, source):
+    while chunk := await in_thread(take_chunk, source):
         actual = await dedup.peek_all([key for key, _, _ in chunk])
         for (key, expected, _), found in zip(chunk, actual, strict=True):
             explained.add(hash(key))

@@ -12,6 +12,7 @@ from processor.adapters.redis import RedisDedup
 from processor.core.rebuild import Fold
 from processor.ops.spill import SpillingMap
 from schemas.codec import decode_attempt, decode_delivery
+from schemas.ending import end, in_thread
 from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.logs import Event, get_log
@@ -73,14 +74,18 @@ async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _sile
 async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
     count = 0
     source = claims_from_topics(settings, tell)
-    reading = asyncio.create_task(asyncio.to_thread(take_chunk, source))
-    while chunk := await reading:
-        # The next chunk is read while Redis takes this one.
-        reading = asyncio.create_task(asyncio.to_thread(take_chunk, source))
-        await dedup.restore(chunk)
-        count += len(chunk)
-        if not await dedup.extend_lock(token, LOCK_TTL_S):
-            log.warning(Event.DEDUP_NOT_WHOLE, follows="the rebuild lost its lock; both go on, neither lowers a state")
+    reading = asyncio.create_task(in_thread(take_chunk, source))
+    try:
+        while chunk := await reading:
+            # The next chunk is read while Redis takes this one.
+            reading = asyncio.create_task(in_thread(take_chunk, source))
+            await dedup.restore(chunk)
+            count += len(chunk)
+            if not await dedup.extend_lock(token, LOCK_TTL_S):
+                follows = "the rebuild lost its lock; both go on, neither lowers a state"
+                log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
+    finally:
+        await end(reading)
     return count
 
 

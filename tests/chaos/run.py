@@ -27,7 +27,7 @@ from tests.support.feed import connected, published
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
 from tests.support.servers import kill_server, server_runs, signal_server
-from tests.support.world import MONTH, Process, World, job, make_world, wait_for
+from tests.support.world import MONTH, SHORT, WAIT_S, Process, World, job, make_world, wait_for
 
 CALLS_AT_ONCE = 8
 WINDOW_S = 6
@@ -136,7 +136,7 @@ class Chaos:
     def __init__(self, servers: Servers, plan: Plan, folder: Path) -> None:
         self.servers = servers
         self.plan = plan
-        self.world: World = make_world(servers.env(), servers.sandbox, folder)
+        self.world: World = make_world(servers.env(), servers.sandbox, folder, SHORT)
         self.world.env |= {
             "MAILONCE_RETRY": RETRY,
             "MAILONCE_ACCOUNT_REFRESH_S": "1",
@@ -156,7 +156,7 @@ class Chaos:
 
     def run(self) -> Result:
         began = time.monotonic()
-        with connected(self.world, self.servers.stack, ("SEND",)):
+        with connected(self.world, self.servers.stack, ("SEND",), hidden_s=2):
             self.world.env["MAILONCE_SES_READ_TIMEOUT_S"] = "1.5"
             self.world.sandbox.set(
                 latency_ms=self.plan.latency_ms, events_duplicate_share=0.2, events_shuffle=True, events_delay_s=0.3
@@ -355,7 +355,7 @@ class Chaos:
         for other in (*self.processors.values(), *self.replays):
             with suppress(subprocess.TimeoutExpired):
                 if other:
-                    other.wait(30)
+                    other.wait(WAIT_S)
         self.world.drain(f"{name}-of-all")
 
     def _gather(self, **env: str) -> dict[str, int]:

@@ -19,7 +19,7 @@ from tests.simulation.dedup import MemoryDedup
 from tests.simulation.net import real_net
 from tests.simulation.redis_twin import Redis, SimDedup
 
-LIFETIME_S = 0.3
+LIFETIME_S = 60.0
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -195,7 +195,7 @@ async def start(kafka: Kafka) -> AsyncIterator[Make]:
 async def assigned(log: JobLog, watcher: Watcher) -> list[Record]:
     """Waits for partitions; returns what the poll that brought them brought besides."""
     records: list[Record] = []
-    for _ in range(200):
+    for _ in range(2000):
         if watcher.committed:
             return records
         records += (await log.poll(1, 0.1, frozenset(range(4)))).records
@@ -204,7 +204,7 @@ async def assigned(log: JobLog, watcher: Watcher) -> list[Record]:
 
 async def eight(log: JobLog, records: list[Record]) -> set[tuple[int, int]]:
     """The places of what was read, as soon as there are eight."""
-    for _ in range(50):
+    for _ in range(2000):
         records += (await log.poll(100, 0.1, frozenset())).records
         if len(records) == 8:
             break
@@ -280,7 +280,7 @@ async def test_a_partition_that_is_not_ours_aborts_the_whole(kafka: Kafka, start
     one, first = await start("one")
     two, second = await start("two")
     await assigned(one, first)
-    for _ in range(100):
+    for _ in range(2000):
         await one.poll(1, 0.05, frozenset(range(4)))
         await two.poll(1, 0.05, frozenset(range(4)))
         if len(first.committed) == len(second.committed) == 2:
@@ -332,7 +332,7 @@ async def test_a_partition_that_left_while_paused_flows_when_it_comes_back(kafka
     one, first = await start("one")
     await assigned(one, first)
     two, second = await start("two")
-    for _ in range(200):
+    for _ in range(2000):
         await one.poll(1, 0.05, frozenset(range(4)))
         await two.poll(1, 0.05, frozenset(range(4)))
         if len(first.committed) == len(second.committed) == 2:
@@ -340,7 +340,7 @@ async def test_a_partition_that_left_while_paused_flows_when_it_comes_back(kafka
     moved = set(second.committed)
     await two.stop()
     flowing: set[int] = set()
-    for _ in range(200):
+    for _ in range(2000):
         flowing |= {record.partition for record in (await one.poll(100, 0.1, frozenset())).records}
         if moved <= flowing:
             break

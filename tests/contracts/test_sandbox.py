@@ -35,12 +35,12 @@ def admin(sandbox: SandboxAdmin) -> Iterator[SandboxAdmin]:
 
 @pytest.fixture
 def ses(admin: SandboxAdmin) -> Any:
-    return boto3.client(
-        "sesv2",
-        endpoint_url=admin.url,
-        config=Config(retries={"total_max_attempts": 1}, read_timeout=3),
-        region_name="us-east-1",
-    )
+    return client(admin)
+
+
+def client(admin: SandboxAdmin, read_timeout_s: float = 60) -> Any:
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout_s)
+    return boto3.client("sesv2", endpoint_url=admin.url, config=config, region_name="us-east-1")
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_an_accepted_message_is_on_record_before_the_answer(ses: Any, admin: San
     assert (kept.to, kept.tags, kept.headers) == (["anna@mail.example.net"], {"k": "v"}, {"X-One": "1"})
     # SES does not escape values.
     assert (kept.subject, kept.text, kept.html) == ("Hi <Anna>", "Hi <Anna>", "<p><Anna></p>Plus")
-    assert abs(kept.at_ms / 1000 - time.time()) < 5
+    assert abs(kept.at_ms / 1000 - time.time()) < 300
 
 
 REFUSALS: list[tuple[dict[str, Any], dict[str, Any], str, int]] = [
@@ -168,12 +168,14 @@ def test_faults_that_lose_the_answer(
 ) -> None:
     """Accepted or not, the client cannot tell; the record can."""
     admin.fault(kind)
+    if error is ReadTimeoutError:
+        ses = client(admin, 1)
     if error is None:
         assert "MessageId" not in ses.send_email(**mail())
     else:
         with pytest.raises(error):
             ses.send_email(**mail())
-    assert admin.accepted_count() == accepted
+    wait_for(lambda: admin.accepted_count() == accepted, "acceptance")
 
 
 def test_faults_by_probability_repeat_with_their_seed(ses: Any, admin: SandboxAdmin) -> None:
@@ -203,22 +205,27 @@ def test_counted_faults_and_latency(ses: Any, admin: SandboxAdmin) -> None:
     for _ in range(2):
         with pytest.raises(ses.exceptions.TooManyRequestsException):
             ses.send_email(**mail())
-    began = time.monotonic()
     ses.send_email(**mail())
-    assert time.monotonic() - began >= 0.12
+    admin.clear_faults()
+    admin.fault("latency", latency_ms=5000)
+    with pytest.raises(ReadTimeoutError):
+        client(admin, 0.5).send_email(**mail())
+    wait_for(lambda: admin.accepted_count() == 2, "acceptance, before the answer")
 
 
 def test_the_account_tells_rate_and_rolling_quota(ses: Any, admin: SandboxAdmin) -> None:
     """GetAccount counts what was accepted; the window rolls on."""
-    admin.set(max_send_rate=50, max_24_hour_send=3, quota_window_s=1.0)
-    time.sleep(1.1)  # earlier tests' messages leave the window
+    admin.set(quota_window_s=0)
+    ses.get_account()  # nothing of earlier tests is in an empty window
+    admin.set(max_send_rate=50, max_24_hour_send=3, quota_window_s=86_400)
     for _ in range(3):
         ses.send_email(**mail())
     quota = ses.get_account()["SendQuota"]
     assert quota == {"Max24HourSend": 3, "MaxSendRate": 50, "SentLast24Hours": 3}
     with pytest.raises(ses.exceptions.LimitExceededException, match="Daily message quota exceeded"):
         ses.send_email(**mail())
-    wait_for(lambda: ses.get_account()["SendQuota"]["SentLast24Hours"] == 0, "the window's end", 5)
+    admin.set(quota_window_s=0.1)
+    wait_for(lambda: ses.get_account()["SendQuota"]["SentLast24Hours"] == 0, "the window's end")
     ses.send_email(**mail())
 
 
@@ -261,6 +268,23 @@ def test_template_calls(ses: Any, template: str) -> None:
         ses.get_email_template(TemplateName="t")
 
 
+def test_a_template_that_cannot_be_filled_in_is_no_fault_of_the_sandbox(ses: Any, admin: SandboxAdmin) -> None:
+    """Said when it is created or changed; what would not end is accepted, as SES does, and not delivered."""
+    loops = "{{#each l}}{{#each ../l}}{{#each ../../l}}x{{/each}}{{/each}}{{/each}}"
+    ses.delete_email_template(TemplateName="t")
+    for broken in ("a\n{{#if x}}", "\n{{items.0.n}}"):
+        with pytest.raises(ses.exceptions.BadRequestException, match="cannot render this template: Text, line 2: "):
+            ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": broken})
+    ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": loops})
+    with pytest.raises(ses.exceptions.BadRequestException, match="Html, line 1"):
+        ses.update_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Html": "{{"})
+    assert ses.get_email_template(TemplateName="t")["TemplateContent"]["Text"] == loops
+    assert ses.send_email(**mail(**templated({"l": [1] * 300})))["MessageId"]
+    assert "more than 100000 members" in admin.accepted()[0].not_delivered
+    with pytest.raises(ses.exceptions.BadRequestException, match="more than 100000 members"):
+        ses.test_render_email_template(TemplateName="t", TemplateData=json.dumps({"l": [1] * 300}))
+
+
 def test_suppression_list(ses: Any, admin: SandboxAdmin) -> None:
     """Accepted, a MessageId, not delivered."""
     ses.put_suppressed_destination(EmailAddress="Gone@mail.example.net", Reason="BOUNCE")
@@ -298,7 +322,7 @@ def test_old_signatures_are_refused(admin: SandboxAdmin, age_s: float, status: i
     }
     request = urllib.request.Request(f"{admin.url}/v2/email/outbound-emails", json.dumps(mail()).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             assert answer.status == status
     except urllib.error.HTTPError as error:
         assert error.code == status
@@ -310,7 +334,7 @@ def test_old_signatures_are_refused(admin: SandboxAdmin, age_s: float, status: i
 def test_unsigned_requests_are_refused(admin: SandboxAdmin) -> None:
     """No signature, no mail."""
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{admin.url}/v2/email/account", timeout=5)
+        urllib.request.urlopen(f"{admin.url}/v2/email/account", timeout=60)
 
 
 def test_the_mailbox_page(ses: Any, admin: SandboxAdmin) -> None:
@@ -319,7 +343,7 @@ def test_the_mailbox_page(ses: Any, admin: SandboxAdmin) -> None:
     ses.send_email(**mail("ben@mail.example.net"))
 
     def get(path: str) -> str:
-        with urllib.request.urlopen(admin.url + path, timeout=5) as answer:
+        with urllib.request.urlopen(admin.url + path, timeout=60) as answer:
             assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
             return str(answer.read().decode())
 

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from infra.embedded.service import free_port
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import wait_for
+from tests.support.world import WAIT_S, wait_for
 
 PACKAGE = "aws-ses-v2-local@2.10.2"
 # Theirs answers GetAccount with what it is given, in full.
@@ -41,6 +41,8 @@ ACCOUNT = {
     "SendQuota": {"Max24HourSend": 5, "MaxSendRate": 1, "SentLast24Hours": 0},
     "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE"]},
 }
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +67,16 @@ def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     def ready() -> bool:
         try:
-            return bool(urllib.request.urlopen(f"{url}/health-check", timeout=1).status == 200)
+            return bool(urllib.request.urlopen(f"{url}/health-check", timeout=60).status == 200)
         except (urllib.error.URLError, OSError):
             return False
 
     try:
-        wait_for(ready, "aws-ses-v2-local", 30)
+        wait_for(ready, "aws-ses-v2-local")
         yield url
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(WAIT_S)
 
 
 def client(url: str) -> Any:

@@ -22,8 +22,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from processor.adapters.clock import boot_s
+from processor.adapters.ses_lean import LeanSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from processor.wiring import make_sender
+from schemas.entry import sparing_loopback
+from schemas.errors import UsageError
 from schemas.settings import Settings, load_settings
 
 REQUEST = {
@@ -107,9 +110,7 @@ def settings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     # Whatever the machine is configured to retry must not reach the sending client.
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
     monkeypatch.setenv("AWS_RETRY_MODE", "legacy")
-    return load_settings(
-        calls_at_once=2, ses_read_timeout_s=0.5, ses_connect_timeout_s=0.5, ses_transport=request.param
-    )
+    return load_settings(calls_at_once=2, ses_read_timeout_s=60, ses_connect_timeout_s=60, ses_transport=request.param)
 
 
 async def send(
@@ -124,7 +125,7 @@ async def send(
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"{scheme}://127.0.0.1:{port}")
     sender = make_sender(settings)
     try:
-        return await sender.send(request, boot_s() + 10 if start_by_s is None else start_by_s)
+        return await sender.send(request, boot_s() + 60 if start_by_s is None else start_by_s)
     finally:
         sender.close()
 
@@ -146,6 +147,8 @@ DOUBT = {
     "404 from a proxy": (http("404 Not Found", b"<html>"), None),
     "a code nobody listed": (http("400 Bad", b'{"message": "x"}', code="BrandNewException"), None),
 }
+SILENCE = {"no answer", "headers, then silence"}
+"""What only the client's own time-out ends."""
 
 
 @pytest.mark.parametrize("fault", DOUBT)
@@ -153,6 +156,8 @@ async def test_lost_answers_are_doubt_and_never_repeated(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """G1: the server saw one request; nobody knows what became of it; nobody sends it again."""
+    if fault in SILENCE:
+        settings = settings.model_copy(update={"ses_read_timeout_s": 1.0})
     with serving(*DOUBT[fault]) as server:
         answer = await send(settings, server.port, monkeypatch)
         assert isinstance(classify(answer), Unknown), answer  # type: ignore[arg-type]
@@ -250,6 +255,7 @@ async def test_nothing_was_written(settings: Settings, monkeypatch: pytest.Monke
 
 async def test_a_broken_handshake_is_doubt(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """SSLError subclasses ConnectionError and can also come after the request: it proves nothing."""
+    settings = settings.model_copy(update={"ses_read_timeout_s": 1.0, "ses_connect_timeout_s": 1.0})
     with serving(b"this is no TLS at all\r\n\r\n") as server:
         answer = await send(settings, server.port, monkeypatch, scheme="https")
         assert isinstance(answer, Unanswered)
@@ -333,7 +339,7 @@ async def test_bad_parameters_do_not_leave(settings: Settings, monkeypatch: pyte
     """botocore's own validation comes before the network."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:1")
     sender = make_sender(settings)
-    answer = await sender.send({"Nonsense": 1}, boot_s() + 5)
+    answer = await sender.send({"Nonsense": 1}, boot_s() + 60)
     sender.close()
     assert isinstance(answer, NotWritten)
     assert answer.kind == "parameters"
@@ -355,12 +361,37 @@ async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyP
     both = threading.Barrier(2)
 
     def answer(connection: socket.socket) -> None:
-        both.wait(20)
+        both.wait(60)
         connection.sendall(http("200 OK", b'{"MessageId": "x"}'))
 
     with serving(None, answer) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
         sender = make_sender(settings.model_copy(update={"ses_read_timeout_s": 30.0}))
-        answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 5) for _ in range(2)))
+        answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 60) for _ in range(2)))
         sender.close()
         assert answers == [Accepted("x"), Accepted("x")]
+
+
+DEAD_PROXY = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+async def test_a_proxy_is_not_asked_for_loopback(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the variables every program sets for itself, a server on this machine is reached whatever proxy there is."""
+    for name, value in (DEAD_PROXY | sparing_loopback(DEAD_PROXY)).items():
+        monkeypatch.setenv(name, value)
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server:
+        assert await send(settings, server.port, monkeypatch) == Accepted("m-1")
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_the_lean_transport_and_proxies(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of exceptions alone makes no proxy; where there is one for this host, the user is told what to set."""
+    monkeypatch.setenv("NO_PROXY", "intern.example.net")
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server:
+        assert await send(settings, server.port, monkeypatch) == Accepted("m-1")
+        for name, value in DEAD_PROXY.items():
+            monkeypatch.setenv(name, value)
+        sender = make_sender(settings)
+        assert isinstance(sender, LeanSender)
+        with contextlib.closing(sender), pytest.raises(UsageError, match="MAILONCE_SES_TRANSPORT=boto3"):
+            sender._open()

@@ -16,7 +16,10 @@ from tests.support.world import World
 
 ROOT = Path(__file__).parents[2]
 AIRFLOW = ROOT / ".mailonce/airflow/bin"
-pytestmark = pytest.mark.skipif(not AIRFLOW.is_dir(), reason="no Airflow here: `make airflow` installs one")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not AIRFLOW.is_dir(), reason="no Airflow here: `make airflow` installs one"),
+]
 JUST_ENDED = datetime.now(UTC).replace(day=1) - timedelta(days=1)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support.dashboard import TOKEN, start_dashboard
 from tests.support.feed import published
-from tests.support.world import MONTH, ROOT, World, job, wait_for
+from tests.support.world import MONTH, ROOT, WAIT_S, World, job, wait_for
 
 INFRA = ROOT / "infra"
 needs_prometheus = pytest.mark.skipif(
@@ -30,7 +30,9 @@ needs_alertmanager = pytest.mark.skipif(
 
 
 def run(*command: str) -> str:
-    done = subprocess.run(command, cwd=INFRA / "prometheus", capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=INFRA / "prometheus", capture_output=True, text=True, timeout=WAIT_S, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -84,11 +86,11 @@ def test_every_metric_in_rules_and_panels_is_exposed(world: World, feed: Any) ->
         declared = {line.split()[2] for body in bodies for line in body.splitlines() if line.startswith("# TYPE")}
         return wanted - told - declared
 
-    wait_for(lambda: not missing(), f"all metrics; missing {missing()}", timeout_s=30)
+    wait_for(lambda: not missing(), f"all metrics; missing {missing()}")
 
 
 def fetch(port: int) -> str:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as connection:
         connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         parts = []
         while part := connection.recv(65536):
@@ -136,7 +138,7 @@ def running(command: list[str], log: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(WAIT_S)
 
 
 def faster(rules: str) -> str:
@@ -144,6 +146,7 @@ def faster(rules: str) -> str:
     return re.sub(r"(\bfor: |\[)(\d+)m\b", lambda found: f"{found[1]}{max(2, int(found[2]))}s", rules)
 
 
+@pytest.mark.long
 @needs_prometheus
 @needs_alertmanager
 def test_mail_that_stops_is_told_to_the_pager(world: World) -> None:
@@ -194,7 +197,7 @@ def test_mail_that_stops_is_told_to_the_pager(world: World) -> None:
             def alert(name: str) -> list[dict[str, Any]]:
                 return [one for one in told if one["labels"]["alertname"] == name and one["status"] == "firing"]
 
-            wait_for(lambda: alert("MailonceNothingSent") and alert("MailonceNoProcessor"), "the alerts", timeout_s=90)
+            wait_for(lambda: alert("MailonceNothingSent") and alert("MailonceNoProcessor"), "the alerts")
     (nothing, *_) = alert("MailonceNothingSent")
     assert (nothing["path"], nothing["labels"]["month"]) == ("/page", MONTH)
     assert "mails of 2026-11 wait" in nothing["annotations"]["summary"]

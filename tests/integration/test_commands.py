@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import BrokerUnavailable
 from schemas.reading import partition_numbers, read_record, read_topic
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 
 def test_status_reads_the_truth(world: World) -> None:
@@ -107,7 +107,7 @@ def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) ->
     admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
     prefix = f"{world.settings.topic_prefix}y-"
     admin.create_topics([NewTopic(f"{prefix}jobs", 1, 1, config={"cleanup.policy": "delete"})])[f"{prefix}jobs"].result(
-        10
+        WAIT_S
     )
     done = world.run("topics", "create", ok=(2,), MAILONCE_TOPIC_PREFIX=prefix)
     assert f"topic {prefix}jobs exists with cleanup.policy=delete; mailonce needs compact" in done.stderr
@@ -246,7 +246,7 @@ def test_a_processor_tells_metrics_and_health(world: World) -> None:
 
 def ask(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=WAIT_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

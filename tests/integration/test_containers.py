@@ -108,6 +108,7 @@ def own_stack(tmp_path: Path) -> Any:
         stack.down()
 
 
+@pytest.mark.long
 def test_every_command_runs_as_it_is_written(own_stack: Stack, tmp_path: Path) -> None:
     """The compose file's own month: topics, templates, events, producer, workers, evidence, dashboard, health."""
     known = own_stack.env()

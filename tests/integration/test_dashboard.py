@@ -15,7 +15,7 @@ from schemas.records import Delivery, Outcome, Source
 from schemas.wire import reader_config, transactional_config
 from tests.support.dashboard import TOKEN, Dashboard, start_dashboard
 from tests.support.feed import gather, published
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 
 def month(dashboard: Dashboard) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def test_it_tells_what_the_topics_hold_while_mail_flows(world: World, feed: Any)
     assert month(dashboard)["processors"] == []
     live = urllib.request.urlopen(
         urllib.request.Request(f"{dashboard.url}/api/live/{MONTH}", headers={"Authorization": f"Bearer {TOKEN}"}),
-        timeout=30,
+        timeout=WAIT_S,
     )
     assert live.readline() == b"event: month\n"
     assert json.loads(live.readline().removeprefix(b"data: "))["pending"] == 23
@@ -100,13 +100,13 @@ def test_what_was_not_committed_is_not_shown(world: World) -> None:
     """G3, and Faust's own reading of uncommitted records: an aborted outcome never was."""
     world.publish([job("u1"), job("u2")])
     producer = Producer(transactional_config(world.settings, "aborter"))
-    producer.init_transactions(20)
+    producer.init_transactions(WAIT_S)
     for user, commit in (("u1", False), ("u2", True)):
         producer.begin_transaction()
         wrong = Delivery(outcome=Outcome.SENT, at_ms=1, source=Source("j", 0, 0), instance="x", message_id="m")
         producer.produce(world.settings.topics.deliveries, encode(wrong), f"{user}:{MONTH}")
-        producer.flush(10)
-        (producer.commit_transaction if commit else producer.abort_transaction)(10)
+        producer.flush(WAIT_S)
+        (producer.commit_transaction if commit else producer.abort_transaction)(WAIT_S)
     dashboard = start_dashboard(world)
     assert standings(dashboard) == {"jobs": 2, "sent": 1, "pending": 1}
     assert dashboard.api(f"mail/{MONTH}/u1")["outcome"] == "pending"
@@ -127,7 +127,7 @@ def test_its_offsets_pass_transaction_markers(world: World) -> None:
     places = [TopicPartition(world.settings.topics.deliveries, partition) for partition in last]
 
     def passed() -> bool:
-        return all(place.offset > last[place.partition] for place in consumer.committed(places, 10))
+        return all(place.offset > last[place.partition] for place in consumer.committed(places, WAIT_S))
 
     wait_for(passed, "the commit past every record")
     consumer.close()

@@ -14,7 +14,7 @@ import pytest
 
 from producer.sources import Asked, open_source
 from tests.support.databases import answers, publish_twice_and_send
-from tests.support.world import MONTH, World, wait_for
+from tests.support.world import MONTH, WAIT_S, World, wait_for
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 pytestmark = pytest.mark.skipif(not BINARIES, reason="no PostgreSQL here: `make tools`")
@@ -52,7 +52,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(WAIT_S)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -14,7 +14,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from schemas.wire import admin_config
-from tests.support.world import World, wait_for
+from tests.support.world import WAIT_S, World, wait_for
 
 
 def examine(world: World, ok: tuple[int, ...] = (0,), **env: str) -> dict[tuple[str, str], dict[str, str]]:
@@ -38,7 +38,7 @@ def test_a_stack_in_order(world: World) -> None:
 
 def shown(admin: AdminClient, resource: ConfigResource, name: str) -> str:
     asked = ConfigResource(ResourceType.TOPIC, resource.name)
-    return str(admin.describe_configs([asked])[asked].result(10)[name].value)
+    return str(admin.describe_configs([asked])[asked].result(WAIT_S)[name].value)
 
 
 def test_what_is_wrong_is_named_with_what_to_do(world: World) -> None:
@@ -49,12 +49,12 @@ def test_what_is_wrong_is_named_with_what_to_do(world: World) -> None:
     for topic, (name, value) in wrong.items():
         entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        admin.incremental_alter_configs([resource])[resource].result(10)
+        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
         # Brokers hear of it a moment later.
         wait_for(lambda r=resource, n=name, v=value: shown(admin, r, n) == v, "the change")
     events = world.settings.topics.events
-    admin.delete_topics([events])[events].result(10)
-    wait_for(lambda: events not in admin.list_topics(timeout=10).topics, "the deletion")
+    admin.delete_topics([events])[events].result(WAIT_S)
+    wait_for(lambda: events not in admin.list_topics(timeout=WAIT_S).topics, "the deletion")
     world.sandbox.set(sending_enabled=False)
     with redis.Redis.from_url(world.settings.redis_url.get_secret_value()) as client:
         client.config_set("maxmemory-policy", "allkeys-lru")

@@ -66,13 +66,22 @@ def test_an_unreachable_ses_is_retried(world: World) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    ["error_500", "error_503", "accept_500", "accept_drop", "accept_hang", "accept_garble", "accept_empty", "drop"],
+    [
+        "error_500",
+        "accept_drop",
+        "accept_hang",
+        "drop",
+        *(
+            pytest.param(f, marks=pytest.mark.long)
+            for f in ("error_503", "accept_500", "accept_garble", "accept_empty")
+        ),
+    ],
 )
 def test_lost_answers_are_uncertain_and_never_repeated(world: World, fault: str) -> None:
     """G1, G2: doubt is held and visible; whether SES took it or not, there is no second call."""
     world.sandbox.fault(fault, address="doubt*")
     world.publish(job(f"{'doubt' if n % 4 == 0 else 'u'}{n}") for n in range(12))
-    world.drain(MAILONCE_SES_READ_TIMEOUT_S="0.5")
+    world.drain(**({"MAILONCE_SES_READ_TIMEOUT_S": "5"} if fault == "accept_hang" else {}))
     world.sandbox.clear_faults()
     world.drain("again")
     audit = world.audit()
@@ -158,7 +167,8 @@ def test_without_quota_the_processor_waits_and_goes_on(world: World) -> None:
 
 def test_two_processors_share_the_quota(world: World) -> None:
     """Neither knows what the other sends, the group does: SES never has to refuse, and it says until when they wait."""
-    world.sandbox.set(max_24_hour_send=30, quota_window_s=8)
+    # In production the group's window is ten minutes longer than SES's; a mail takes its time from lease to SES.
+    world.sandbox.set(max_24_hour_send=30, quota_window_s=5)
     world.publish(job(f"u{n}") for n in range(70))
     settings = {"MAILONCE_ACCOUNT_REFRESH_S": "600", "MAILONCE_QUOTA_WINDOW_S": "8"}
     one, two = (world.processor(name, drain=True, **settings) for name in ("p1", "p2"))

@@ -16,10 +16,12 @@ from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Outcome
 from tests.support.feed import gather, published
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 
-@pytest.mark.parametrize("envelope", ["sns", "raw", "eventbridge"])
+@pytest.mark.parametrize(
+    "envelope", ["sns", *(pytest.param(e, marks=pytest.mark.long) for e in ("raw", "eventbridge"))]
+)
 def test_lost_answers_become_sent(world: World, feed: Any, envelope: str) -> None:
     """G4: with the event feed doubt resolves by itself; what SES never took stays held."""
     world.sandbox.set(events_format=envelope, events_held=True, events_duplicate_share=0.5, events_shuffle=True)
@@ -64,6 +66,7 @@ def test_events_before_our_own_record(world: World, feed: Any) -> None:
     assert audit.count(Outcome.SENT) == 7
 
 
+@pytest.mark.short_lives
 def test_a_killed_processor_and_evidence(world: World, feed: Any) -> None:
     """G2, G4: what was in the air when the processor died is recorded as sent, without waiting in doubt."""
     world.sandbox.set(latency_ms=300)
@@ -175,7 +178,7 @@ def test_metrics_of_the_evidence(world: World, feed: Any) -> None:
 
 
 def told(port: int, path: str) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=WAIT_S) as answer:
         text: str = answer.read().decode()
         return text
 

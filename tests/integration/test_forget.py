@@ -17,7 +17,7 @@ from schemas.reading import end_offsets, partition_numbers, read_topic
 from schemas.records import Outcome
 from schemas.settings import Settings
 from schemas.wire import admin_config
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 ANNA = "anna@example.net"
 
@@ -54,10 +54,10 @@ def cut(world: World) -> None:
     for policy, then in (("delete", lambda: admin.delete_records(places)), ("compact", dict)):
         change = ConfigEntry("cleanup.policy", policy, incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
-        admin.incremental_alter_configs([resource])[resource].result(30)
+        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
         wait_for(lambda policy=policy: topic_config(admin, topic)["cleanup.policy"] == policy, policy)
         for asked in then().values():
-            asked.result(30)
+            asked.result(WAIT_S)
 
 
 def test_a_person_is_forgotten_and_the_others_are_not(world: World) -> None:

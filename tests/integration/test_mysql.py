@@ -14,7 +14,7 @@ import pytest
 
 from infra.embedded.service import free_port
 from tests.support.databases import answers, publish_twice_and_send
-from tests.support.world import MONTH, World, wait_for
+from tests.support.world import MONTH, WAIT_S, World, wait_for
 
 SERVER = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
 pytestmark = pytest.mark.skipif(not Path(SERVER).is_file(), reason="no MariaDB here: `apt-get install mariadb-server`")
@@ -45,7 +45,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(WAIT_S)
         shutil.rmtree(folder, ignore_errors=True)
 
 

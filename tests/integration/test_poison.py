@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import pytest
+
 from schemas.codec import DEAD_LETTER_HEADER, encode
 from schemas.identity import Key
 from schemas.records import Outcome
@@ -59,6 +61,7 @@ def test_each_kind_of_poison_keeps_its_bytes(world: World) -> None:
     assert accepted == {f"{prefix}{n}:{MONTH}" for prefix in "uv" for n in range(10)}
 
 
+@pytest.mark.short_lives
 def test_poison_is_dead_lettered_once_though_the_processor_dies(world: World) -> None:
     """G3: outcome, dead letter and offset commit together; a restart repeats none of them."""
     world.sandbox.set(latency_ms=100)

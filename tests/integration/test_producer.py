@@ -58,7 +58,7 @@ def test_a_run_killed_anywhere_and_run_again_ends_the_same(world: World) -> None
     """Same topic content by key as an undisturbed run."""
     path = write(world, 2000)
     for target in (200, 900):
-        process = world.start("produce", "--month", MONTH, "--source", str(path), "--max-rate", "300")
+        process = world.start("produce", "--month", MONTH, "--source", str(path), "--max-rate", "150")
         wait_for(lambda target=target: len(content(world)) >= target, "publishing")
         process.signal(signal.SIGKILL)
         assert process.wait() == -9

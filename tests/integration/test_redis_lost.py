@@ -16,9 +16,11 @@ from schemas.records import Outcome
 from schemas.wire import transactional_config
 from tests.support.proxy import Proxy
 from tests.support.servers import kill_server
-from tests.support.world import MONTH, Process, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, Process, World, job, wait_for
 
 IN_FLIGHT = 8
+
+pytestmark = pytest.mark.short_lives
 
 
 class Valkey:
@@ -67,6 +69,11 @@ def sending(world: World, port: int, *, users: int = 300, **env: str) -> Process
     return process
 
 
+def more(world: World, name: str) -> None:
+    """So that there is something to claim after a fault, however far the processor was."""
+    world.publish(job(f"{name}{n}") for n in range(100))
+
+
 def finish(world: World, process: Process) -> None:
     """Everything is settled by a second processor; the audit allows doubt for the calls in flight, twice."""
     assert process.terminate() == 0
@@ -83,12 +90,12 @@ def finish(world: World, process: Process) -> None:
 def open_transaction(world: World) -> None:
     """What a processor leaves that is killed in mid-transaction: readers stop there until Kafka ends it (15 s)."""
     producer = Producer(transactional_config(world.settings, "dead"))
-    producer.init_transactions(10)
+    producer.init_transactions(WAIT_S)
     producer.begin_transaction()
     for topic in (world.settings.topics.attempts, world.settings.topics.deliveries):
         for partition in range(world.settings.partitions):
             producer.produce(topic, b"never committed", b"k", partition)
-    assert producer.flush(10) == 0
+    assert producer.flush(WAIT_S) == 0
 
 
 @pytest.mark.usefixtures("open_transaction")
@@ -113,6 +120,7 @@ def test_flushall_while_mail_flows(world: World, valkey: Valkey) -> None:
     """G1: the marker goes with the rest; nobody sends until the set was rebuilt from Kafka."""
     process = sending(world, valkey.port)
     valkey.call("FLUSHALL")
+    more(world, "late")
     wait_for(lambda: rebuilds(process) == 2, "the rebuild")
     finish(world, process)
 
@@ -121,6 +129,7 @@ def test_a_restart_with_the_data(world: World, valkey: Valkey) -> None:
     """G1: killed and started again with its file: another run, so the set is checked against Kafka before anybody sends."""
     process = sending(world, valkey.port)
     valkey.kill()
+    more(world, "late")
     wait_for(lambda: process.says("redis unavailable"), "the outage")
     accepted = world.sandbox.accepted_count()
     valkey.start()
@@ -135,6 +144,7 @@ def test_a_restart_with_an_empty_disk(world: World, valkey: Valkey) -> None:
     valkey.kill()
     shutil.rmtree(valkey.folder / "valkey" / "appendonlydir")
     valkey.start()
+    more(world, "late")
     wait_for(lambda: rebuilds(process) == 2, "the rebuild")
     finish(world, process)
 
@@ -145,14 +155,16 @@ def test_a_failover_to_a_replica_that_lacks_the_last_writes(world: World, valkey
     address = Proxy(valkey.port)
     try:
         replica.call("REPLICAOF", "127.0.0.1", str(valkey.port))
-        wait_for(lambda: "'master_link_status': 'up'" in str(replica.call("INFO", "replication")), "replication", 20)
+        wait_for(lambda: "'master_link_status': 'up'" in str(replica.call("INFO", "replication")), "replication")
         process = sending(world, address.port)
         # The replica stops following; whatever is claimed and sent from here on it does not know.
         replica.call("REPLICAOF", "NO", "ONE")
         behind = world.sandbox.accepted_count()
+        more(world, "unknown")
         wait_for(lambda: world.sandbox.accepted_count() > behind + 60, "sending")
         address.switch(replica.port)
         valkey.kill()
+        more(world, "late")
         wait_for(lambda: rebuilds(process) == 2, "the rebuild")
         finish(world, process)
     finally:

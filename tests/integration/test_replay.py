@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from schemas.reading import end_offsets, partition_numbers, read_topic
-from tests.support.world import MONTH, World, job, wait_for
+from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 OTHER = "2026-10"
 
@@ -131,7 +131,7 @@ def test_a_replays_group_does_not_stay(world: World) -> None:
     world.publish([job("u1")])
     replay(world, "--from-beginning")
     admin = AdminClient(admin_config(world.settings))
-    groups = {group.group_id for group in admin.list_consumer_groups().result(10).valid}
+    groups = {group.group_id for group in admin.list_consumer_groups().result(WAIT_S).valid}
     assert not [group for group in groups if group.startswith(f"{world.settings.group_id}-replay-")]
     numbers = partition_numbers(world.settings, world.settings.topics.deliveries)
     assert sum(end_offsets(admin, world.settings.topics.deliveries, numbers).values()) > 0

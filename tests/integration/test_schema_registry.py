@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.codec import encode
@@ -18,7 +17,10 @@ from schemas.records import Outcome
 from tests.support.apicurio import FOLDER, Apicurio
 from tests.support.world import MONTH, World, job
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="no registry here: `make registry` fetches one (150 MB)")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="no registry here: `make registry` fetches one (150 MB)"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,8 @@ def test_what_the_producer_writes_others_read(world: World, registry: Apicurio, 
     subject = f"{world.settings.topics.jobs}-value"
     assert client.get_subjects() == [subject]
     text = client.get_latest_version(subject).schema.schema_str
+    from confluent_kafka.schema_registry.json_schema import JSONDeserializer  # slow to import
+
     read = JSONDeserializer(text, schema_registry_client=client)
     marked = [r.value for r in read_topic(world.settings, world.settings.topics.jobs) if r.value and r.value[0] == 0]
     assert len(marked) == 12
@@ -70,6 +74,8 @@ def test_what_the_producer_writes_others_read(world: World, registry: Apicurio, 
 def test_what_others_write_the_processor_reads(world: World, client: SchemaRegistryClient) -> None:
     """G1 to G3 for marked jobs: sent, dead-lettered with their exact bytes, requeued."""
     text = Path("schemas/json/job.schema.json").read_text()
+    from confluent_kafka.schema_registry.json_schema import JSONSerializer
+
     write = JSONSerializer(Schema(text, "JSON"), client)
     jobs = [job(f"u{n}") for n in range(5)]
     records = [(f"{one.user_id}:{MONTH}".encode(), write(json.loads(encode(one)), context(world)), []) for one in jobs]

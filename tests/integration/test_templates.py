@@ -102,6 +102,17 @@ def test_blocks_are_tried_by_ses_itself(world: World, folder: Path) -> None:
     assert "mailonce-trial-monthly-usage" not in kept
 
 
+def test_a_broken_template_is_not_pushed(world: World, folder: Path) -> None:
+    """Refused with file and line, and nothing is written, not even the good ones."""
+    write(folder, **{"body.txt": "Dear {{name}},\n{{#if usage}}{{usage}}"})
+    world.ses().delete_email_template(TemplateName="monthly-usage")
+    refused = world.run("templates", "push", str(folder), ok=(2,))
+    said = "".join(refused.stderr.split())
+    assert "monthly-usage/body.txt:2:{{#ifusage}}isnotclosed:add{{/if}}" in said
+    with pytest.raises(world.ses().exceptions.NotFoundException):
+        world.ses().get_email_template(TemplateName="monthly-usage")
+
+
 def test_local_templates_are_checked_and_not_pushed(world: World, folder: Path) -> None:
     """With conditions that only filling in can decide; a folder that cannot be read is named by the processor too."""
     env = {"MAILONCE_RENDER": "local", "MAILONCE_TEMPLATES_FOLDER": str(folder)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.embedded import Stack
 from tests.support.sandbox import SandboxAdmin
 from tests.support.servers import kill_server, server_runs, signal_server
-from tests.support.world import World, make_world
+from tests.support.world import SHORT, World, make_world
 
 __all__ = ["OwnKafka"]
 
@@ -23,7 +23,7 @@ class OwnKafka:
 
     def world(self, sandbox: SandboxAdmin, folder: Path) -> World:
         """A world whose topics are here."""
-        return make_world(self._shared.env() | self.env(), sandbox, folder)
+        return make_world(self._shared.env() | self.env(), sandbox, folder, SHORT)
 
     def env(self) -> dict[str, str]:
         name = "MAILONCE_KAFKA_BOOTSTRAP_SERVERS"

@@ -38,7 +38,7 @@ def engine_answers() -> bool:
     from docker.errors import DockerException
 
     try:
-        with closing(docker.from_env(timeout=5)) as client:
+        with closing(docker.from_env(timeout=60)) as client:
             return bool(client.ping())
     except (DockerException, OSError):
         return False

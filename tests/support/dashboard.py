@@ -8,7 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.world import Process, World, wait_for
+from tests.support.world import WAIT_S, Process, World, wait_for
 
 __all__ = ["TOKEN", "Dashboard", "start_dashboard"]
 
@@ -25,7 +25,7 @@ class Dashboard:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         asked = urllib.request.Request(self.url + path, data, headers)
         try:
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            with urllib.request.urlopen(asked, timeout=WAIT_S) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -18,8 +18,10 @@ __all__ = ["connected", "gather", "published"]
 
 
 @contextmanager
-def connected(world: World, stack: Stack, kinds: Sequence[str] = EVENT_KINDS) -> Iterator[Any]:
-    """The world's mails cause events of these kinds in a queue of their own; gives the SQS client."""
+def connected(world: World, stack: Stack, kinds: Sequence[str] = EVENT_KINDS, *, hidden_s: int = 60) -> Iterator[Any]:
+    """The world's mails cause events of these kinds in a queue of their own; gives the SQS client.
+
+    What was received and not deleted is hidden for `hidden_s`."""
     stack.up(("sqs",))
     endpoint = stack.env()["AWS_ENDPOINT_URL_SQS"]
     sqs = boto3.client(
@@ -29,7 +31,7 @@ def connected(world: World, stack: Stack, kinds: Sequence[str] = EVENT_KINDS) ->
         aws_access_key_id="sandbox",
         aws_secret_access_key="sandbox",
     )
-    url = sqs.create_queue(QueueName=f"q-{time.time_ns()}", Attributes={"VisibilityTimeout": "2"})["QueueUrl"]
+    url = sqs.create_queue(QueueName=f"q-{time.time_ns()}", Attributes={"VisibilityTimeout": str(hidden_s)})["QueueUrl"]
     name = f"set-{time.time_ns()}"
     make_configuration_set(world.ses(), name, kinds)
     world.sandbox.set(events_queue_url=url, events_endpoint=endpoint)
@@ -37,7 +39,6 @@ def connected(world: World, stack: Stack, kinds: Sequence[str] = EVENT_KINDS) ->
         "MAILONCE_CONFIGURATION_SET": name,
         "MAILONCE_EVENTS_QUEUE_URL": url,
         "AWS_ENDPOINT_URL_SQS": endpoint,
-        "MAILONCE_SES_READ_TIMEOUT_S": "0.5",
     }
     try:
         yield sqs

@@ -11,6 +11,8 @@ from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, as_dict
 from infra.ses_sandbox.record import read_record_file
 from schemas.identity import Key, read_tags
 
+LIMIT_S = 60.0
+
 
 class SandboxAdmin:
     def __init__(self, url: str, folder: Path) -> None:
@@ -20,7 +22,7 @@ class SandboxAdmin:
     def call(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/_sandbox/{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
             return json.loads(answer.read())
 
     def reset(self) -> None:

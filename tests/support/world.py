@@ -15,7 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from uuid import uuid4
 import boto3
 import psutil
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 import mailonce
 from processor.adapters.topics import create_topics
@@ -33,6 +34,7 @@ from schemas.identity import Key
 from schemas.reading import Record, read_topic
 from schemas.records import DeadLetter, Delivery, Job, Outcome
 from schemas.settings import Settings
+from tests.support import processes
 from tests.support.sandbox import SandboxAdmin
 
 MONTH = "2026-11"
@@ -42,6 +44,8 @@ TEMPLATE = {
     "Html": "<p>Hello {{name}}, {{usage}} kWh</p>",
 }
 ROOT = Path(__file__).parents[2]
+WAIT_S = 300.0
+"""Ten times what anything here takes on two quiet cores: a limit ends what hangs, it does not measure."""
 
 
 def job(user: str, *, email: str | None = None, month: str = MONTH, **data: Any) -> Job:
@@ -55,7 +59,7 @@ def job(user: str, *, email: str | None = None, month: str = MONTH, **data: Any)
     )
 
 
-def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
     """Waits until `condition` is true and returns its value."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
@@ -92,30 +96,30 @@ class Process:
     def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("ab") as out:
-            self._popen = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self._process = processes.start(command, env, out)
 
     def signal(self, number: int) -> None:
-        self._popen.send_signal(number)
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self._popen.wait(10)
+        self._process.wait(WAIT_S)
 
     def terminate(self) -> int:
         self.signal(signal.SIGTERM)
         return self.wait()
 
-    def wait(self, timeout_s: float = 90.0) -> int:
-        return self._popen.wait(timeout_s)
+    def wait(self, timeout_s: float = WAIT_S) -> int:
+        return self._process.wait(timeout_s)
 
     @property
     def running(self) -> bool:
-        return self._popen.poll() is None
+        return self._process.poll() is None
 
     @property
     def stopped(self) -> bool:
         """Whether SIGSTOP holds it."""
-        return self.running and psutil.Process(self._popen.pid).status() == psutil.STATUS_STOPPED
+        return self.running and psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
 
     def events(self) -> list[dict[str, Any]]:
         """Its log, parsed."""
@@ -179,7 +183,22 @@ class World:
     def prepare(self) -> None:
         self.sandbox.reset()
         create_topics(self.settings)
+        wait_for(self._topics_are_served, "the broker's taking over of its new topics")
         self.push_template("monthly-usage", TEMPLATE)
+
+    def _topics_are_served(self) -> bool:
+        """A busy broker knows of a partition a while before it answers for it."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "log_level": 0})
+        found = admin.list_topics(timeout=WAIT_S).topics
+        names = [spec.name for spec in self.settings.topics.specs()]
+        if not all(name in found for name in names):
+            return False
+        places = {
+            TopicPartition(name, number): OffsetSpec.latest() for name in names for number in found[name].partitions
+        }
+        with suppress(KafkaException):
+            return all(asked.result(WAIT_S) for asked in admin.list_offsets(places).values())
+        return False
 
     def ses(self) -> Any:
         """A plain boto3 client on the sandbox."""
@@ -222,7 +241,7 @@ class World:
                 headers=headers,
                 on_delivery=lambda error, _: failed.append(str(error)) if error else None,
             )
-        assert producer.flush(30) == 0
+        assert producer.flush(WAIT_S) == 0
         assert not failed, failed
 
     # ---- processes ----
@@ -251,19 +270,12 @@ class World:
         return process
 
     def run(
-        self, *args: str, ok: tuple[int, ...] = (0,), timeout_s: float = 90, **env: str
+        self, *args: str, ok: tuple[int, ...] = (0,), timeout_s: float = WAIT_S, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """A command to its end: in a process of its own if it works for a while, else in this one, which is quicker."""
         if args[0] in WORKERS:
-            done = subprocess.run(
-                [sys.executable, "-m", "mailonce", *args],
-                env=self.env | env,
-                cwd=self.folder,
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-            )
+            command = [sys.executable, "-m", "mailonce", *args]
+            done = processes.run(command, self.env | env, folder=self.folder, timeout_s=timeout_s)
         else:
             done = run_here(list(args), self.env | env, self.folder)
         assert done.returncode in ok, f"exit {done.returncode}: {done.stderr[-2000:]}"
@@ -274,6 +286,14 @@ class World:
             if process.running:
                 process.signal(signal.SIGCONT)
                 process.kill()
+
+    def remove_topics(self) -> None:
+        """Thousands of them would fill the broker that all tests share; it removes them when it has time."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka_bootstrap_servers, "log_level": 0})
+        prefix = self.settings.topic_prefix
+        if own := [name for name in admin.list_topics(timeout=WAIT_S).topics if name.startswith(prefix)]:
+            for removed in admin.delete_topics(own).values():
+                removed.result(WAIT_S)
 
     # ---- after ----
 
@@ -299,19 +319,38 @@ class World:
         )
 
 
-def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -> World:
-    """A world of its own: prefix, group, short time-outs."""
+@dataclass(frozen=True)
+class Lives:
+    """How long a silent processor keeps its partitions, SES takes a signature, and a claim counts, in seconds."""
+
+    session_s: int
+    signature_s: int
+    attempt_s: int
+
+    def env(self) -> dict[str, str]:
+        return {
+            "MAILONCE_SESSION_TIMEOUT_S": str(self.session_s),
+            "MAILONCE_SIGNATURE_AGE_S": str(self.signature_s),
+            "MAILONCE_ATTEMPT_LIFETIME_S": str(self.attempt_s),
+        }
+
+
+LONG = Lives(6, 30, 60)
+"""Nothing expires, however busy the machine is."""
+SHORT = Lives(3, 3, 6)
+"""For tests in which somebody dies and others wait for the expiry: in the proportions of production."""
+
+
+def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path, lives: Lives = LONG) -> World:
+    """A world of its own: prefix, group, settings."""
     name = f"t{uuid4().hex[:8]}"
     own = {
         "MAILONCE_TOPIC_PREFIX": f"{name}-",
         "MAILONCE_GROUP_ID": name,
         "MAILONCE_PARTITIONS": "4",
-        "MAILONCE_SESSION_TIMEOUT_S": "2",
-        # The sandbox's signature age is set to the same: the proportions are those of production.
-        "MAILONCE_SIGNATURE_AGE_S": "2",
-        "MAILONCE_ATTEMPT_LIFETIME_S": "5",
         "MAILONCE_LOG_FORMAT": "json",
         "MAILONCE_CALLS_AT_ONCE": "8",
+        **lives.env(),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAILONCE_", "AWS_"))}
     # Events are for those tests that ask for them.
@@ -325,11 +364,11 @@ def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path) -
         topic_prefix=own["MAILONCE_TOPIC_PREFIX"],
         group_id=name,
         partitions=4,
-        signature_age_s=2,
-        attempt_lifetime_s=5,
-        session_timeout_s=2,
+        signature_age_s=lives.signature_s,
+        attempt_lifetime_s=lives.attempt_s,
+        session_timeout_s=lives.session_s,
     )
     world = World(settings, env, sandbox, folder)
     world.prepare()
-    sandbox.set(signature_age_s=2)
+    sandbox.set(signature_age_s=lives.signature_s)
     return world

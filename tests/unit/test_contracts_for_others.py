@@ -6,10 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import msgspec
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from docs.generate import RECORDS
 from processor.dashboard.openapi import document
@@ -17,6 +15,8 @@ from schemas.codec import decode_attempt, decode_delivery, decode_job, encode
 from schemas.errors import BadRecord
 from schemas.records import JOB_VERSION, Delivery, Feedback, Job, Outcome, Provenance, Source
 
+# Its validators take seconds to import: in one worker only.
+pytestmark = pytest.mark.xdist_group("jsonschema")
 ROOT = Path(__file__).parents[2]
 KEY = b"u-1042:2026-11"
 GOLDEN = {
@@ -46,12 +46,16 @@ def schema(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RECORDS)
 def test_each_schema_is_a_schema(name: str) -> None:
     """JSON Schema 2020-12."""
+    import jsonschema  # slow to import, like its friend below: not at every collection
+
     jsonschema.Draft202012Validator.check_schema(schema(name))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_bytes_fit_their_schema(name: str) -> None:
     """What version 1 wrote is still what the schema says."""
+    import jsonschema
+
     jsonschema.validate(json.loads(GOLDEN[name]), schema(name))
 
 
@@ -114,4 +118,6 @@ def test_the_asyncapi_document_points_at_schemas_that_are_there() -> None:
 
 def test_the_openapi_document_is_one() -> None:
     """OpenAPI 3.1, by a validator of it."""
+    from openapi_spec_validator import OpenAPIV31SpecValidator
+
     OpenAPIV31SpecValidator(document()).validate()

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from processor.dashboard.app import _credentials as credentials
 from processor.dashboard.auth import COOKIE, Auth, is_loopback
 from processor.dashboard.chart import HEIGHT, bars
 from processor.dashboard.fold import ENTRIES_MAX, View, apply, hash_of, pack, unpack
@@ -289,6 +288,8 @@ def test_the_api_is_described() -> None:
 
 def test_kafkas_security_for_faust() -> None:
     """The same settings as everybody else's; what Faust has no word for is refused by name."""
+
+    from processor.dashboard.app import _credentials as credentials  # Faust: slow to import
 
     def _credentials(options: dict[str, str], auth: str = "options") -> Any:
         return credentials(load_settings(kafka_auth=auth).model_copy(update={"kafka_options": options}))

@@ -7,9 +7,13 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import pytest
+
+from processor import deliver, patience
 from processor.adapters.clock import SystemClock
 from processor.allowance import Allowance
-from processor.core.answers import Answer
+from processor.core import decide
+from processor.core.answers import Accepted, Answer, ServiceError
 from processor.core.offsets import Window
 from processor.core.pace import Account, Limits
 from processor.core.states import Claim
@@ -18,7 +22,10 @@ from processor.deliver import Deliverer, DeliveryConfig
 from processor.meter import Meter
 from processor.ports import Item, Pace
 from schemas.codec import encode
+from schemas.ending import end
+from schemas.errors import RedisUnavailable
 from schemas.reading import Record
+from schemas.records import Outcome
 from schemas.settings import RetryTable
 from schemas.template import Needs
 from tests.simulation.dedup import MemoryDedup
@@ -86,9 +93,74 @@ async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
     works = [work("u1"), work("u2")]
     deliverer.submit(works)
     running = asyncio.create_task(deliverer.run())
-    await asyncio.wait_for(dedup.asked.wait(), 10)
+    await asyncio.wait_for(dedup.asked.wait(), 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 10) == works
+    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == works
     assert not deliverer.busy
+
+
+class AwayDedup(MemoryDedup):
+    """Grants claims, and then Redis does not answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__(30.0, lambda: 0)
+        self.marker = self.run
+        self.asked = asyncio.Event()
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        self.asked.set()
+        raise RedisUnavailable("the test says so")
+
+    async def release(self, items: Sequence[Item]) -> None:
+        self.asked.set()
+        raise RedisUnavailable("the test says so")
+
+
+class Answering(NoSender):
+    """Every call gets this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        return self._answer
+
+
+async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Work]:
+    """What was done of one work when Redis goes away after its claim, and the process is to end."""
+    monkeypatch.setattr(deliver, "HURRY_S", 0.05)
+    monkeypatch.setattr(patience, "REDIS_RETRY_S", 0.01)
+    dedup, sender, clock, meter, done = AwayDedup(), Answering(answer), SystemClock(), Meter(), list[Work]()
+    deliverer = Deliverer(
+        DeliveryConfig(8, 1.0, RetryTable()),
+        dedup,
+        sender,
+        Allowance(Limits(), 60.0, sender, cast(Pace, NoPace()), clock, meter),
+        clock,
+        lambda _work: {},
+        lambda: asyncio.sleep(0),
+        done.append,
+        meter,
+    )
+    deliverer.submit([work("u1")])
+    running = asyncio.create_task(deliverer.run())
+    await asyncio.wait_for(dedup.asked.wait(), 60)
+    assert not done, "while nobody wants it to end, Redis is waited for"
+    deliverer.hurry()
+    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == []
+    assert await end(running)
+    return done
+
+
+async def test_an_acceptance_that_redis_cannot_be_told_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G2 and a stop that ends: what SES said is a fact, and the ledger is told it."""
+    (done,) = await at_the_end(Accepted("m1"), monkeypatch)
+    assert isinstance(done.result, decide.Settle)
+    assert (done.result.outcome, done.result.message_id) == (Outcome.SENT, "m1")
+
+
+async def test_a_claim_that_cannot_be_given_back_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop that ends: the work is neither settled nor withdrawn, so its next reader waits for the claim's end."""
+    assert await at_the_end(ServiceError(429, "TooManyRequestsException", "too fast"), monkeypatch) == []

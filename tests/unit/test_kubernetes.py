@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
 from schemas.settings import Settings
 from schemas.topics import Topics
 
+# Its validators take seconds to import: in one worker only.
+pytestmark = pytest.mark.xdist_group("jsonschema")
 FOLDER = Path(__file__).parents[2] / "infra/k8s"
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
 MANIFESTS: list[dict[str, Any]] = [
@@ -43,6 +44,8 @@ def test_each_manifest_fits_its_schema(manifest: dict[str, Any]) -> None:
         assert "/" in manifest["apiVersion"]
         assert manifest["spec"]
         return
+    import kubernetes_validate  # slow to import
+
     kubernetes_validate.validate(manifest, "1.33", strict=True)
 
 

@@ -22,7 +22,7 @@ from schemas.errors import BadRecord, Halted, MailonceError
 from schemas.identity import TAG_ENCODING, Key, check_month, message_tags, new_attempt_id, read_tags
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source, Suppression
-from schemas.template import has_blocks, missing_variables, render_plain, variables
+from schemas.template import has_blocks, missing_variables, variables
 from schemas.topics import Topics
 from tests.support.world import job
 
@@ -221,14 +221,9 @@ def test_template_variables() -> None:
     assert variables("{{^x}}{{y}}{{/x}}{{else}}") == set()
     assert missing_variables(needed, {"name": "", "html": None, "user": {}}) == ["html", "items"]
     assert has_blocks("{{#if x}}")
+    assert has_blocks("{{~#if x~}}")
+    assert variables("{{~a~}}{{~#if b}}{{c}}{{~/if}}{{~{d}~}}") == {"a", "d"}
     assert not has_blocks("{{x}}")
-
-
-def test_plain_rendering() -> None:
-    """Values as they are; a missing one is named."""
-    assert render_plain("Hi {{name}}, {{user.city}}", {"name": "<b>", "user": {"city": "Ulm"}}) == "Hi <b>, Ulm"
-    with pytest.raises(KeyError, match="user.city"):
-        render_plain("{{user.city}}", {"user": "x"})
 
 
 def test_topics_keep_what_the_promise_needs() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import boto3
 import duckdb
 import pytest
-from moto.server import ThreadedMotoServer
 
 from producer.plan import OnDuplicate
 from producer.sources import Asked, Row, Source, open_source
@@ -156,6 +155,8 @@ def test_names_conditions_and_limits(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer  # slow to import
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
@@ -217,7 +218,7 @@ def queue_result(aws: str, names: list[str], found: list[list[str]]) -> None:
         json.dumps(body).encode(),
         {"Content-Type": "application/json"},
     )
-    urllib.request.urlopen(asked, timeout=10).close()
+    urllib.request.urlopen(asked, timeout=60).close()
 
 
 def test_athena_as_the_classic_pipeline_has_it(aws: str, tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from processor.adapters.local_templates import LocalTemplates
+from processor.adapters.templates import stored_form
 from processor.core.mail import template_content
 from processor.core.shapes import distinct_shapes
 from processor.templates import check_needs
 from schemas.codec import template_data
 from schemas.errors import BadRecord, Halted, UsageError
+from schemas.handlebars import render
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import Job
-from schemas.template import Needs, escape_html_part, render_plain, with_twin
+from schemas.template import Needs, escape_html_part, with_twin
 from tests.support.world import MONTH
 
 SHIPPED = Path("infra/demo/templates")
@@ -45,6 +47,8 @@ def mail(**data: Any) -> Job:
         ("{{#each items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{a}}",
          "{{#each _html.items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{_html.a}}"),
         ("{{#each a}}{{#each b}}{{c}}{{/each}}{{/each}}", "{{#each _html.a}}{{#each b}}{{c}}{{/each}}{{/each}}"),
+        ("{{~#each items~}}{{~label~}}{{~/each~}}{{~a~}}{{~{b}~}}{{this.c}}",
+         "{{~#each _html.items~}}{{~label~}}{{~/each~}}{{~_html.a~}}{{~{b}~}}{{_html.c}}"),
         ("{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}", "{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}"),
     ],
 )  # fmt: skip
@@ -58,9 +62,9 @@ def test_one_set_of_data_serves_all_parts() -> None:
     """Subject and text show what HTML must not."""
     data = {"name": '<b>"A" & B</b>', "user": {"city": "<Ulm>"}, "items": ["<", 1, None], "n": 5}
     whole = with_twin(data)
-    html = render_plain(escape_html_part("{{name}} {{user.city}} {{n}}"), whole)
+    html = render(escape_html_part("{{name}} {{user.city}} {{n}}"), whole)
     assert html == "&lt;b&gt;&quot;A&quot; &amp; B&lt;/b&gt; &lt;Ulm&gt; 5"
-    assert render_plain("{{name}}", whole) == data["name"]
+    assert render("{{name}}", whole) == data["name"]
     assert whole["_html"]["items"] == ["&lt;", 1, None]
 
 
@@ -148,6 +152,20 @@ async def test_folders_that_cannot_be_read(tmp_path: Path) -> None:
         await LocalTemplates(SHIPPED).check(job("u1", template="other"))
 
 
+def test_every_file_that_ses_would_not_fill_in_is_named(tmp_path: Path) -> None:
+    """With the line as its editor shows it, although blank lines around it are not kept; the shipped ones pass."""
+    folder = folder_of(
+        tmp_path, subject_txt="\n\nHi {{#if name}}{{name}}", body_html="<p>\n{{items.0.n}}", body_txt="{{~name~}}"
+    )
+    with pytest.raises(UsageError) as why:
+        stored_form(folder)
+    assert str(why.value).splitlines() == [
+        f"{folder}/t/subject.txt:3: {{{{#if name}}}} is not closed: add {{{{/if}}}}",
+        f"{folder}/t/body.html:2: {{{{items.0.n}}}} has the index 0 in a path: write it as [0]",
+    ]
+    assert stored_form(SHIPPED)
+
+
 async def test_the_shipped_templates_serve_both_ways() -> None:
     """The same text, but for what HTML must not show."""
     data = {
@@ -158,7 +176,7 @@ async def test_the_shipped_templates_serve_both_ways() -> None:
     for part, file in (("Subject", "subject.txt"), ("Text", "body.txt"), ("Html", "body.html")):
         text = (SHIPPED / "monthly-usage" / file).read_text().strip()
         kept = escape_html_part(text) if part == "Html" else text
-        assert here[part] == render_plain(kept, with_twin(data))
+        assert here[part] == render(kept, with_twin(data))
 
 
 def test_one_job_of_each_shape() -> None:

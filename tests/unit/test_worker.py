@@ -111,7 +111,7 @@ async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None
     )
     running = asyncio.create_task(worker.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while kafka.partitions[1].committed[0] < 1:
                 await asyncio.sleep(0.01)
     finally:

@@ -1,0 +1,1 @@
+"""The set-up: locks, platforms, jars, and a set-up that was interrupted."""

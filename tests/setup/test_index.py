@@ -1,0 +1,71 @@
+"""What a user told pip holds for uv as well, or pip does the work."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.bootstrap.index import Untranslatable, for_uv, kept, pip_settings
+
+LISTED = """\
+:env:.default-timeout='180'
+:env:.index-url='https://env.example/simple'
+global.cert='/etc/ca.pem'
+global.extra-index-url='https://a.example/simple\\nhttps://b.example/simple'
+global.index-url='https://global.example/simple'
+global.proxy='http://127.0.0.1:3128'
+install.index-url='https://install.example/simple'
+install.trusted-host='a.example b.example'
+global.find-links='/wheels /more'
+global.disable-pip-version-check='1'
+freeze.timeout='3'
+WARNING: a line of pip's own
+"""
+
+
+def test_the_index_of_pip_is_uvs() -> None:
+    """A company's index, its certificate and its proxy: the nearest setting wins, as in pip."""
+    said = for_uv(pip_settings(LISTED), {})
+    assert said == {
+        "UV_NO_CONFIG": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_DEFAULT_INDEX": "https://env.example/simple",
+        "UV_INDEX": "https://a.example/simple https://b.example/simple",
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+        "UV_INSECURE_HOST": "a.example b.example",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_HTTP_TIMEOUT": "180",
+        "SSL_CERT_FILE": "/etc/ca.pem",
+        "HTTP_PROXY": "http://127.0.0.1:3128",
+        "HTTPS_PROXY": "http://127.0.0.1:3128",
+        "ALL_PROXY": "http://127.0.0.1:3128",
+    }
+
+
+def test_what_was_said_to_uv_stands() -> None:
+    """A user who set uv's own variable meant it."""
+    assert "UV_DEFAULT_INDEX" not in for_uv(pip_settings(LISTED), {"UV_DEFAULT_INDEX": "https://mine.example/"})
+
+
+@pytest.mark.parametrize(
+    "line", ["global.keyring-provider='subprocess'", "install.no-index='true'", "global.no-binary='x'"]
+)
+def test_what_uv_cannot_be_told_is_pips_work(line: str) -> None:
+    """Nothing that was asked for is dropped in silence."""
+    with pytest.raises(Untranslatable):
+        for_uv(pip_settings(line), {})
+
+
+def test_nothing_leads_elsewhere() -> None:
+    """Variables that would install into another place, other files or other versions do not reach pip and uv."""
+    given = {
+        "PATH": "/bin",
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+        "UV_INDEX_URL": "https://mine.example/",
+        "UV_EXCLUDE_NEWER": "2020-01-01",
+        "UV_SYSTEM_PYTHON": "1",
+        "PIP_TARGET": "/elsewhere",
+        "PIP_INDEX_URL": "https://mine.example/",
+        "PYTHONPATH": "/other",
+        "VIRTUAL_ENV": "/other",
+    }
+    assert set(kept(given)) == {"PATH", "HTTPS_PROXY", "UV_INDEX_URL", "PIP_INDEX_URL"}

@@ -1,0 +1,95 @@
+"""Where our packages come from: a user's own files of the same names are not taken for them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NAMES = (
+    "schemas.py",
+    "producer.py",
+    "processor/x.py",
+    "infra.py",
+    "redis.py",
+    "typing.py",
+    "typer.py",
+    "json.py",
+    "urllib.py",
+)
+SCRIPT = str(Path(sys.executable).with_name("mailonce"))
+PYTHON = [sys.executable, "-m"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A user's folder, with files of their own that do not care for us."""
+    for name in NAMES:
+        place = tmp_path / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_text("raise SystemExit('a file of the user was taken for a module')\n")
+    return tmp_path
+
+
+def _run(command: list[str], folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        command, cwd=folder, env=clean | env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "env"),
+    [
+        ([*PYTHON, "mailonce", "settings"], {}),
+        ([SCRIPT, "settings"], {}),
+        ([sys.executable, "-P", "-m", "mailonce", "settings"], {}),
+        ([*PYTHON, "mailonce", "settings"], {"PYTHONSAFEPATH": "1"}),
+        ([*PYTHON, "mailonce.health"], {}),
+    ],
+    ids=["module", "script", "safe", "safe by variable", "health"],
+)
+def test_files_of_the_users_own_do_no_harm(folder: Path, command: list[str], env: dict[str, str]) -> None:
+    """Each way to call mailonce, in a folder full of such files."""
+    done = _run(command, folder, **env)
+    assert "a file of the user" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (1 if "mailonce.health" in command else 0), done.stderr
+
+
+@pytest.mark.parametrize("command", [[*PYTHON, "mailonce"], [SCRIPT]], ids=["module", "script"])
+@pytest.mark.parametrize("name", ["schemas.py", "schemas/__init__.py", "processor/other.py"])
+def test_a_path_that_hides_our_packages_is_named(tmp_path: Path, command: list[str], name: str) -> None:
+    """One sentence: which package, where it was found, what to do."""
+    place = tmp_path / "theirs" / name
+    place.parent.mkdir(parents=True)
+    place.write_text("")
+    done = _run([*command, "settings"], tmp_path, PYTHONPATH=str(tmp_path / "theirs"))
+    assert done.returncode == 2
+    package = name.split("/")[0].removesuffix(".py")
+    assert done.stderr.startswith(f"mailonce: the package `{package}` is found in {tmp_path}")
+    assert done.stderr.count("\n") == 1
+    assert "PYTHONPATH" in done.stderr
+
+
+def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+    """A shell may stand in a folder that somebody removed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd '{gone}' && rmdir '{gone}' && '{sys.executable}' -m mailonce --help && '{SCRIPT}' stack status"
+    done = _run(["sh", "-c", command], tmp_path)
+    assert "Usage" in done.stdout
+    assert done.stderr == "mailonce: the present folder was removed: go to one that is there\n"
+    assert done.returncode == 8
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """One sentence, where a traceback would be a page."""
+    done = _run(["sh", "-c", f"'{SCRIPT}' settings >/dev/full"], tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("mailonce: cannot write")
+    assert "Traceback" not in done.stderr
