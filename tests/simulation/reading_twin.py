@@ -27,6 +27,7 @@ import processor.ops.rebuild
 import processor.ops.uncertain
 import processor.patience
 import processor.worker
+import schemas.ending
 import schemas.reading
 from processor.ports import Produced
 from schemas.errors import BrokerUnavailable
@@ -52,6 +53,7 @@ LOGS = (
     processor.evidence.doubts,
     processor.evidence.scribe,
     processor.evidence.sink,
+    schemas.ending,
     schemas.reading,
 )
 
@@ -148,6 +150,35 @@ async def in_thread(func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return result
 
 
+class _Thread:
+    """As `schemas.ending.Thread`: one call after the other. Whoever is cancelled meanwhile leaves the call behind."""
+
+    def __init__(self, name: str) -> None:
+        self._turn = asyncio.Lock()
+
+    async def __call__(self, call: Callable[..., Any], *args: Any) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._make(call, args))
+        task.add_done_callback(lambda done: _tell(done, answer))
+        return await answer
+
+    async def _make(self, call: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        async with self._turn:
+            return await in_thread(call, args)
+
+    def close(self) -> None: ...
+
+
+def _tell(done: asyncio.Task[Any], answer: asyncio.Future[Any]) -> None:
+    if done.cancelled():
+        answer.cancel()
+    elif (error := done.exception()) is not None:
+        if not answer.done():
+            answer.set_exception(error)
+    elif not answer.done():
+        answer.set_result(done.result())
+
+
 class _Ids:
     """Attempt ids and tokens, counted instead of drawn."""
 
@@ -184,6 +215,10 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):
                     patch.setattr(module, name, twin)
+        patch.setattr(schemas.ending.Thread, "__init__", _Thread.__init__)
+        patch.setattr(schemas.ending.Thread, "__call__", _Thread.__call__)
+        patch.setattr(schemas.ending.Thread, "_make", _Thread._make, raising=False)
+        patch.setattr(schemas.ending.Thread, "close", _Thread.close)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
