@@ -103,12 +103,6 @@ def _by_a_replay(world: World, match: re.Match[str]) -> bool:
     return again or any(entry.what == "offsets removed" for entry in world.net.history.entries)
 
 
-def _unlocking(world: World, match: re.Match[str]) -> bool:
-    """Whether its request to give the rebuild's lock back had no answer."""
-    about = [e.about for e in world.net.history.entries if e.who == match[1] and e.what == "redis.unlock_rebuild"]
-    return any("lost" in str(entry[0]) for entry in about)
-
-
 def _always(world: World, match: re.Match[str]) -> bool:
     return True
 
@@ -119,7 +113,6 @@ KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]]
     ("sent of another content", re.compile(r"G6 \S+: sent is said of"), _always),
     ("doubt over a drop", re.compile(r"G4 (\w+):\S+ is still in doubt"), _of_dropped),
     ("rebuilt beside a whole set", re.compile(r"G4 \S+ is in doubt .*restored by a late rebuild"), _always),
-    ("a stop in a rebuild", re.compile(r"G2 (\S+) did not stop within"), _unlocking),
     ("a claim nobody heard of", re.compile(r"G4 \S+ is in doubt .*nobody heard"), _always),
     ("a claim that ended", re.compile(r"G4 \S+ is in doubt .*its attempt had ended"), _always),
     ("settled before SES's word", re.compile(r"G3 \S+ was settled although (\w+):\S+ has no outcome"), _of_dropped),

@@ -11,6 +11,7 @@ from tests.simulation.audit import Audit
 from tests.simulation.world import World
 
 __all__ = [
+    "KEPT",
     "LONG_AGO_S",
     "MONTHS_MS",
     "SCENARIOS",
@@ -19,6 +20,7 @@ __all__ = [
     "done",
     "drain",
     "forget_a_month",
+    "keeps",
     "play",
     "publish",
     "replay",
@@ -47,11 +49,24 @@ class Scenario:
 
 
 SCENARIOS: list[Scenario] = []
+"""They break the promise."""
+KEPT: list[Scenario] = []
+"""They broke it once."""
 
 
 def breaks(what: str, rule: str, **made: Any) -> Callable[[Story], Story]:
     def note(story: Story) -> Story:
         SCENARIOS.append(Scenario(story, what, rule, made))
+        return story
+
+    return note
+
+
+def keeps(what: str, rule: str, **made: Any) -> Callable[[Story], Story]:
+    """A history that showed `what` until the rule came into force."""
+
+    def note(story: Story) -> Story:
+        KEPT.append(Scenario(story, what, rule, made))
         return story
 
     return note

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.scenarios import SCENARIOS, Scenario, play
+from tests.simulation.scenarios import KEPT, SCENARIOS, Scenario, play
 from tests.simulation.shell_mutations import MUTATIONS, Mutation, caught
 from tests.simulation.simulate import main, simulate
 
@@ -42,6 +42,13 @@ def test_nothing_breaks_the_promise(scenario: Scenario) -> None:
     found, _ = play(scenario)
     if any(re.match(scenario.breaks, finding) for finding in found):
         raise Broken(f"{scenario.rule}: {found}")
+
+
+@pytest.mark.parametrize("scenario", KEPT, ids=lambda scenario: scenario.name)
+def test_what_broke_the_promise_once_keeps_it(scenario: Scenario) -> None:
+    """The rule that forbids it is in force."""
+    found, lines = play(scenario)
+    assert not found, "\n".join([*lines, *found])
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
