@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ from processor.meter import EvidenceMeter, Meter
 from processor.ops.rebuild import ensure_whole
 from processor.templates import SesTemplates
 from processor.worker import Worker, WorkerConfig
-from schemas.errors import Halted, MailonceError
+from schemas.ending import obey
+from schemas.errors import Halted, MailonceError, Overdue
 from schemas.reading import Follower
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Host", "Process", "evidence", "processor"]
 
+STOP_S = 10.0
+"""As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
 METER = Meter()
 """One for all: what it counts is nobody's promise."""
 
@@ -102,6 +106,7 @@ class Process(Reader):
         self.began_s = world.loop.time()
         self.worker: Worker | None = None
         self.evidence: Evidence | None = None
+        self.stopping = asyncio.Event()
         self.left: str | None = None
         """How it ended by itself: empty for a good end, else its error."""
         self._main = main
@@ -159,11 +164,9 @@ class Process(Reader):
 
     def stop(self) -> None:
         """SIGTERM."""
-        if self.running and self.worker is not None:
+        if self.running:
             self.net.history.note(self.name, "SIGTERM")
-            self._inside(self.worker.stop)
-        elif self.running and self.evidence is not None:
-            self._inside(self.evidence.stopping.set)
+            self._inside(self.stopping.set)
         else:
             self.die("ended before it began")
 
@@ -178,7 +181,10 @@ async def processor(process: Process) -> None:
     world, settings, clock = process.world, process.world.settings, process.clock
     dedup = SimDedup(world.redis, process.address)
     sender = SimSender(world.ses, clock)
-    await ensure_whole(settings, dedup)  # type: ignore[arg-type]
+    try:
+        await obey(ensure_whole(settings, dedup), process.stopping, 0)  # type: ignore[arg-type]
+    except Overdue:
+        return
     templates = SesTemplates(sender)
     mail = MailConfig("sender@example.net")
 
@@ -214,7 +220,8 @@ async def processor(process: Process) -> None:
         METER,
         world.told_before(process),
     )
-    await process.worker.run()
+    worker = process.worker
+    await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
 
 
 async def evidence(process: Process) -> None:
@@ -227,4 +234,6 @@ async def evidence(process: Process) -> None:
     sink = Sink(scribe, dedup, jobs, writer)
     sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
     process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, EvidenceMeter(sink.counts, now_ms))
-    await process.evidence.follow(world.sqs, drain=process.drain)  # type: ignore[arg-type]
+    process.evidence.stopping = process.stopping
+    with contextlib.suppress(Overdue):
+        await obey(process.evidence.follow(world.sqs, drain=process.drain), process.stopping, STOP_S)  # type: ignore[arg-type]
