@@ -50,6 +50,8 @@ def create_topics(settings: Settings) -> list[TopicState]:
     small = [spec.name for spec in specs if found.get(spec.name, wanted) < wanted]
     if small:
         _grow(admin, small, wanted)
+    if missing or small:
+        _until_known(admin, settings, {spec.name: max(wanted, found.get(spec.name, 0)) for spec in specs})
     made = {spec.name for spec in missing}
     return [TopicState(spec.name, spec.name in made, max(wanted, found.get(spec.name, 0))) for spec in specs]
 
@@ -65,12 +67,7 @@ def ensure_topic(settings: Settings, spec: TopicSpec, partitions: int) -> int:
         return len(topic.partitions)
     replication = settings.replication_factor or min(3, len(cluster.brokers))
     _create(admin, [spec], partitions, replication)
-    deadline = time.monotonic() + TIMEOUT_S
-    while not (topic := _cluster(admin, settings).topics.get(spec.name)) or not topic.partitions:
-        if time.monotonic() > deadline:
-            raise BrokerUnavailable(f"topic {spec.name} was made, and no broker knows it after {TIMEOUT_S:g} s")
-        time.sleep(0.1)
-    return len(topic.partitions)
+    return _until_known(admin, settings, {spec.name: 1})[spec.name]
 
 
 def check_topics(settings: Settings) -> None:
@@ -93,6 +90,22 @@ def too_few(name: str, count: int, jobs: str, wanted: int) -> str:
         f"topic {name} has {count} partitions and {jobs} {wanted}: an outcome goes to its job's partition; "
         f"`mailonce topics create` adds what is missing"
     )
+
+
+def _until_known(admin: AdminClient, settings: Settings, wanted: dict[str, int]) -> dict[str, int]:
+    """Waits until a broker tells of each topic with so many partitions at least; returns how many it has.
+
+    The controller answers when a topic is made; a busy broker hears of it later, and calls it unknown until then.
+    """
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        known = {name: len(topic.partitions) for name, topic in _cluster(admin, settings).topics.items()}
+        late = sorted(name for name, count in wanted.items() if known.get(name, 0) < count)
+        if not late:
+            return {name: known[name] for name in wanted}
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"topic {late[0]} was made, and no broker knows it whole after {TIMEOUT_S:g} s")
+        time.sleep(0.1)
 
 
 def _cluster(admin: AdminClient, settings: Settings) -> ClusterMetadata:

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
 )
 
 from infra.embedded import Stack
+from processor.adapters.topics import topic_config
 from schemas.records import Outcome
 from tests.support.cluster import OwnKafka
 from tests.support.killer import IN_TRANSACTION
@@ -142,6 +143,8 @@ def grow(world: World, topic: str, count: int) -> None:
     client = admin(world)
     for future in client.create_partitions([NewPartitions(topic, count)]).values():
         future.result(WAIT_S)
+    # The controller has done it; a broker hears of it later.
+    wait_for(lambda: len(client.list_topics(topic, timeout=WAIT_S).topics[topic].partitions) >= count, "growing")
 
 
 def test_partitions_added_while_jobs_are_pending(world: World) -> None:
@@ -193,6 +196,8 @@ def test_a_wrong_policy_is_refused_at_the_start(world: World) -> None:
     client = admin(world)
     for future in client.incremental_alter_configs([resource]).values():
         future.result(WAIT_S)
+    name = world.settings.topics.deliveries
+    wait_for(lambda: topic_config(client, name)["cleanup.policy"] == "delete", "the wrong policy")
     world.publish([job("u1")])
     refused = world.processor("p1", drain=True)
     assert refused.wait() == 2
