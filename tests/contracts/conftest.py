@@ -16,6 +16,8 @@ from processor.adapters.redis import RedisDedup
 from processor.core.states import ABSENT, Claim
 from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
+from tests.simulation.net import real_net
+from tests.simulation.redis_twin import Redis, SimDedup
 
 LIFETIME_S = 60.0
 
@@ -51,11 +53,15 @@ async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
     return dedup
 
 
-@pytest.fixture(params=["redis", "memory"])
-async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> PokedDedup | MemoryDedup:
-    """Both must obey the same laws."""
+@pytest.fixture(params=["redis", "memory", "simulated"])
+async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> PokedDedup | MemoryDedup | SimDedup:
+    """All must obey the same laws."""
     if request.param == "redis":
         return redis_dedup
+    if request.param == "simulated":
+        simulated = SimDedup(Redis(real_net(), LIFETIME_S, lambda: time.time_ns() // 1_000_000), "redis")
+        assert await simulated.set_whole((await simulated.server_run())[1])
+        return simulated
     twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
     assert await twin.set_whole((await twin.server_run())[1])
     return twin

@@ -1,0 +1,134 @@
+"""Stories in which one guarding line of the shell decides; each keeps the promise as the shell is."""
+
+from __future__ import annotations
+
+import asyncio
+
+from schemas.identity import Key
+from tests.simulation.audit import Audit
+from tests.simulation.faults import kill, redis_fault
+from tests.simulation.world import MONTH, World
+
+__all__ = [
+    "cancelled_corrected_killed_and_lost",
+    "closed_in_another_partition",
+    "doubt_after_proof_and_redis_lost",
+    "lost_again_while_it_is_rebuilt",
+    "proof_before_our_time_out",
+    "stands_still_after_the_answer",
+    "stands_still_under_a_claim",
+    "stopped_in_a_call",
+]
+
+
+async def stopped_in_a_call(world: World, audit: Audit) -> None:
+    world.when("p0", "ses.send <", 1, lambda process: world.loop.later(0.0, process.stop) and None)
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(5)
+    world.start("p1")
+    await asyncio.sleep(25)
+
+
+async def stands_still_after_the_answer(world: World, audit: Audit) -> None:
+    """Answered long before it dies, and not committed: the mark alone says so."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.when("p0", "kafka.produce <", 2, lambda process: process.freeze(5.5))
+    world.publish("u0")
+    await asyncio.sleep(5)
+    kill(world, audit, world.slots["p0"])
+    world.start("p1")
+    await asyncio.sleep(25)
+
+
+async def proof_before_our_time_out(world: World, audit: Audit) -> None:
+    """SES's event is quicker than our time-out; then evidence is away and the ledger compacted."""
+    audit.excuse_key(Key("u0", MONTH), "answer lost")
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
+    world.start_evidence()
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(1.6)
+    world.slots["ev"].die()
+    await asyncio.sleep(5)
+    world.kafka.compact(world.settings.topics.deliveries)
+    await asyncio.sleep(5)
+
+
+async def doubt_after_proof_and_redis_lost(world: World, audit: Audit) -> None:
+    """The ledger holds a doubt that was on its way when SES's event came, and Redis is lost."""
+    audit.excuse_key(Key("u0", MONTH), "answer lost")
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
+    world.start_evidence()
+    world.publish("u0")
+    world.when("p0", "redis.mark_doubt >", 1, lambda process: process.freeze(2.0))
+    world.when("p0", "redis.record_doubt <", 1, lambda process: process.die())
+    world.ses.tells = lambda: [2.1]
+    world.start("p0")
+    await asyncio.sleep(3.5)
+    world.slots["ev"].die()
+    await asyncio.sleep(5)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("r", group="replay-1", drain=True)
+    await asyncio.sleep(20)
+
+
+async def cancelled_corrected_killed_and_lost(world: World, audit: Audit) -> None:
+    """The open intent of a record that came after one that had ended; no event tells of the call."""
+    audit.events_come = False
+    world.publish("u0")
+    world.cancel("u0")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
+    world.publish("u0", version=2)
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("p1")
+    await asyncio.sleep(30)
+
+
+async def closed_in_another_partition(world: World, audit: Audit) -> None:
+    """Partitions were added: the key ended in one of them, and is called for under a record of another."""
+    audit.events_come = False
+    world.ses.refuses.add("u2")
+    place = world.publish("u2")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.ses.refuses.clear()
+    world.kafka.grow(4)
+    await asyncio.sleep(3)
+    world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
+    assert world.publish("u2", version=2) != place
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("p1")
+    await asyncio.sleep(30)
+
+
+async def lost_again_while_it_is_rebuilt(world: World, audit: Audit) -> None:
+    """Redis starts again, empty, between the last chunk and the mark."""
+    for number in range(4):
+        world.publish(f"u{number}")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.redis.at("redis").flush()
+    world.when("p0", "redis.set_whole <", 1, lambda _p: world.redis.point("redis", world.redis.start("redis")) and None)
+    world.publish("u4")
+    await asyncio.sleep(5)
+    world.start("r", group="replay-1", drain=True)
+    await asyncio.sleep(5)
+
+
+async def stands_still_under_a_claim(world: World, audit: Audit) -> None:
+    """Longer than the claim's lifetime, between the claim and the call."""
+    audit.excuse_key(Key("u0", MONTH), "stalled")
+    world.when("p0", "redis.claim >", 1, lambda process: process.freeze(16.0))
+    world.start_evidence()
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(25)

@@ -1,0 +1,239 @@
+"""The composition of real code on simulated ports: a processor, a replay, an evidence process; each dies as one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from processor.adapters.doubts import Doubts
+from processor.allowance import Allowance
+from processor.core.breaker import Breaker
+from processor.core.mail import MailConfig, compose
+from processor.core.pace import Limits
+from processor.core.work import Work
+from processor.deliver import Deliverer, DeliveryConfig
+from processor.evidence.doubts import Sweeper
+from processor.evidence.run import Evidence
+from processor.evidence.scribe import EventScribe
+from processor.evidence.sink import Sink
+from processor.ledger import Scribe
+from processor.meter import EvidenceMeter, Meter
+from processor.ops.rebuild import ensure_whole
+from processor.templates import SesTemplates
+from processor.worker import Worker, WorkerConfig
+from schemas.ending import obey
+from schemas.errors import Halted, MailonceError, Overdue
+from schemas.reading import Follower
+from tests.simulation.job_log import SimJobLog
+from tests.simulation.kafka import Kafka
+from tests.simulation.loop import OWNER
+from tests.simulation.reading_twin import Reader, SimRecordReader, SimWriter
+from tests.simulation.redis_twin import SimDedup, SimPace
+from tests.simulation.ses_twin import SimSender
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+__all__ = ["Host", "Process", "evidence", "processor"]
+
+STOP_S = 10.0
+"""As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
+METER = Meter()
+"""One for all: what it counts is nobody's promise."""
+
+
+@dataclass
+class Host:
+    """A machine: its wall clock may be wrong, its boot clock runs."""
+
+    offset_ms: int = 0
+
+
+class SimClock:
+    """The port `Clock` on a host."""
+
+    def __init__(self, world: World, host: Host) -> None:
+        self._world = world
+        self._host = host
+
+    def now_ms(self) -> int:
+        return self._world.wall_ms() + self._host.offset_ms
+
+    def boot_s(self) -> float:
+        return self._world.loop.time()
+
+    def random(self) -> float:
+        return self._world.net.rng.random()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class Process(Reader):
+    """An operating system's process: it runs `main` until that returns, raises, or the process is killed."""
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        main: Callable[[Process], Awaitable[object]],
+        *,
+        address: str = "redis",
+        host: Host | None = None,
+        group: str = "mailonce",
+        instance: str = "",
+        kafka: Kafka | None = None,
+        drain: bool = False,
+        month: str = "",
+    ) -> None:
+        super().__init__(name)
+        self.world = world
+        self.net = world.net
+        self.kafka = kafka or world.kafka
+        self.address = address
+        self.host = host or Host()
+        self.group = group
+        self.instance = instance or name
+        self.drain = drain
+        self.month = month
+        self.clock = SimClock(world, self.host)
+        self.stalls: list[tuple[float, float]] = []
+        self.began_s = world.loop.time()
+        self.worker: Worker | None = None
+        self.evidence: Evidence | None = None
+        self.stopping = asyncio.Event()
+        self.left: str | None = None
+        """How it ended by itself: empty for a good end, else its error."""
+        self._main = main
+        context = Context()
+        context.run(OWNER.set, self)
+        self.net.history.note(name, "starts", address, group)
+        world.loop.create_task(self._run(), context=context)
+
+    async def _run(self) -> None:
+        try:
+            await self._main(self)
+            self.left = ""
+        except MailonceError as error:
+            self.left = f"{type(error).__name__}: {error}"
+            if isinstance(error, Halted) and error.reason == "defect":
+                self.world.defects.append(f"{self.name}: {error}")
+        except Exception as error:  # noqa: BLE001 - the audit tells of it
+            self.left = f"DEFECT {error!r}"
+            self.world.defects.append(f"{self.name}: {error!r}")
+        self.net.history.note(self.name, "ends", self.left)
+        self.kill()
+        for group in self.kafka.groups.values():
+            group.silent(self)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether it ended or stood still at a moment that it did not choose, or had its partitions taken away."""
+        if self.stalls or self.left is None or self.left:
+            return True
+        return any(e.who == self.name and e.what == "# partitions lost" for e in self.net.history.entries)
+
+    # ---- what the world does to it ----
+
+    def die(self, why: str = "killed") -> None:
+        if not self.dead:
+            self.net.history.note(self.name, f"!{why}")
+            self.kill()
+            for group in self.kafka.groups.values():
+                group.silent(self)
+
+    def freeze(self, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        if self.running:
+            self.net.history.note(self.name, "!stalled", seconds)
+            self.stalls.append((self.net.now_s(), self.net.now_s() + seconds))
+            self.stall()
+            for group in self.kafka.groups.values():
+                group.silent(self)
+            self.world.loop.later(seconds, self.thaw)
+
+    def thaw(self) -> None:
+        if not self.running and not self.dead:
+            self.net.history.note(self.name, "goes on")
+            self.resume()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        if self.running:
+            self.net.history.note(self.name, "SIGTERM")
+            self._inside(self.stopping.set)
+        else:
+            self.die("ended before it began")
+
+    def _inside(self, call: Callable[[], object]) -> None:
+        context = Context()
+        context.run(OWNER.set, self)
+        context.run(call)
+
+
+async def processor(process: Process) -> None:
+    """As `processor.wiring` makes one."""
+    world, settings, clock = process.world, process.world.settings, process.clock
+    dedup = SimDedup(world.redis, process.address)
+    sender = SimSender(world.ses, clock)
+    try:
+        await obey(ensure_whole(settings, dedup), process.stopping, 0)  # type: ignore[arg-type]
+    except Overdue:
+        return
+    templates = SesTemplates(sender)
+    mail = MailConfig("sender@example.net")
+
+    def compose_work(work: Work) -> dict[str, Any]:
+        assert work.job is not None
+        return compose(work.job, work.attempt, work.place, mail, templates.content(work.job))
+
+    def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
+        pace = SimPace(world.redis, process.address)
+        return Deliverer(
+            DeliveryConfig(settings.calls_at_once, settings.start_window_s, settings.retry),
+            dedup,  # type: ignore[arg-type]
+            sender,
+            Allowance(Limits.of(settings), settings.account_refresh_s, sender, pace, clock, METER),
+            clock,
+            compose_work,
+            lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
+            on_done,
+            METER,
+        )
+
+    process.worker = Worker(
+        WorkerConfig(settings.retention_months, settings.calls_at_once, process.drain, process.month),
+        SimJobLog(process.kafka, process.group, process.instance, settings.topics.jobs),
+        dedup,  # type: ignore[arg-type]
+        templates,
+        clock,
+        Scribe(settings.topics, process.instance, "sim", clock.now_ms),
+        Breaker(settings.breaker_consecutive, settings.breaker_share),
+        make_deliverer,
+        lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
+        world.suppressed,
+        METER,
+        world.told_before(process),
+    )
+    worker = process.worker
+    await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+
+
+async def evidence(process: Process) -> None:
+    """As `processor.evidence.run` makes one."""
+    world, settings, now_ms = process.world, process.world.settings, process.clock.now_ms
+    dedup: Any = SimDedup(world.redis, process.address)
+    scribe = EventScribe(settings.topics, process.instance, "sim", now_ms)
+    jobs: Any = SimRecordReader(settings, settings.topics.jobs)
+    writer: Any = SimWriter(settings, f"evidence-{process.instance}")
+    sink = Sink(scribe, dedup, jobs, writer)
+    sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
+    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, EvidenceMeter(sink.counts, now_ms))
+    process.evidence.stopping = process.stopping
+    with contextlib.suppress(Overdue):
+        await obey(process.evidence.follow(world.sqs, drain=process.drain), process.stopping, STOP_S)  # type: ignore[arg-type]

@@ -1,0 +1,227 @@
+"""Redis: servers that remember every state they were in, addresses that lead to one of them, and a processor's client.
+
+A server holds the pure model of the scripts that passes the dedup set's contract suite (`dedup.py`). Because each
+server keeps its history, whole script by whole script, the world can do to it what operators and power cuts do:
+restart with a prefix, promote a lagging replica, move the address back, load an old dump.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+from processor.core.states import ABSENT, Claim
+from processor.ports import Lease
+from schemas.errors import RedisUnavailable
+from schemas.identity import Key
+from tests.simulation.budget import Budget
+from tests.simulation.dedup import MemoryDedup
+from tests.simulation.net import Lost, Net
+
+__all__ = ["Redis", "Server", "SimDedup", "SimPace"]
+
+REQUEST_S = 0.001
+TIMEOUT_S = 1.0
+READS = {"peek_all", "peek", "recorded", "server_run", "noted", "extend_lock"}
+
+
+class State(NamedTuple):
+    """Everything that a server's disk or a replica could hold of the dedup set."""
+
+    claims: dict[Key, Claim]
+    marker: str
+    lock: tuple[str, float] | None
+    notes: frozenset[tuple[str, str]]
+    feed_ms: int
+
+
+class SimSet(MemoryDedup):
+    """The scripts' model with a lock that runs out."""
+
+    def __init__(self, lifetime_s: float, now_ms: Callable[[], int]) -> None:
+        super().__init__(lifetime_s, now_ms)
+        self._until_ms = 0.0
+
+    def _expire_lock(self) -> None:
+        if self._lock is not None and self._now_ms() >= self._until_ms:
+            self._lock = None
+
+    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
+        self._expire_lock()
+        if not await super().lock_rebuild(token, ttl_s):
+            return False
+        self._until_ms = self._now_ms() + ttl_s * 1000
+        return True
+
+    async def extend_lock(self, token: str, ttl_s: float) -> bool:
+        self._expire_lock()
+        if self._lock != token:
+            return False
+        self._until_ms = self._now_ms() + ttl_s * 1000
+        return True
+
+    def dump(self) -> State:
+        lock = (self._lock, self._until_ms) if self._lock else None
+        return State(dict(self.claims), self.marker, lock, frozenset(self._notes), self._feed_ms)
+
+    def load(self, state: State) -> None:
+        self.claims, self.marker = dict(state.claims), state.marker
+        self._lock, self._until_ms = state.lock or (None, 0.0)
+        self._notes, self._feed_ms = set(state.notes), state.feed_ms
+
+
+class Server:
+    """One Redis process, from its start to its end."""
+
+    def __init__(self, name: str, run: str, lifetime_s: float, now_ms: Callable[[], int]) -> None:
+        self.name = name
+        self.set = SimSet(lifetime_s, now_ms)
+        self.set.run = run
+        self.budget = Budget(now_ms)
+        self.down = False
+        self.past: list[State] = [self.set.dump()]
+        """one for each script that may write"""
+
+    def carry_out(self, name: str, args: tuple[Any, ...]) -> Any:
+        try:
+            return _now(getattr(self.set, name)(*args))
+        finally:
+            if name not in READS:
+                self.past.append(self.set.dump())
+
+    def flush(self) -> None:
+        """FLUSHALL."""
+        self.set.load(State({}, "", None, frozenset(), 0))
+        self.budget = Budget(self.budget.now_ms)
+        self.past.append(self.set.dump())
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether somebody holds the lock, or held it a moment ago and has not noticed."""
+        return self.set.dump().lock is not None
+
+    def load_keys(self, state: State, keys: list[Key], *, marker: bool) -> None:
+        """Some keys of an old dump are restored into a server that runs on."""
+        for key in keys:
+            if key in state.claims:
+                self.set.claims[key] = state.claims[key]
+            else:
+                self.set.claims.pop(key, None)
+        if marker:
+            self.set.marker = state.marker
+        self.past.append(self.set.dump())
+
+
+def _now(step: Any) -> Any:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        step.send(None)
+    except StopIteration as done:
+        return done.value
+    raise AssertionError("a script does not wait")
+
+
+class Redis:
+    """Addresses and the servers behind them."""
+
+    def __init__(self, net: Net, lifetime_s: float, now_ms: Callable[[], int]) -> None:
+        self.net = net
+        self._lifetime_s = lifetime_s
+        self._now_ms = now_ms
+        self._started = 0
+        self.servers: dict[str, Server] = {}
+        """by address"""
+        self.on_change: list[Callable[[], None]] = []
+
+    def start(self, name: str, state: State | None = None) -> Server:
+        """A server process, with what its disk or its primary gave it; always under a run id of its own."""
+        self._started += 1
+        server = Server(f"{name}.{self._started}", f"{self._started:040x}", self._lifetime_s, self._now_ms)
+        if state is not None:
+            server.set.load(state)
+            server.past = [server.set.dump()]
+        return server
+
+    def at(self, address: str) -> Server:
+        if address not in self.servers:
+            self.servers[address] = self.start(address)
+        return self.servers[address]
+
+    def point(self, address: str, server: Server) -> Server:
+        """From now on the address leads to this server; returns the one before, which lives on."""
+        before, self.servers[address] = self.at(address), server
+        return before
+
+    def replica(self, address: str, lag: int = 0) -> Server:
+        """A copy of the address's server without its last `lag` scripts, as a replica or its file would have it."""
+        past = self.at(address).past
+        return self.start(address, copy.copy(past[max(0, len(past) - 1 - lag)]))
+
+
+class _Client:
+    def __init__(self, redis: Redis, address: str) -> None:
+        self._redis = redis
+        self._address = address
+
+    async def _ask(self, what: str, call: Callable[[Server], Any], *about: object) -> Any:
+        net = self._redis.net
+
+        def carried_out() -> Any:
+            server = self._redis.at(self._address)
+            if server.down:
+                raise RedisUnavailable(f"{server.name} is down")
+            answer = call(server)
+            told = sorted(answer) if what == "noted" else _kept(answer)
+            net.history.note(who, f"redis.{what}", *about, "->", told, f"({server.name})")
+            return answer
+
+        who = net.who()
+        try:
+            return await net.ask(f"redis.{what}", carried_out, usual_s=REQUEST_S, timeout_s=TIMEOUT_S)
+        except Lost:
+            raise RedisUnavailable("Redis does not answer") from None
+
+
+class SimDedup(_Client):
+    """The port `Dedup` and the rest of the adapter's surface, each call one request."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        async def call(*args: Any) -> Any:
+            # Their order comes from a set's, which another run's hashes would change, and means nothing.
+            shown = [sorted(args[0])] if name == "noted" else [_kept(value) for value in args]
+            return await self._ask(name, lambda server: server.carry_out(name, args), *shown)
+
+        return call
+
+    async def entries(self) -> AsyncIterator[tuple[Key, Claim]]:
+        for key in await self._ask("entries", lambda server: list(server.set.claims)):
+            claim = (await self.peek_all([key]))[0]
+            if claim is not ABSENT:
+                yield key, claim
+
+
+class SimPace(_Client):
+    """The port `Pace`."""
+
+    async def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
+        return await self._ask("lease", lambda server: server.budget.lease(wanted, rate, quota=quota))  # type: ignore[no-any-return]
+
+    async def leased(self) -> int:
+        return int(await self._ask("leased", lambda server: server.budget.leased))
+
+    async def set_room(self, left: float, leased_before: int) -> None:
+        await self._ask("room", lambda server: server.budget.set_room(left, leased_before))
+
+    async def quota_opens_s(self) -> float | None:
+        return await self._ask("opens", lambda server: server.budget.opens_s())  # type: ignore[no-any-return]
+
+    async def throttled(self) -> float:
+        return float(await self._ask("throttled", lambda server: server.budget.throttled()))
+
+
+def _kept(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) and not hasattr(value, "_fields") else value

@@ -1,0 +1,15 @@
+"""Histories that break a promise, each by name: what happens, what must be found, and the rule that forbids it.
+
+They are the work list. A cure turns its scenario: the finding is gone, the test that expects it fails, and the entry
+moves to `KEPT`, the histories that must stay good.
+"""
+
+from __future__ import annotations
+
+from tests.simulation import scenarios_kafka, scenarios_months, scenarios_redis
+from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
+
+__all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
+
+TOLD_IN = (scenarios_redis, scenarios_kafka, scenarios_months)
+""""Each adds its own to `SCENARIOS` when it is imported."""

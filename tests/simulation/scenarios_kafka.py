@@ -1,0 +1,83 @@
+"""Kafka is in another state than the group remembers, or holds what nobody expected."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.simulation.audit import Audit
+from tests.simulation.faults import redis_fault
+from tests.simulation.story import (
+    LONG_AGO_S,
+    breaks,
+    done,
+    drain,
+    publish,
+    sent,
+)
+from tests.simulation.world import World
+
+
+@breaks(r"G2 drain ended well though 4 jobs", "a committed offset beyond the log's end: start at the beginning, aloud")
+async def committed_beyond_the_end(world: World, audit: Audit) -> list[str]:
+    world.kafka.group("mailonce").offsets.update({0: (100, ""), 1: (100, "")})
+    publish(world, 4)
+    return await drain(world)
+
+
+@breaks(r"G2 .* has no outcome", "a topic with another id is refused until adopted")
+async def the_topic_is_recreated(world: World, audit: Audit) -> None:
+    """Deleted and made anew under a running processor, with fewer records than before."""
+    await sent(world, 6)
+    world.kafka.recreate(world.settings.topics.jobs)
+    world.published.clear()
+    world.publish("new")
+    await done(world, 30)
+
+
+@breaks(r"G2 .* has no outcome", "whatever Kafka lets into the jobs topic fits into the dead-letter topic")
+async def a_letter_too_large(world: World, audit: Audit) -> None:
+    """A record of nearly a megabyte whose letter exceeds it: the same batch for ever, good jobs with it."""
+    world.publish_raw(b"big:2026-11", b"x" * 999_900)
+    publish(world, 4)
+    world.start("p0")
+    await done(world, 30)
+
+
+@breaks(r"G5 .* called for u\d", "a partition count that grows takes effect with the next month")
+async def partitions_grow_before_a_cancel(world: World, audit: Audit) -> None:
+    """The tombstone stands in another partition than its job."""
+    publish(world, 4)
+    world.kafka.grow(4)
+    for number in range(4):
+        world.cancel(f"u{number}")
+    await asyncio.sleep(LONG_AGO_S)
+    world.start("p0")
+    await done(world)
+
+
+@breaks(r"G1 u\d\S* was accepted 2 times", "one fold per key, whatever partition its records stand in")
+async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit) -> None:
+    """A mail in doubt is published again to another partition while the set is lost."""
+    world.ses.tells = list
+    world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
+    publish(world, 4)
+    world.start("p0")
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.calm = True
+    world.kafka.grow(4)
+    await asyncio.sleep(3)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    publish(world, 4)
+    await asyncio.sleep(10)
+
+
+@breaks(r"G2 u0:\S+ has no outcome", "a job in a partition where its key does not belong is a dead letter of its own")
+async def a_key_in_a_partition_not_its_own(world: World, audit: Audit) -> None:
+    """Somebody wrote the key to another partition first: the outcomes are read in another order than they came."""
+    world.start("p0")
+    for partition in (1, 0):
+        world.publish_raw(b"u0:2026-11", b"{not json", partition)
+        await asyncio.sleep(3)
+    await done(world, 20)

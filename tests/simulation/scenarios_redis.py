@@ -1,0 +1,271 @@
+"""Redis is in another state than Kafka remembers: failed over and back, older, flushed, another one, restored late."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from processor.core.states import State
+from schemas.identity import TAG_ATTEMPT, TAG_MONTH, TAG_SOURCE, TAG_USER
+from schemas.records import Outcome
+from tests.simulation.audit import Audit
+from tests.simulation.faults import redis_fault
+from tests.simulation.kafka import Kafka
+from tests.simulation.process import Host
+from tests.simulation.story import MONTHS_MS, breaks, done, drain, forget_a_month, keeps, publish, replay, sent, until
+from tests.simulation.world import MONTH, World, settings
+
+WHOLE = "nothing is granted by a set that may lack a claim made for this installation"
+
+
+@breaks(r"G1 .* accepted 2 times", WHOLE)
+async def failed_over_and_back(world: World, audit: Audit) -> None:
+    """The replica is promoted and used, then the address leads to the old primary again, which lived on."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    old = world.redis.point("redis", world.redis.replica("redis"))
+    publish(world, 4)
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.redis.point("redis", old)
+    await replay(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "two servers in use: no claim under a server that is not the newest lineage's")
+async def two_servers_in_use(world: World, audit: Audit) -> None:
+    """Half the processors have the new address already; one of the others dies in the middle of its calls."""
+    world.start("p0", address="redis-a")
+    world.start("p1", address="redis-b")
+    await asyncio.sleep(4)
+    world.when("p0", "ses.send >", 1, lambda process: process.die())
+    publish(world, 6)
+    await done(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "ids that cannot be read: the server is refused at the start")
+async def a_server_that_tells_no_id(world: World, audit: Audit) -> None:
+    """INFO is forbidden: every server is the same one, so an older file is not noticed."""
+    world.redis.at("redis").set.run = "unknown"
+    world.start("p0")
+    await asyncio.sleep(2)
+    early = world.redis.at("redis").set.dump()
+    publish(world, 4)
+    assert await done(world)
+    await asyncio.sleep(1)
+    back = world.redis.start("redis", early)
+    back.set.run = "unknown"
+    world.redis.point("redis", back)
+    await replay(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token, bound to the server's ids at the lock")
+async def flushed_while_it_is_rebuilt(world: World, audit: Audit) -> None:
+    """FLUSHALL between two chunks: the lock is lost, and the rebuild declares the rest whole."""
+    await sent(world, 12)
+    server = world.redis.at("redis")
+    redis_fault(world)
+    server.flush()
+    world.when("p0", "redis.restore >", 2, lambda _process: server.flush())
+    world.publish("one-more")
+    await done(world)
+    await replay(world)
+
+
+@breaks(r"G4 u\d\S* is in doubt .* no call", "a suspended rebuild fails and starts again")
+async def rebuilt_beside_a_whole_set(world: World, audit: Audit) -> None:
+    """A rebuild that stood still past its lock goes on: it puts back what was withdrawn since it read the topics."""
+    world.ses.quota = 0.0
+    world.when("p1", "redis.lock_rebuild >", 1, lambda process: process.freeze(6.0))
+    world.when("p1", "redis.restore <", 1, lambda process: process.freeze(3.0))
+    world.start("p1")
+    await asyncio.sleep(1)
+    world.start("p0")
+    await asyncio.sleep(4)
+    publish(world, 2)
+    await asyncio.sleep(2)
+    world.slots["p0"].stop()
+    await asyncio.sleep(4)
+    world.ses.quota = -1.0
+    await done(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token: a suspended rebuild fails and starts again")
+async def a_suspended_rebuild_marks_a_flushed_set(world: World, audit: Audit) -> None:
+    """Stopped just before its mark, long after which Redis is flushed while nobody rebuilds: an empty set is whole."""
+    await sent(world)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.when("p1", "redis.set_whole <", 1, lambda process: process.freeze(12.0))
+    world.start("p1")
+    await asyncio.sleep(6)
+    world.publish("one-more")
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.redis.at("redis").flush()
+    await asyncio.sleep(10)
+    await replay(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "callers pass the highest count they saw; a lower one is an older dump")
+async def an_old_dump_key_by_key(world: World, audit: Audit) -> None:
+    """Yesterday's keys are restored into the running server, the marker among them."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    yesterday = world.redis.at("redis").set.dump()
+    publish(world, 4)
+    assert await done(world)
+    await asyncio.sleep(1)
+    server = world.redis.at("redis")
+    server.flush()
+    server.load_keys(yesterday, [], marker=True)
+    await replay(world)
+
+
+@breaks(r"G1 .* accepted 2 times", "a floor that only rises; raising the retention later does not lower it")
+async def the_retention_is_raised_after_a_month_expired(world: World, audit: Audit) -> None:
+    publish(world, 3, month="2025-12")
+    world.start("p0")
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.later_ms = MONTHS_MS
+    forget_a_month(world, "2025-12")
+    world.settings = settings(retention_months=24)
+    await drain(world)
+
+
+@breaks(r"G6 .* lowered sent to dead", "a job below the floor that has an outcome is passed over silently")
+async def the_fourteenth_month(world: World, audit: Audit) -> None:
+    """The group was idle for a week and its entries have expired: what was sent becomes too old."""
+    publish(world, 3, month="2025-12")
+    world.start("p0")
+    assert await done(world)
+    await asyncio.sleep(1)
+    world.later_ms = MONTHS_MS
+    forget_a_month(world, "2025-12")
+    await drain(world)
+
+
+@breaks(r"G2 drain ended well though 4 jobs", "a Redis of another installation is refused")
+async def two_clusters_on_one_redis(world: World, audit: Audit) -> list[str]:
+    """Staging and production under one prefix: the second sends nothing and says that all is well."""
+    await sent(world)
+    world.kafka = Kafka(world.net, 2, "other-kafka")
+    publish(world, 4)
+    return await drain(world)
+
+
+@breaks(r"G2 u0:\S+ is told as sent, and SES never took it", "events of another installation prove nothing here")
+async def events_of_another_installation(world: World, audit: Audit) -> None:
+    world.ses.paused = True
+    world.publish("u0")
+    world.start_evidence()
+    place = world.published[0].place
+    tags = {TAG_USER: "u0", TAG_MONTH: MONTH, TAG_ATTEMPT: "elsewhere", TAG_SOURCE: f"{place[0]}-{place[1]}-"}
+    mail = {"messageId": "x1", "timestamp": "2026-11-15T00:00:00+00:00", "tags": {n: [v] for n, v in tags.items()}}
+    world.sqs.put(msgspec.json.encode({"eventType": "Send", "mail": mail}))
+    await asyncio.sleep(5)
+    world.ses.paused = False
+    world.start("p0")
+    await done(world)
+
+
+@breaks(r"G2 .* has no outcome", "restored claims are sending since the moment of restoring, by Redis's clock")
+async def a_clock_ahead_and_redis_lost(world: World, audit: Audit) -> None:
+    """The intents of a machine whose clock is an hour ahead are restored as claims that last an hour."""
+    world.start("p0", host=Host(offset_ms=3_600_000))
+    await asyncio.sleep(2)
+    world.when("p0", "redis.claim <", 1, lambda process: process.die())
+    publish(world, 2)
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("p1")
+    await done(world, 90)
+
+
+@breaks(r"G4 u0\S* is in doubt .*its attempt had ended", "who follows the ledger applies each outcome to its set")
+async def a_claim_that_ended_comes_back(world: World, audit: Audit) -> None:
+    """Redis starts again without the last scripts; the letter of the refused mail leaves the old claim as it is."""
+    world.ses.refuses.add("u0")
+    world.publish("u0")
+    world.start("p0")
+    assert await done(world)
+    await asyncio.sleep(1)
+    past = world.redis.at("redis").past
+    claimed = next(state for state in past if any(c.state is State.SENDING for c in state.claims.values()))
+    redis_fault(world)
+    world.redis.point("redis", world.redis.start("redis", claimed))
+    world.ses.refuses.clear()
+    world.publish("u0", version=2)
+    await done(world)
+
+
+@breaks(r"G4 u0\S* is in doubt .* no call", "a record passed over withdraws its own intent in that transaction")
+async def a_superseded_intent_and_redis_lost(world: World, audit: Audit) -> list[str]:
+    """Nobody dies and no call is in flight: the intent of a record that was passed over stays open all the same."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.when("p0", "redis.claim <", 1, lambda _process: world.redis.at("redis").flush())
+    world.kafka.on_commit.append(lambda done: _correct_once(world, done))
+    world.publish("u0")
+    await done(world)
+    return []
+
+
+def _correct_once(world: World, done: Any) -> None:
+    """A corrected row that comes right after the first intent."""
+    if len(world.published) == 1 and any(topic == world.settings.topics.attempts for topic, _ in done.records):
+        world.publish("u0", version=2)
+        world.redis.at("redis").down = True
+        world.loop.later(1.5, lambda: setattr(world.redis.at("redis"), "down", False))
+
+
+@breaks(
+    r"G4 u\d\S* is in doubt", "restored claims are sending since the moment of restoring; an unused intent is no doubt"
+)
+async def two_groups_wait_and_redis_is_lost(world: World, audit: Audit) -> list[str]:
+    """A month and a replay beside it wait for quota; nobody dies, no call was made, and the mails are in doubt."""
+    world.ses.quota = 0.0
+    world.start("p0")
+    world.start("r", group="replay-1")
+    publish(world, 2)
+    await asyncio.sleep(5)
+    world.redis.at("redis").flush()
+    await asyncio.sleep(12)
+    world.ses.quota = -1.0
+    await done(world)
+    uncertain = [raw.decode() for raw, mail in world.mails().items() if mail.outcome is Outcome.UNCERTAIN]
+    return [f"G4 {key} is in doubt, and no call was ever made for it" for key in uncertain]
+
+
+@breaks(r"G4 u0\S* is in doubt .*nobody heard", "a record passed over leaves no claim behind")
+async def a_claim_that_nobody_heard_of(world: World, audit: Audit) -> None:
+    """Redis's answer to a claim is lost, the mail is then cancelled, and the claim stands for its whole lifetime."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    claims = iter(["answer"])
+    world.net.loses = lambda what, _owner: next(claims, "") if what == "redis.claim" else ""
+    world.publish("u0")
+    world.at(2.5, "u0 cancelled", lambda: world.cancel("u0"))
+    await asyncio.sleep(1)
+    await done(world)
+    await asyncio.sleep(20)
+
+
+@keeps(
+    r"G2 p0 did not stop", "every stop ends, in a bounded time: a cancelled task that does not end is cancelled again"
+)
+async def a_stop_in_a_rebuild_ends(world: World, audit: Audit) -> list[str]:
+    """The end's cancellation meets the rebuild, whose unlocking gets no answer: that error took its place once."""
+    await sent(world)
+    usual = world.net.loses
+    world.net.loses = lambda what, _owner: "answer" if what in {"redis.restore", "redis.unlock_rebuild"} else ""
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.when("p0", "redis.restore <", 1, lambda process: process.stop())
+    world.publish("one-more")
+    stopped = await until(world, lambda: world.slots["p0"].dead)
+    world.net.loses = usual
+    return await drain(world) if stopped else ["G2 p0 did not stop within 60 s"]
