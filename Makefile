@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test tested checked test-all test-fast test-containers chaos stops proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test tested checked test-all test-fast test-containers chaos stops simulate proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -55,6 +55,10 @@ chaos: setup ## a month under random faults, audited: SEEDS=20 FIRST=1; writes .
 
 stops: setup ## processors drained and stopped by the hundred: DRAINS=300 TERMS=300; none may hang
 	@$(BIN)/python -m tests.stops --drains $(DRAINS) --terms $(TERMS) --lanes 4
+
+simulate: SEEDS = 100000
+simulate: venv ## random histories of the real shell in virtual time, audited: SEEDS=100000 FIRST=1; a night
+	@$(BIN)/python -m tests.simulation.simulate --seeds $(SEEDS) --first $(FIRST)
 
 proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
