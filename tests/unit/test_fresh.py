@@ -26,7 +26,7 @@ def test_the_tests_it_runs_are_there(kind: str) -> None:
     place, _, name = KINDS[kind].partition("::")
     tree = ast.parse((ROOT / place).read_text())
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    assert not name or name in names
+    assert not name or name.partition("[")[0] in names
 
 
 def test_every_condition_has_a_name_and_an_end() -> None:
