@@ -46,6 +46,18 @@ class PokedDedup(RedisDedup):
         await self._client.set(self.marker, run)
 
 
+class ShortLived(SimDedup):
+    """The twin whose claims' lifetime a test may set, as it does the real one's."""
+
+    @property
+    def _lifetime_ms(self) -> int:
+        return self._redis.at(self._address).set._lifetime_ms
+
+    @_lifetime_ms.setter
+    def _lifetime_ms(self, ms: int) -> None:
+        self._redis.at(self._address).set._lifetime_ms = ms
+
+
 @pytest.fixture
 async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
     dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
@@ -59,7 +71,7 @@ async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> Poke
     if request.param == "redis":
         return redis_dedup
     if request.param == "simulated":
-        simulated = SimDedup(Redis(real_net(), LIFETIME_S, lambda: time.time_ns() // 1_000_000), "redis")
+        simulated = ShortLived(Redis(real_net(), LIFETIME_S, lambda: time.time_ns() // 1_000_000), "redis")
         assert await simulated.set_whole((await simulated.server_run())[1])
         return simulated
     twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
