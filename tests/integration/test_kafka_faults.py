@@ -28,23 +28,6 @@ from tests.support.world import MONTH, WAIT_S, Process, World, job, wait_for
 CALLS_AT_ONCE = 8
 
 
-@pytest.fixture(scope="module")
-def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
-    own = OwnKafka(tmp_path_factory.mktemp("broker"), stack)
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def on_own(own: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    """A world on a broker that may be mistreated."""
-    own.start()
-    world = own.world(sandbox, tmp_path)
-    yield world
-    own.start()
-    world.close()
-
-
 def sending(world: World, *fault: str, users: int = 1200, at: str = "", nth: int = 1, **env: str) -> Process:
     # A batch of 500 goes on through an outage: there must be more than that to do.
     world.sandbox.set(latency_ms=50)
@@ -222,6 +205,7 @@ def three(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ow
     three.close()
 
 
+@pytest.mark.long
 def test_one_of_three_brokers_dies_at_random(three: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> None:
     """G1, G2: replication 3, min.insync 2: any one may die, again and again; no doubt arises, nobody waits long."""
     world = three.world(sandbox, tmp_path)

@@ -7,7 +7,6 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,28 +18,16 @@ from schemas.topics import TopicSpec
 from tests.support.cluster import OwnKafka
 from tests.support.dashboard import TOKEN, start_dashboard
 from tests.support.feed import connected
-from tests.support.sandbox import SandboxAdmin
 from tests.support.world import MONTH, Process, World, job, wait_for
 
 LONG_S = 120.0
 
 
-@pytest.fixture(scope="module")
-def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
-    own = OwnKafka(tmp_path_factory.mktemp("broker"), stack)
-    yield own
-    own.close()
-
-
 @pytest.fixture
-def on_own(own: OwnKafka, stack: Stack, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    """A world on a broker that may be mistreated, with SES's events."""
-    world = own.world(sandbox, tmp_path)
-    with connected(world, stack):
-        yield world
-    own.signal("kafka", signal.SIGCONT)
-    own.start()
-    world.close()
+def with_events(on_own: World, stack: Stack) -> Iterator[World]:
+    """The world on the broker of its own, with SES's events."""
+    with connected(on_own, stack):
+        yield on_own
 
 
 def readiness(url: str) -> tuple[int, str]:
@@ -56,12 +43,12 @@ def metrics_url(process: Process) -> str:
     return f"http://127.0.0.1:{port}"
 
 
-def test_nobody_is_ready_without_kafka(own: OwnKafka, on_own: World) -> None:
+def test_nobody_is_ready_without_kafka(own: OwnKafka, with_events: World) -> None:
     """Frozen, then killed: dashboard, processor and evidence say so, and work again when it is back."""
     patient = {"MAILONCE_PATIENCE_S": "600"}
-    dashboard = start_dashboard(on_own)
-    processor = on_own.start("process", "--metrics-port", "0", "--instance", "p1", **patient)
-    evidence = on_own.start("evidence", "--metrics-port", "0")
+    dashboard = start_dashboard(with_events)
+    processor = with_events.start("process", "--metrics-port", "0", "--instance", "p1", **patient)
+    evidence = with_events.start("evidence", "--metrics-port", "0")
     urls = {"dashboard": dashboard.url, "processor": metrics_url(processor), "evidence": metrics_url(evidence)}
 
     def all_ready() -> bool:
@@ -82,7 +69,7 @@ def test_nobody_is_ready_without_kafka(own: OwnKafka, on_own: World) -> None:
     own.start()
     wait_for(all_ready, "readiness after the restart", LONG_S)
     # Ready means that it works, not only that Kafka answers.
-    on_own.publish(job(f"u{n}") for n in range(20))
+    with_events.publish(job(f"u{n}") for n in range(20))
     wait_for(lambda: dashboard.api(f"month/{MONTH}")["sent"] == 20, "the month on the board", LONG_S)
     for process in (dashboard.process, processor, evidence):
         assert process.terminate() == 0
@@ -92,7 +79,7 @@ def test_nobody_is_ready_without_kafka(own: OwnKafka, on_own: World) -> None:
         assert 2 <= told.count("kafka does not answer") <= 4
     noise = [line for line in dashboard.process.log.read_text().splitlines() if "[ERROR]" in line]
     assert len(noise) < 60, "aiokafka says the same ten times a second"
-    on_own.audit().check()
+    with_events.audit().check()
 
 
 def test_a_dashboard_makes_its_folder_and_its_topic(world: World) -> None:

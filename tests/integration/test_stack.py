@@ -294,6 +294,7 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     assert [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
 
 
+@pytest.mark.long  # `make fresh` runs it on a bare machine
 @pytest.mark.timeout(900)
 def test_the_demo_runs(tmp_path: Path) -> None:
     """The main job, with the crash at e-mail 55: no duplicate, every job with an outcome; files of the user's own do no harm."""

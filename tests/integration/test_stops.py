@@ -128,25 +128,6 @@ def test_sigterm_while_redis_is_away(world: World, tmp_path: Path) -> None:
 # ---- Kafka ----
 
 
-@pytest.fixture(scope="module")
-def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
-    own = OwnKafka(tmp_path_factory.mktemp("broker"), stack)
-    yield own
-    own.close()
-
-
-@pytest.fixture
-def on_own(own: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    """A world on a broker that may be mistreated."""
-    own.start()
-    world = own.world(sandbox, tmp_path)
-    yield world
-    # One that was frozen needs a while until it is a member of its own cluster again: quicker a new one.
-    own.kill()
-    own.start()
-    world.close()
-
-
 def last_line(process: Process) -> str:
     return process.log.read_text().splitlines()[-1]
 

@@ -16,9 +16,11 @@ __all__ = ["OwnKafka"]
 class OwnKafka:
     """Kafka in a folder of its own; Valkey and the sandbox are the session's."""
 
-    def __init__(self, folder: Path, shared: Stack, brokers: int = 1) -> None:
-        self._stack = Stack(folder / "kafka-of-its-own", tied=True, brokers=brokers)
+    def __init__(self, folder: Path, shared: Stack, brokers: int = 1, seen_at: int | None = None) -> None:
+        self._stack = Stack(folder / "kafka-of-its-own", tied=True, brokers=brokers, kafka_seen_at=seen_at)
+        self._seen_at = seen_at
         self._shared = shared
+        self._frozen: set[str] = set()
         self._stack.up(("kafka",))
 
     def world(self, sandbox: SandboxAdmin, folder: Path) -> World:
@@ -27,7 +29,12 @@ class OwnKafka:
 
     def env(self) -> dict[str, str]:
         name = "MAILONCE_KAFKA_BOOTSTRAP_SERVERS"
-        return {name: self._stack.env()[name]}
+        return {name: f"127.0.0.1:{self._seen_at}" if self._seen_at else self._stack.env()[name]}
+
+    @property
+    def port(self) -> int:
+        """Where the broker listens, whatever stands before it."""
+        return self._stack.known()["kafka"].port
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,6 +47,8 @@ class OwnKafka:
         return server_runs(self._stack, name)
 
     def signal(self, name: str, number: int) -> None:
+        if number == signal.SIGSTOP:
+            self._frozen.add(name)
         signal_server(self._stack, name, number)
 
     def kill(self, name: str = "kafka") -> None:
@@ -47,6 +56,13 @@ class OwnKafka:
 
     def start(self, name: str = "kafka") -> None:
         self._stack.up((name,))
+
+    def heal(self) -> None:
+        """All brokers run. One that was frozen needs a while until it is a member of its own cluster: a new one is quicker."""
+        for name in self._frozen:
+            self.kill(name)
+        self._frozen.clear()
+        self._stack.up(self.names)
 
     def close(self) -> None:
         for name in self._stack.known():
