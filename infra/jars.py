@@ -95,7 +95,13 @@ def locks() -> list[JarLock]:
 
 
 def cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mailonce"
+    """Where downloads are kept. Raises `SetupError` where nobody knows of a home (no HOME, and an unknown user)."""
+    if cache := os.environ.get("XDG_CACHE_HOME"):
+        return Path(cache) / "mailonce"
+    try:
+        return Path.home() / ".cache/mailonce"
+    except RuntimeError:
+        raise SetupError("there is no home folder to keep downloads in: set XDG_CACHE_HOME (or HOME)") from None
 
 
 def wrong(lock: JarLock) -> list[Jar]:

@@ -103,15 +103,15 @@ class Steps:
 
     def _cache(self) -> dict[str, str]:
         """uv's own, or one inside `.venv` where that cannot be written, for one installation."""
-        own = Path(
-            self._environment.get("UV_CACHE_DIR")
-            or Path(self._environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
-        )
         try:
+            own = Path(
+                self._environment.get("UV_CACHE_DIR")
+                or Path(self._environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
+            )
             own.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=own):
                 return {"UV_CACHE_DIR": str(own)}
-        except OSError:
+        except (OSError, RuntimeError):  # no home is known
             return {"UV_CACHE_DIR": str(self._root / ".venv" / WORK / "cache")}
 
     def _installed(self) -> str:

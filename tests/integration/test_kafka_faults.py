@@ -205,14 +205,16 @@ def three(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ow
     three.close()
 
 
-@pytest.mark.long
-def test_one_of_three_brokers_dies_at_random(three: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> None:
+@pytest.mark.parametrize("deaths", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_one_of_three_brokers_dies_at_random(
+    three: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path, deaths: int
+) -> None:
     """G1, G2: replication 3, min.insync 2: any one may die, again and again; no doubt arises, nobody waits long."""
     world = three.world(sandbox, tmp_path)
     chance = random.Random(20261101)
     try:
         process = sending(world, users=600)
-        for _ in range(3):
+        for _ in range(deaths):
             victim = chance.choice(three.names)
             three.kill(victim)
             goes_on(world)

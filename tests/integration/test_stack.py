@@ -37,24 +37,28 @@ def mailonce(*args: str, cwd: Path, ok: int = 0, env: dict[str, str] | None = No
     return done
 
 
+def topics_made(folder: Path) -> list[bool]:
+    """`topics create` in a shell that knows what `stack env` says and nothing else: for each topic, whether it was new."""
+    command = 'eval "$("$0" -m mailonce stack env)"; "$0" -m mailonce topics create --json'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return [topic["created"] for topic in json.loads(done.stdout)]
+
+
 @pytest.mark.timeout(900)
 def test_a_restart_keeps_the_data(tmp_path: Path) -> None:
     """Ports, topics, keys and messages are there again; env is all a shell needs."""
     mailonce("stack", "up", cwd=tmp_path)
     try:
         first = mailonce("stack", "env", cwd=tmp_path).stdout
-        show = 'eval "$("$0" -m mailonce stack env)"; "$0" -m mailonce topics create --json'
-        env = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"]}
-        done = subprocess.run(
-            ["sh", "-c", show, sys.executable],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        assert [topic["created"] for topic in json.loads(done.stdout)] == [True] * 7
+        assert topics_made(tmp_path) == [True] * 7
         known = Stack(tmp_path / ".mailonce/stack").known()
         client = redis.Redis(port=known["valkey"].port)
         client.set("kept", "yes")
@@ -70,16 +74,7 @@ def test_a_restart_keeps_the_data(tmp_path: Path) -> None:
         mailonce("stack", "status", cwd=tmp_path, ok=1)
         mailonce("stack", "up", "--only", "kafka,valkey", cwd=tmp_path)
         assert mailonce("stack", "env", cwd=tmp_path).stdout == first
-        done = subprocess.run(
-            ["sh", "-c", show, sys.executable],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=True,
-        )
-        assert [topic["created"] for topic in json.loads(done.stdout)] == [False] * 7
+        assert topics_made(tmp_path) == [False] * 7
         client = redis.Redis(port=known["valkey"].port)
         assert client.get("kept") == b"yes"
         client.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import pwd
 import subprocess
 import sys
 import threading
@@ -166,6 +167,15 @@ def test_a_cache_that_cannot_be_written_names_the_variable(monkeypatch: pytest.M
         fetch(LOCK, str)
     with pytest.raises(SetupError, match="XDG_CACHE_HOME"):
         KAFKA.fetch(str)
+
+
+def test_no_home_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No HOME, and a user that the machine does not know, as in many containers."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: {}["nobody"])
+    with pytest.raises(SetupError, match="XDG_CACHE_HOME"):
+        jars.cache_folder()
 
 
 def test_two_at_once_download_once(served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
