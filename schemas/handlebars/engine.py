@@ -55,11 +55,10 @@ def render(template: str, data: dict[str, Any]) -> str:
         return printed
     from dotpromptz_handlebars import StrictModeError
 
-    compiled = _compiled(template)
     budget = Budget(spelled.characters)
     try:
         budget.print(spelled.characters)
-        return compiled(adapted(data, budget, nulls=not spelled.plain))
+        return _compiled(template)(adapted(data, budget, nulls=not spelled.plain))
     except StrictModeError as missing:
         raise KeyError(missing.path) from None
     except RecursionError:
@@ -76,10 +75,7 @@ def _read_once(template: str) -> _Spelled:
 @lru_cache(maxsize=1024)
 def _compiled(template: str) -> Callable[[Any], str]:
     spelled = _read_once(template)
-    try:
-        compiled: Callable[[Any], str] = _engine(strict=spelled.plain).compile(spelled.source)
-    except (ValueError, LookupError) as error:
-        raise TemplateRefused(1, f"the engine cannot read the template: {error}") from error
+    compiled: Callable[[Any], str] = _engine(strict=spelled.plain).compile(spelled.source)
     return compiled
 
 

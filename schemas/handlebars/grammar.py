@@ -24,13 +24,13 @@ _TOKEN = re.compile(
     | (?P<open>\() | (?P<close>\))
     | as\s+\|(?P<params>[^|]*)\|
     | (?P<hash>{_ID})=
-    | (?P<number>-?\d+(?:\.\d+)?)(?=[\s)]|$)
+    | (?P<number>-?[0-9]+(?:\.[0-9]+)?)(?=[\s)]|$)
     | (?P<data>@(?:(?:\.\./)*(?:index|key|first|last)|root(?:[./]{_SEGMENT})*))(?=[\s)]|$)
     | (?P<path>(?:\.\./)*(?:\.\.|(?:\./|this[./])?{_SEGMENT}(?:[./]{_SEGMENT})*|\.))(?=[\s)]|$)
     )""",
     re.VERBOSE,
 )
-_NUMBER = re.compile(r"-?\d{1,12}(?:\.\d{1,4})?")
+_NUMBER = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,4})?")
 _PARAMS = re.compile(rf"\s*({_ID})(?:\s+({_ID}))?\s*")
 _PARTIAL = re.compile(r"(?:([\w-]+)|\"([\w-]+)\"|'([\w-]+)')(?=\s|$)")
 
@@ -72,7 +72,7 @@ class _Reader:
     def __init__(self, tag: Tag, body: str) -> None:
         self._tag = tag
         self._body = body
-        self._at = 0
+        self._began = self._at = 0
         self._paths: list[str] = []
 
     def call(self) -> Call:
@@ -98,6 +98,7 @@ class _Reader:
         return Call(name, tuple(arguments), tuple(named), params, tuple(self._paths))
 
     def _next(self) -> re.Match[str]:
+        self._began = self._at
         found = _TOKEN.match(self._body, self._at)
         if not found:
             raise self._unknown()
@@ -121,6 +122,8 @@ class _Reader:
         if kind == "open":
             return self._lookup()
         if kind == "text":
+            if " as |" in value:
+                raise self._refused(f"holds {value}, block parameters to some engines", "put the text into the data")
             return value
         if kind == "number":
             if not _NUMBER.fullmatch(value):
@@ -159,7 +162,10 @@ class _Reader:
         segments = _segments(path)
         for n, segment in enumerate(segments):
             bare = segment.strip("[]")
-            if not segment.startswith("[") and re.fullmatch(r"-?\d+", bare):
+            if not bare.isascii() and bare.removeprefix("-").isdigit():
+                # Python takes these for numbers, JavaScript for names.
+                raise self._refused(f"has the name {bare}, a number to some engines", "use a name with letters")
+            if not segment.startswith("[") and re.fullmatch(r"-?[0-9]+", bare):
                 raise self._refused(f"has the index {bare} in a path", f"write it as [{bare}]")
             if bare in {"this", ".", ".."} and (n or segment != bare):
                 raise self._refused(f"has {segment!r} within a path", "use it at the beginning only")
@@ -170,11 +176,8 @@ class _Reader:
         return path
 
     def _unknown(self) -> TemplateRefused:
-        rest = self._body[self._at :].split()
-        word = rest[0] if rest else ""
-        if re.fullmatch(r"\w+(\.\w+)*\.\d+", word):
-            indexed = re.sub(r"[.]([0-9]+)", r".[\1]", word)
-            return self._refused("ends with an index", f"write {indexed}")
+        """Of the token that was read last."""
+        word = "".join(self._body[self._began :].split()[:1])
         return self._refused(f"is not understood at {word!r}" if word else "is not complete")
 
     def _refused(self, what: str, instead: str = "") -> TemplateRefused:

@@ -87,9 +87,7 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
     match value:
         case str():
             return _Text(value, budget)
-        case bool() | None:
-            return value
-        case int() if abs(value) < _EXACT_MAX:
+        case int() if abs(value) < _EXACT_MAX:  # a truth value too
             return value
         case int() | float():
             return _Number(_double(value))
@@ -104,7 +102,7 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
             members = _List(adapted(member, budget, nulls=nulls) for member in value)
             members._budget = budget
             return members
-        case _:
+        case _:  # null, and what is no data: the engine refuses it
             return value
 
 

@@ -48,6 +48,7 @@ def _settle_block(block: Block) -> tuple[bool, bool]:
     settle(block.body, root=False)
     if block.other is not None:
         settle(block.other, root=False)
+    # The branch that npm takes for the last of a chain.
     second = block.other
     if block.chained and second is not None:
         second = _chained(second).body
@@ -66,7 +67,7 @@ def _settle_block(block: Block) -> tuple[bool, bool]:
     if block.otherwise.after:
         _cut_start(_first(second))
     if closed_before:
-        _cut_end(_last(_end_of_chain(block)))
+        _cut_end(_last(second))
     if _line_ends_before(block.body, len(block.body), root=False) and _line_begins_after(second, -1, root=False):
         _cut_line_end(_last(block.body))
         _cut_line_start(_first(second))
@@ -77,13 +78,6 @@ def _chained(body: Body) -> Block:
     (block,) = body
     assert isinstance(block, Block)
     return block
-
-
-def _end_of_chain(block: Block) -> Body:
-    """The branch that npm takes for the last of a chain."""
-    if block.other is None:
-        return block.body
-    return _chained(block.other).body if block.chained else block.other
 
 
 # ---- looking at what was written ----

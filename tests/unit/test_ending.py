@@ -6,7 +6,6 @@ import ast
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
@@ -18,7 +17,7 @@ import redis.asyncio
 
 from processor.adapters.redis import CLOSE_S
 from schemas import ending
-from schemas.ending import Thread, end, in_thread, leave_within, obey, run, stop_on_signals, within
+from schemas.ending import Thread, end, in_thread, obey, run, stop_on_signals, within
 from schemas.errors import Overdue, RedisUnavailable
 from schemas.logs import Event
 from tests.support.world import ROOT
@@ -209,6 +208,33 @@ async def test_an_error_comes_through() -> None:
 
 
 @pytest.mark.parametrize("fast", [False, True])
+def test_the_loop_is_closed_whatever_comes_of_it(fast: bool) -> None:
+    """A command returns its result or raises its error, and keeps no loop open."""
+    loops = []
+
+    async def main(error: Exception | None) -> str:
+        loops.append(asyncio.get_running_loop())
+        if error:
+            raise error
+        return "done"
+
+    assert run(main(None), fast=fast) == "done"
+    with pytest.raises(RedisUnavailable):
+        run(main(RedisUnavailable("away")), fast=fast)
+    assert [loop.is_closed() for loop in loops] == [True, True]
+
+
+def test_without_uvloop_the_loop_is_pythons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is none for Windows: the processor runs all the same."""
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+
+    async def main() -> str:
+        return type(asyncio.get_running_loop()).__module__
+
+    assert run(main(), fast=True).startswith("asyncio.")
+
+
+@pytest.mark.parametrize("fast", [False, True])
 def test_the_loop_ends_with_a_task_that_does_not(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """`asyncio.run` would gather it for ever."""
     monkeypatch.setattr(ending, "LIMIT_S", 0.05)
@@ -254,7 +280,7 @@ async def test_the_first_signal_asks_and_the_second_is_the_systems() -> None:
             signal.signal(number, handler)
 
 
-# ---- threads and the process ----
+# ---- threads ----
 
 
 async def test_a_thread_makes_calls_in_their_order() -> None:
@@ -277,41 +303,6 @@ async def test_a_call_that_hangs_is_left_behind(behind: set[object]) -> None:
     answer.set()
     while behind:
         await asyncio.sleep(0.001)
-
-
-STUCK = """
-import asyncio, threading
-from schemas import ending
-
-async def main():
-    calls = [asyncio.ensure_future(ending.in_thread(threading.Event().wait))]
-    await ending.end(*calls, limit_s=0.1)
-
-ending.run(main())
-print("left")
-{leave}
-"""
-
-
-def test_a_process_leaves_without_its_hanging_thread() -> None:
-    """The exit code and what was printed are kept."""
-    done = subprocess.run(
-        [sys.executable, "-c", STUCK.format(leave="ending.leave(7)")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (7, "left\n")
-
-
-def test_a_framework_that_does_not_end_is_ended() -> None:
-    """The dashboard's last resort."""
-    source = "import threading\nfrom schemas import ending\nending.leave_within(0.1, 5)\nthreading.Event().wait()"
-    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, timeout=120, check=False)
-    assert done.returncode == 5
-    assert callable(leave_within)
 
 
 # ---- everywhere ----

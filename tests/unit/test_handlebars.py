@@ -147,6 +147,7 @@ def outcome(template: str, data: dict[str, Any]) -> tuple[str, str]:
 PIECES = [
     *("{{", "}}", "{{{", "}}}", "~", "#", "/", "^", ">", "!", "--", "&", "@", "*", "if", "each", "else", "with", "inline"),
     *('"p"', "a", "b.c", "../a", "this", "lookup", "(", ")", "[0]", "[", "]", "=", "|", "as", " ", "\n", "\\", "'", "0", "."),
+    *("²", "٣", '" as |x|"'),
     *("{{#if a}}", "{{/if}}", "{{else}}", "{{#each l}}", "{{/each}}", '{{#*inline "p"}}', "{{/inline}}", "{{> p}}"),
 ]  # fmt: skip
 
