@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,5 +64,10 @@ def load(**overrides: Any) -> Settings:
 
 
 def login(given: str | None) -> str:
-    """Who acts."""
-    return given or getpass.getuser()
+    """Who acts. Raises `UsageError` where nobody knows the user's name, as in many containers."""
+    from schemas.errors import UsageError
+
+    try:
+        return given or getpass.getuser()
+    except (KeyError, OSError):
+        raise UsageError(f"this user ({os.getuid()}) has no name here: say who decides with --who") from None

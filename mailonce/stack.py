@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,9 +39,18 @@ def _names(only: list[str] | None) -> list[str]:
 
     given = ",".join(SERVICES if only is None else only)
     names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--only names no service; there are {', '.join(SERVICES)}")
     if unknown := set(names) - set(SERVICES):
         raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
     return names
+
+
+def _end_in_order() -> None:
+    """A signal while servers are being started stops those that were begun, as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 @app.command("up", epilog='Example: `mailonce stack up && eval "$(mailonce stack env)"`')
@@ -60,6 +71,7 @@ def up(
 
     console = Console(stderr=True)
     stack = _stack(folder, brokers)
+    _end_in_order()
     with console.status("starting") as line:
         stack.up(_names(only), lambda text: line.update(text))
         if events:

@@ -84,6 +84,8 @@ class Run:
     meter: Meter = field(default_factory=Meter)
     look: Callable[[Worker], None] | None = None
     """Called a few times a second with the running worker."""
+    on_stopped: Callable[[], object] | None = None
+    """Called at the end if a signal asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ async def _run(run: _Process) -> int:
             started = await obey(_start(run, client, sender), stopping, 0)
         settled = await _serve(run, client, *started, stopping) if started else 0
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
+        if stopping.is_set() and run.run.on_stopped:
+            run.run.on_stopped()
         return settled
     finally:
         sender.close()

@@ -236,7 +236,8 @@ def stop_on_signals(ask: Callable[[], object]) -> None:
         ask()
         for number in numbers:
             loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
+            # The kernel passes over a signal without a handler where a container's process 1 is meant.
+            signal.signal(number, signal.SIG_DFL if os.getpid() != 1 else lambda number, _: os._exit(128 + number))
 
     for number in numbers:
         loop.add_signal_handler(number, first)

@@ -135,8 +135,7 @@ def start_kafka(
     if not (folder / "data/meta.properties").exists():
         format_storage(command, properties, cluster.cluster_id)
     running = spawn(folder.name, [*command, "kafka.Kafka", properties.name], port, folder, tied=tied)
-    answers = kafka_answers(port, len(cluster.controllers))
-    return running, lambda: wait_until(running, answers, folder)
+    return running, lambda: wait_until(running, kafka_answers(port, len(cluster.controllers)), folder)
 
 
 def _new_id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from processor.ops.replay import (
 )
 from processor.wiring import Run, run_processor
 from processor.worker import Worker
-from schemas.errors import UsageError
+from schemas.errors import Interrupted, UsageError
 from schemas.logs import configure_logs
 from schemas.settings import Settings
 
@@ -59,15 +60,18 @@ def replay(
         places = ", ".join(f"{number}:{offset}" for number, offset in start.begins.items())
         Console().print(f"group {settings.group_id} goes on from {places}: start its processors", highlight=False)
         return None
-    counts = _run(settings, start, month)
+    counts, whole = _run(settings, start, month)
     if as_json:
-        return print_json({"month": month or None, **counts})
-    _say_outcome(counts)
+        print_json({"month": month or None, **counts})
+    else:
+        _say_outcome(counts, whole)
+    if not whole:
+        raise Interrupted("stopped before the end: what is left is looked at by the next replay")
     return None
 
 
-def _run(settings: Settings, start: Start, month: str) -> dict[str, int]:
-    """Runs to the topic's end as of now; returns how many records were settled how."""
+def _run(settings: Settings, start: Start, month: str) -> tuple[dict[str, int], bool]:
+    """Runs to the topic's end as of now; returns how many records were settled how, and whether that was all."""
     group = f"{settings.group_id}-replay-{uuid4().hex[:12]}"
     own = settings.model_copy(update={"group_id": group})
     # One line a dead letter is enough beside a progress bar; a level set on purpose stays.
@@ -86,20 +90,24 @@ def _run(settings: Settings, start: Start, month: str) -> dict[str, int]:
             bars.update(bar, completed=start.share(worker.prefixes()), description=what)
 
         try:
-            how = Run(drain=True, month=month, told_before=told_before(settings), meter=meter, look=look)
+            stopped = threading.Event()
+            known = told_before(settings)
+            how = Run(drain=True, month=month, told_before=known, meter=meter, look=look, on_stopped=stopped.set)
             run_processor(own, how)
-            bars.update(bar, completed=1.0)
+            if not stopped.is_set():
+                bars.update(bar, completed=1.0)
         finally:
             drop_group(settings, group)
-    return meter.settled_by_outcome()
+    return meter.settled_by_outcome(), not stopped.is_set()
 
 
-def _say_outcome(counts: dict[str, int]) -> None:
+def _say_outcome(counts: dict[str, int], whole: bool) -> None:
     console = Console()
     skipped = counts.get(SKIPPED, 0)
     others = {outcome: many for outcome, many in counts.items() if outcome != SKIPPED and many}
     if not others:
-        console.print(f"nothing was sent: all {skipped:,} records were settled before", highlight=False)
+        all_of = "all " if whole else ""
+        console.print(f"nothing was sent: {all_of}{skipped:,} records were settled before", highlight=False)
         return
     for outcome, many in sorted(others.items()):
         console.print(f"{many:>9,}  {outcome}", highlight=False)

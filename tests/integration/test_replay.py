@@ -135,3 +135,20 @@ def test_a_replays_group_does_not_stay(world: World) -> None:
     assert not [group for group in groups if group.startswith(f"{world.settings.group_id}-replay-")]
     numbers = partition_numbers(world.settings, world.settings.topics.deliveries)
     assert sum(end_offsets(admin, world.settings.topics.deliveries, numbers).values()) > 0
+
+
+def test_a_replay_that_is_stopped_says_so(world: World) -> None:
+    """Neither 0 nor 100 %: whoever waits for it must not take it for done. The next one does the rest."""
+    world.publish(job(f"u{n}") for n in range(300))
+    world.sandbox.set(latency_ms=200)
+    replay = world.start("replay", "--from-beginning")
+    wait_for(lambda: world.sandbox.accepted_count() > 20, "sending")
+    assert replay.terminate() == 130, replay.log.read_text()[-2000:]
+    told = replay.log.read_text()
+    assert "stopped before the end" in told
+    assert "100%" not in told
+    world.sandbox.set(latency_ms=0)
+    world.run("replay", "--from-beginning")
+    audit = world.audit()
+    audit.check()
+    assert len(audit.outcomes) == 300

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from mailonce import origin
 
 NAMES = (
     "schemas.py",
@@ -93,3 +96,33 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("mailonce: cannot write")
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_that_name_is_told(tmp_path: Path) -> None:
+    """The parent of a checkout holds a folder `mailonce`, which ``python -m`` takes for the package."""
+    (tmp_path / "mailonce").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "mailonce", "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "taken for the package" in done.stderr
+
+
+def test_process_1_of_a_container_obeys_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel passes over a SIGTERM to it for which there is no handler."""
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    try:
+        origin.first_of_its_container()
+        with pytest.raises(SystemExit) as left:
+            signal.raise_signal(signal.SIGTERM)
+        assert left.value.code == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_elsewhere_the_systems_way_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    origin.first_of_its_container()
+    assert signal.getsignal(signal.SIGTERM) == before
