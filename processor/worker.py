@@ -283,10 +283,10 @@ class Worker:
         self._passed_over += 1
 
     def _route(self, work: Work) -> None:
-        if work.refusal or work.is_tombstone:
-            self._deliverer.submit([work])
-        else:
+        if work.needs_call:
             self._fresh.append(work)
+        else:
+            self._deliverer.submit([work])
 
     def _route_follower(self, work: Work) -> bool:
         """Starts the next record of the key; one whose partition has left meanwhile is somebody else's.

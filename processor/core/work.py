@@ -51,6 +51,11 @@ class Work:
     def is_tombstone(self) -> bool:
         return self.record.value is None
 
+    @property
+    def needs_call(self) -> bool:
+        """Whether its outcome takes a call to SES; a tombstone and a refused record are settled without one."""
+        return self.refusal is None and not self.is_tombstone
+
 
 def examine(
     record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: Container[str]

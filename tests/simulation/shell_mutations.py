@@ -160,7 +160,8 @@ def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
 def a_newer_record_supersedes_nothing(patch: Patch) -> None:
-    patch.setattr(Deliverer, "_superseded", lambda *_: False)
+    before = decide.before_claim
+    patch.setattr(processor.deliver.decide, "before_claim", lambda *, left, **_: before(left=left, superseded=False))
 
 
 @mutation(only=("commits_end_badly",))
