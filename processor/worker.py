@@ -14,6 +14,7 @@ from processor.after_commit import AfterCommit
 from processor.ahead import RECORDS_MAX, LookAhead
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
+from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.pace import Throughput, batch_size
 from processor.core.work import Work, examine, refused
@@ -88,7 +89,7 @@ class Worker:
         self._this_month = this_month
         self._suppressed = suppressed
         self._windows: dict[int, Window] = {}
-        self._tails: dict[bytes, Work] = {}
+        self._order = KeyOrder()
         self._fresh: list[Work] = []
         self._done: list[Work] = []
         self._finished: list[Work] = []
@@ -244,7 +245,7 @@ class Worker:
             window = self._windows.get(record.partition)
             if window is None or not window.add(record.offset):
                 continue
-            if (was_sent and record.key not in self._tails) or not self._concerns(record):
+            if (was_sent and record.key not in self._order) or not self._concerns(record):
                 self._pass_over(window, record)
                 continue
             work = examine(
@@ -264,15 +265,8 @@ class Worker:
                     work.refusal = refused(bad)
                 except Halted as halted:
                     self._deliverer.halt(halted)
-            prior = self._tails.get(record.key) if record.key is not None else None
-            if record.key is not None:
-                self._tails[record.key] = work
-            if prior is None:
+            if self._order.arrive(work):
                 self._route(work)
-            else:
-                prior.follower = work
-                # Compaction would have removed the older record: the latest one counts, unless it is no job.
-                prior.superseded = work.refusal is None
 
     def _concerns(self, record: Record) -> bool:
         return not self._month or (record.key or b"").endswith(self._month)
@@ -288,25 +282,15 @@ class Worker:
         else:
             self._deliverer.submit([work])
 
-    def _route_follower(self, work: Work) -> bool:
-        """Starts the next record of the key; one whose partition has left meanwhile is somebody else's.
-
-        A key's records stand in two partitions when partitions were added while its month ran, and one may leave alone.
-        Returns whether there was a next one.
-        """
-        follower = work.follower
-        while follower is not None and not self._ours(follower):
-            follower = follower.follower
-        if follower is not None:
+    def _start_next(self, ended: Work) -> None:
+        """Starts the next record of the key, if there is one."""
+        if follower := self._order.end(ended):
             self._route(follower)
-        return follower is not None
 
     def _on_done(self, work: Work) -> None:
         self._done.append(work)
         self._ahead.note(work.result)
-        key = work.record.key
-        if not self._route_follower(work) and key is not None and self._tails.get(key) is work:
-            del self._tails[key]
+        self._start_next(work)
         if isinstance(work.result, Settle) and work.window is self._windows.get(work.record.partition):
             bad = work.result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN}
             if reason := self._breaker.note(bad=bad):
@@ -415,7 +399,7 @@ class Worker:
         dropped = self._deliverer.drop(lambda work: work.window.closed)
         self._after_commit.give_back(dropped)
         for work in dropped:
-            self._route_follower(work)
+            self._start_next(work)
 
     def _forget(self, partitions: frozenset[int]) -> None:
         if not partitions:
@@ -427,9 +411,9 @@ class Worker:
         gone = [*self._dropped, *(work for work in self._fresh if not self._ours(work))]
         self._dropped = []
         self._fresh = [work for work in self._fresh if self._ours(work)]
-        self._tails = {key: work for key, work in self._tails.items() if self._ours(work)}
+        self._order.forget_closed()
         for work in gone:
-            self._route_follower(work)
+            self._start_next(work)
 
     # ---- the end ----
 

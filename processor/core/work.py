@@ -40,8 +40,6 @@ class Work:
     better: Settle | None = None
     """What evidence knew before our own mark."""
     result: Settle | Skip | None = None
-    follower: Work | None = None
-    """The next record of the same key: it starts when this one ends."""
 
     @property
     def place(self) -> Place:

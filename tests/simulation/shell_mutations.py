@@ -313,4 +313,4 @@ def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
 def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Worker, "_route_follower", lambda *_: False)
+    patch.setattr(Worker, "_start_next", lambda self, ended: self._order.end(ended))

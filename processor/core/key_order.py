@@ -1,0 +1,63 @@
+"""One record of a key at a time, in the order of the topic, and the latest counts.
+
+Two records of a key attempted side by side would wait for each other's claim, or send what a newer one corrects.
+A key's records stand in two partitions when partitions were added while its month ran, and one may leave alone.
+"""
+
+from __future__ import annotations
+
+from processor.core.work import Work
+
+__all__ = ["KeyOrder"]
+
+
+class KeyOrder:
+    """The line of each key's works: the first is on its way to an outcome, the others wait for its end.
+
+    Whether a work's partition is still ours its window says (`Window.closed`). A work that waits in a partition that
+    left never starts here; the first one stays in its line, because its call may still be in flight.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[bytes, list[Work]] = {}
+
+    def __contains__(self, key: bytes | None) -> bool:
+        """Whether a work of the key has not ended."""
+        return key in self._lines
+
+    def arrive(self, work: Work) -> bool:
+        """Takes a record as it was read; whether it may start now. One without a key waits for nobody."""
+        key = work.record.key
+        if key is None:
+            return True
+        line = self._lines.setdefault(key, [])
+        if line:
+            # Compaction would have removed the older record: the latest one counts, unless it is no job.
+            line[-1].superseded = line[-1].superseded or work.refusal is None
+        line.append(work)
+        return len(line) == 1
+
+    def end(self, work: Work) -> Work | None:
+        """`work` has ended, or will never start: returns the next of its key, which starts now."""
+        key = work.record.key
+        line = self._lines.get(key) if key is not None else None
+        if key is None or line is None or line[0] is not work:
+            return None
+        line.pop(0)
+        while line and line[0].window.closed:
+            line.pop(0)
+        if line:
+            return line[0]
+        del self._lines[key]
+        return None
+
+    def forget_closed(self) -> None:
+        """Partitions have left: what waits in them is somebody else's, and so is a key with nothing else here."""
+        for key, line in list(self._lines.items()):
+            first, *waiting = line
+            ours = [work for work in waiting if not work.window.closed]
+            if ours or not first.window.closed:
+                self._lines[key] = [first, *ours]
+            else:
+                # Read again after the partition has come back, the record shall not wait for a call of its former life.
+                del self._lines[key]
