@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from processor.after_commit import AfterCommit
 from processor.ahead import RECORDS_MAX, LookAhead
+from processor.core.assignments import Assignments
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.key_order import KeyOrder
@@ -88,7 +89,7 @@ class Worker:
         self._deliverer = make_deliverer(self._on_done)
         self._this_month = this_month
         self._suppressed = suppressed
-        self._windows: dict[int, Window] = {}
+        self._assigned = Assignments()
         self._order = KeyOrder()
         self._fresh: list[Work] = []
         self._done: list[Work] = []
@@ -104,7 +105,6 @@ class Worker:
         self._last_commit_s = 0.0
         self._said_s = clock.boot_s()
         self._said_count = 0
-        self._targets: dict[int, int] = {}
         self._drain_looked_s = 0.0
         self._throughput = Throughput()
         self.settled_count = 0
@@ -133,7 +133,7 @@ class Worker:
     async def run(self) -> None:
         await self._log.start(self)
         if self._config.drain:
-            self._targets = await self._log.ends()
+            self._assigned.aim(await self._log.ends())
         sending = asyncio.create_task(self._deliverer.run())
         try:
             while not self._stopping and not self._deliverer.halted:
@@ -163,14 +163,12 @@ class Worker:
         room = self._room()
         if room <= 0 and not self._due():
             await self._rest(0.05)
-        blocked = frozenset(self._windows) if room <= -OVERSHOOT_MAX else self._full_partitions()
+        blocked = self._assigned.partitions if room <= -OVERSHOOT_MAX else self._assigned.full
         patience = POLL_IDLE_S if self._idle else POLL_BUSY_S
         count = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
         poll = await self._log.poll(count, patience if room > 0 and not self._due() else 0, blocked)
         await self._accept(poll.records)
-        for partition, offset in poll.ends.items():
-            if window := self._windows.get(partition):
-                window.reach_end(offset)
+        self._assigned.reach_ends(poll.ends)
         if self._due():
             try:
                 await self._commit()
@@ -194,18 +192,18 @@ class Worker:
         self.turned_s = self._clock.boot_s()
         self._meter.passed_over(self._passed_over)
         self._passed_over = 0
-        self._meter.partitions.set(len(self._windows))
+        self._meter.partitions.set(len(self._assigned.partitions))
         self._meter.waiting.set(self._deliverer.waiting)
-        self._meter.read_ahead.set(sum(window.size for window in self._windows.values()))
+        self._meter.read_ahead.set(self._assigned.read_ahead)
 
     @property
     def joined(self) -> bool:
         """Whether partitions are assigned."""
-        return bool(self._windows)
+        return bool(self._assigned.partitions)
 
     def prefixes(self) -> dict[int, int]:
         """The end of each assigned partition's settled prefix."""
-        return {partition: window.prefix for partition, window in self._windows.items()}
+        return self._assigned.prefixes
 
     async def _rest(self, seconds: float) -> None:
         self._wake.clear()
@@ -227,22 +225,19 @@ class Worker:
     def _idle(self) -> bool:
         return not (self._fresh or self._done or self._finished or self._deliverer.busy)
 
-    def _full_partitions(self) -> frozenset[int]:
-        return frozenset(partition for partition, window in self._windows.items() if window.full)
-
     def _due(self) -> bool:
         """Whether a transaction is worth its while now."""
         if self._fresh and self._deliverer.backlog <= self._batch // 2:
             return True
         if self._clock.boot_s() - self._last_commit_s < COMMIT_EVERY_S:
             return len(self._done) >= 500
-        return bool(self._done or self._finished) or any(window.dirty for window in self._windows.values())
+        return bool(self._done or self._finished) or self._assigned.dirty
 
     async def _accept(self, records: list[Record]) -> None:
         """Takes in what was read: each record becomes work, behind earlier work of its key, or is passed over."""
         sent = await self._ahead.sent(records)
         for record, was_sent in zip(records, sent, strict=True):
-            window = self._windows.get(record.partition)
+            window = self._assigned.get(record.partition)
             if window is None or not window.add(record.offset):
                 continue
             if (was_sent and record.key not in self._order) or not self._concerns(record):
@@ -291,7 +286,7 @@ class Worker:
         self._done.append(work)
         self._ahead.note(work.result)
         self._start_next(work)
-        if isinstance(work.result, Settle) and work.window is self._windows.get(work.record.partition):
+        if isinstance(work.result, Settle) and self._assigned.owns(work):
             bad = work.result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN}
             if reason := self._breaker.note(bad=bad):
                 self._deliverer.halt(Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again"))
@@ -328,26 +323,23 @@ class Worker:
         """The transaction that records every finished work, or ``None`` when there is nothing to say."""
         self._finished += self._done
         self._done = []
-        self._finished = [work for work in self._finished if self._ours(work)]
+        self._finished = [work for work in self._finished if self._assigned.owns(work)]
         outcomes: list[Produced] = []
         for work in self._finished:
             work.window.settle(work.record.offset)
             outcomes += self._scribe.outcome(work)
         withdrawals = [self._scribe.withdrawal(work) for work in withdrawn if work.attempt]
-        offsets = {p: window.to_commit() for p, window in self._windows.items() if window.dirty}
+        offsets = self._assigned.to_commit()
         records = [*outcomes, *intents, *withdrawals]
         return Transaction(records, offsets) if records or offsets else None
 
     def _intend(self) -> list[Work]:
         count = max(0, self._batch - self._deliverer.backlog)
         chosen, self._fresh = self._fresh[:count], self._fresh[count:]
-        works = [work for work in chosen if self._ours(work)]
+        works = [work for work in chosen if self._assigned.owns(work)]
         for work in works:
             work.attempt = new_attempt_id()
         return works
-
-    def _ours(self, work: Work) -> bool:
-        return work.window is self._windows.get(work.record.partition)
 
     async def settled(self, transaction: Transaction) -> None:
         """The transaction has committed."""
@@ -356,17 +348,14 @@ class Worker:
         self._meter.settled(work.result for work in finished)
         self.settled_count += len(finished)
         self._throughput.note(len(finished), self._last_commit_s)
-        for partition, (offset, _) in transaction.offsets.items():
-            if window := self._windows.get(partition):
-                window.committed(offset)
+        self._assigned.committed(transaction.offsets)
         if finished:
             self._after_commit.recorded(finished)
         self._forget(self._leaving)
 
     async def _start_over(self) -> None:
         """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
-        partitions = frozenset(self._windows)
-        await self.lost(partitions)
+        await self.lost(self._assigned.partitions)
         await self.assigned(await self._log.renew())
 
     # ---- rebalances (the Listener of the job log) ----
@@ -375,14 +364,14 @@ class Worker:
         log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
         self._meter.rebalanced("assigned")
         self._ahead.wake()
-        for partition, (offset, metadata) in committed.items():
-            self._windows[partition] = Window(offset, metadata)
+        self._assigned.assign(committed)
 
     async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
         log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
         self._meter.rebalanced("revoked")
-        leaving = {self._windows[p] for p in partitions if p in self._windows}
-        dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
+        dropped = await self._deliverer.quiesce(
+            lambda work: work.record.partition in partitions and self._assigned.owns(work)
+        )
         self._after_commit.give_back(dropped)
         self._leaving, self._dropped = partitions, dropped
         transaction = self._settling([], dropped)
@@ -405,12 +394,10 @@ class Worker:
         if not partitions:
             return
         self._leaving -= partitions
-        for partition in partitions:
-            if window := self._windows.pop(partition, None):
-                window.closed = True
-        gone = [*self._dropped, *(work for work in self._fresh if not self._ours(work))]
+        self._assigned.forget(partitions)
+        gone = [*self._dropped, *(work for work in self._fresh if not self._assigned.owns(work))]
         self._dropped = []
-        self._fresh = [work for work in self._fresh if self._ours(work)]
+        self._fresh = [work for work in self._fresh if self._assigned.owns(work)]
         self._order.forget_closed()
         for work in gone:
             self._start_next(work)
@@ -421,14 +408,10 @@ class Worker:
         """Whether every job published before the drain began is settled, in the whole group."""
         if not self._idle or self._after_commit.busy or self._clock.boot_s() - self._drain_looked_s < 0.2:
             return False
-        mine = frozenset(self._windows)
-        behind = any(window.dirty or not window.idle for window in self._windows.values()) or any(
-            self._windows[p].prefix < end for p, end in self._targets.items() if p in mine
-        )
-        if behind:
+        if not self._assigned.reached:
             return False
         self._drain_looked_s = self._clock.boot_s()
-        return not await self._log.unsettled(self._targets, mine)
+        return not await self._log.unsettled(self._assigned.targets, self._assigned.partitions)
 
     async def _leave(self) -> None:
         """Ends calls, settles, and withdraws the intents that were never used."""
@@ -443,7 +426,7 @@ class Worker:
                 dropped = []
             except TransactionAborted as error:
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
-                await self._log.poll(1, 0.1, frozenset(self._windows))
+                await self._log.poll(1, 0.1, self._assigned.partitions)
             except TransactionUnknown as error:
                 # Safe to leave as it is: whoever takes over reads from what is committed.
                 log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))

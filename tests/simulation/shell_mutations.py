@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 import processor.after_commit
+import processor.core.assignments
 import processor.core.rebuild
 import processor.deliver
-import processor.worker
 import tests.simulation.process
 from processor.after_commit import AfterCommit
 from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
+from processor.core.assignments import Assignments
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
 from processor.deliver import Deliverer
@@ -122,7 +123,7 @@ def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
 
 @mutation(only=("killed", "poisoned", "stalled"), seeds=100)
 def commit_metadata_ignored(patch: Patch) -> None:
-    patch.setattr(processor.worker, "Window", lambda committed, _metadata="": Window(committed))
+    patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
 
 
 async def _submitted_early(self: Any, withdrawn: Any = None) -> None:
@@ -141,7 +142,7 @@ def intents_submitted_before_the_commit(patch: Patch) -> None:
 
 @mutation(only=("stalled", "commits_end_badly", "scaled", "zombie"))
 def the_outcome_of_a_lost_partition_is_written(patch: Patch) -> None:
-    patch.setattr(Worker, "_ours", lambda *_: True)
+    patch.setattr(Assignments, "owns", lambda *_: True)
 
 
 @mutation(only=("commits_end_badly",))
