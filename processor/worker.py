@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from processor.after_commit import AfterCommit
 from processor.ahead import RECORDS_MAX, LookAhead
 from processor.core.assignments import Assignments
+from processor.core.batch import Batch, Batches
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.key_order import KeyOrder
@@ -22,7 +23,7 @@ from processor.core.work import Work, examine, refused
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
 from processor.meter import Meter
-from processor.ports import Clock, Dedup, JobLog, Produced, Templates, Transaction
+from processor.ports import Clock, Dedup, JobLog, Templates, Transaction
 from schemas.ending import end
 from schemas.errors import BadRecord, Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
@@ -36,6 +37,8 @@ log = get_log()
 
 COMMIT_EVERY_S = 0.2
 """Outcomes wait at most this long for their transaction while the batch is not used up."""
+ENDED_MAX = 500
+"""So many outcomes do not wait."""
 WAITING_MAX = 5_000
 """Works in back-off or behind another attempt; beyond that nothing new is read."""
 OVERSHOOT_MAX = 100
@@ -91,13 +94,9 @@ class Worker:
         self._suppressed = suppressed
         self._assigned = Assignments()
         self._order = KeyOrder()
-        self._fresh: list[Work] = []
-        self._done: list[Work] = []
-        self._finished: list[Work] = []
-        """Settled in their windows, their outcomes not committed yet."""
-        self._leaving: frozenset[int] = frozenset()
-        self._dropped: list[Work] = []
-        """Never started, of the partitions that leave."""
+        self._batches = Batches(self._assigned)
+        self._revoking: Batch | None = None
+        """What partitions that leave are waiting for."""
         self._ahead = LookAhead(dedup)
         self._after_commit = AfterCommit(dedup, clock, self._corrected)
         self._wake = asyncio.Event()
@@ -171,7 +170,7 @@ class Worker:
         self._assigned.reach_ends(poll.ends)
         if self._due():
             try:
-                await self._commit()
+                await self._commit(self._next())
             except TransactionAborted as error:
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
                 await self._clock.sleep(0.1)
@@ -212,26 +211,27 @@ class Worker:
                 await self._wake.wait()
 
     @property
-    def _batch(self) -> int:
+    def _batch_max(self) -> int:
+        """How many intents may be open."""
         return batch_size(self._deliverer.rate, self._throughput.rate, self._config.calls_at_once)
 
     def _room(self) -> int:
         """How many more records may be read now."""
         if self._deliverer.waiting >= WAITING_MAX:
             return -OVERSHOOT_MAX
-        return 2 * self._batch - len(self._fresh) - self._deliverer.backlog
+        return 2 * self._batch_max - self._batches.fresh - self._deliverer.backlog
 
     @property
     def _idle(self) -> bool:
-        return not (self._fresh or self._done or self._finished or self._deliverer.busy)
+        return not (self._batches.fresh or self._batches.ended or self._deliverer.busy)
 
     def _due(self) -> bool:
         """Whether a transaction is worth its while now."""
-        if self._fresh and self._deliverer.backlog <= self._batch // 2:
+        if self._batches.fresh and self._deliverer.backlog <= self._batch_max // 2:
             return True
         if self._clock.boot_s() - self._last_commit_s < COMMIT_EVERY_S:
-            return len(self._done) >= 500
-        return bool(self._done or self._finished) or self._assigned.dirty
+            return self._batches.ended >= ENDED_MAX
+        return self._batches.ended > 0 or self._assigned.dirty
 
     async def _accept(self, records: list[Record]) -> None:
         """Takes in what was read: each record becomes work, behind earlier work of its key, or is passed over."""
@@ -273,7 +273,7 @@ class Worker:
 
     def _route(self, work: Work) -> None:
         if work.needs_call:
-            self._fresh.append(work)
+            self._batches.add_fresh(work)
         else:
             self._deliverer.submit([work])
 
@@ -283,7 +283,7 @@ class Worker:
             self._route(follower)
 
     def _on_done(self, work: Work) -> None:
-        self._done.append(work)
+        self._batches.add_ended(work)
         self._ahead.note(work.result)
         self._start_next(work)
         if isinstance(work.result, Settle) and self._assigned.owns(work):
@@ -294,16 +294,14 @@ class Worker:
 
     def _corrected(self, work: Work) -> None:
         """A recorded outcome is to be recorded anew."""
-        self._done.append(work)
+        self._batches.add_ended(work)
         self._wake.set()
 
     # ---- the transaction ----
 
-    async def _commit(self, withdrawn: list[Work] | None = None) -> None:
-        """Settle the last, intend the next: outcomes, intents and offsets in one transaction."""
-        intended = self._intend() if withdrawn is None else []
-        intents = [self._scribe.intent(work) for work in intended]
-        transaction = self._settling(intents, withdrawn or [])
+    async def _commit(self, batch: Batch) -> None:
+        """Outcomes, intents and offsets in one transaction; nothing when there is nothing to say."""
+        transaction = self._transaction(batch)
         if transaction is None:
             return
         began_s = self._clock.boot_s()
@@ -312,46 +310,34 @@ class Worker:
         except MailonceError as error:
             aborted = isinstance(error, TransactionAborted)
             if aborted:
-                self._fresh[:0] = intended
+                self._batches.aborted(batch)
             self._meter.transaction("aborted" if aborted else "unknown", self._clock.boot_s() - began_s)
             raise
         self._meter.transaction("committed", self._clock.boot_s() - began_s)
-        await self.settled(transaction)
-        self._deliverer.submit(intended)
+        self._committed(batch)
+        self._deliverer.submit(batch.intended)
 
-    def _settling(self, intents: list[Produced], withdrawn: list[Work]) -> Transaction | None:
-        """The transaction that records every finished work, or ``None`` when there is nothing to say."""
-        self._finished += self._done
-        self._done = []
-        self._finished = [work for work in self._finished if self._assigned.owns(work)]
-        outcomes: list[Produced] = []
-        for work in self._finished:
-            work.window.settle(work.record.offset)
-            outcomes += self._scribe.outcome(work)
-        withdrawals = [self._scribe.withdrawal(work) for work in withdrawn if work.attempt]
-        offsets = self._assigned.to_commit()
+    def _next(self) -> Batch:
+        return self._batches.next(max(0, self._batch_max - self._deliverer.backlog), new_attempt_id)
+
+    def _transaction(self, batch: Batch) -> Transaction | None:
+        """A batch as records; ``None`` when there is nothing to say."""
+        outcomes = [record for work in batch.finished for record in self._scribe.outcome(work)]
+        intents = [self._scribe.intent(work) for work in batch.intended]
+        withdrawals = [self._scribe.withdrawal(work) for work in batch.withdrawn if work.attempt]
         records = [*outcomes, *intents, *withdrawals]
-        return Transaction(records, offsets) if records or offsets else None
+        return Transaction(records, dict(batch.offsets)) if records or batch.offsets else None
 
-    def _intend(self) -> list[Work]:
-        count = max(0, self._batch - self._deliverer.backlog)
-        chosen, self._fresh = self._fresh[:count], self._fresh[count:]
-        works = [work for work in chosen if self._assigned.owns(work)]
-        for work in works:
-            work.attempt = new_attempt_id()
-        return works
-
-    async def settled(self, transaction: Transaction) -> None:
-        """The transaction has committed."""
+    def _committed(self, batch: Batch) -> None:
+        self._batches.committed(batch)
         self._last_commit_s = self._clock.boot_s()
-        finished, self._finished = self._finished, []
-        self._meter.settled(work.result for work in finished)
-        self.settled_count += len(finished)
-        self._throughput.note(len(finished), self._last_commit_s)
-        self._assigned.committed(transaction.offsets)
-        if finished:
-            self._after_commit.recorded(finished)
-        self._forget(self._leaving)
+        self._meter.settled(work.result for work in batch.finished)
+        self.settled_count += len(batch.finished)
+        self._throughput.note(len(batch.finished), self._last_commit_s)
+        if batch.finished:
+            self._after_commit.recorded(list(batch.finished))
+        if batch.leaving:
+            self._forget(batch.leaving, batch.withdrawn)
 
     async def _start_over(self) -> None:
         """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
@@ -373,33 +359,36 @@ class Worker:
             lambda work: work.record.partition in partitions and self._assigned.owns(work)
         )
         self._after_commit.give_back(dropped)
-        self._leaving, self._dropped = partitions, dropped
-        transaction = self._settling([], dropped)
+        batch = self._batches.last(dropped, partitions)
+        transaction = self._transaction(batch)
         if transaction is None:
-            self._forget(partitions)
+            self._forget(partitions, dropped)
+        else:
+            self._revoking = batch
         return transaction
+
+    async def settled(self, transaction: Transaction) -> None:  # noqa: ARG002 - the one that `revoked` returned
+        assert self._revoking is not None
+        batch, self._revoking = self._revoking, None
+        self._committed(batch)
 
     async def lost(self, partitions: frozenset[int]) -> None:
         if partitions:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
             self._meter.rebalanced("lost")
-        self._forget(partitions)
+        revoking, self._revoking = self._revoking, None
+        self._forget(partitions, revoking.withdrawn if revoking else ())
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
         dropped = self._deliverer.drop(lambda work: work.window.closed)
         self._after_commit.give_back(dropped)
         for work in dropped:
             self._start_next(work)
 
-    def _forget(self, partitions: frozenset[int]) -> None:
-        if not partitions:
-            return
-        self._leaving -= partitions
+    def _forget(self, partitions: frozenset[int], dropped: Iterable[Work]) -> None:
+        """Partitions have left, and with them the works `dropped`, which never started; others' turn may have come."""
         self._assigned.forget(partitions)
-        gone = [*self._dropped, *(work for work in self._fresh if not self._assigned.owns(work))]
-        self._dropped = []
-        self._fresh = [work for work in self._fresh if self._assigned.owns(work)]
         self._order.forget_closed()
-        for work in gone:
+        for work in [*dropped, *self._batches.forget_closed()]:
             self._start_next(work)
 
     # ---- the end ----
@@ -419,9 +408,9 @@ class Worker:
         self._after_commit.give_back(dropped)
         for _ in range(3):
             try:
-                await self._commit(withdrawn=dropped)
+                await self._commit(self._batches.last(dropped))
                 await self._after_commit.end(timeout_s=MARKS_S)
-                if not self._done:
+                if not self._batches.ended:
                     break
                 dropped = []
             except TransactionAborted as error:
