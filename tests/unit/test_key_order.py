@@ -48,11 +48,11 @@ def test_records_without_a_key_wait_for_nobody() -> None:
 def test_the_latest_record_counts_unless_it_is_no_job() -> None:
     """G5: what compaction would remove is not sent; a record that cannot be a mail corrects nothing."""
     order = KeyOrder()
-    first, broken, last = work(0), work(1), work(2)
+    older, newer, broken = work(0), work(1), work(2)
     broken.refusal = Settle(Outcome.DEAD)
-    for arrived in (first, broken, last):
+    for arrived in (older, newer, broken):
         order.arrive(arrived)
-    assert (first.superseded, broken.superseded, last.superseded) == (False, True, False)
+    assert (older.superseded, newer.superseded, broken.superseded) == (True, False, False)
 
 
 def test_a_record_in_a_partition_that_left_is_somebody_elses() -> None:
