@@ -30,12 +30,14 @@ class KeyOrder:
         key = work.record.key
         if key is None:
             return True
-        line = self._lines.setdefault(key, [])
-        if line:
-            # Compaction would have removed the older record: the latest one counts, unless it is no job.
-            line[-1].superseded = line[-1].superseded or work.refusal is None
+        line = self._lines.get(key)
+        if line is None:
+            self._lines[key] = [work]
+            return True
+        # Compaction would have removed the older record: the latest one counts, unless it is no job.
+        line[-1].superseded = line[-1].superseded or work.refusal is None
         line.append(work)
-        return len(line) == 1
+        return False
 
     def end(self, work: Work) -> Work | None:
         """`work` has ended, or will never start: returns the next of its key, which starts now."""

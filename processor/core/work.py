@@ -52,7 +52,7 @@ class Work:
     @property
     def needs_call(self) -> bool:
         """Whether its outcome takes a call to SES; a tombstone and a refused record are settled without one."""
-        return self.refusal is None and not self.is_tombstone
+        return self.refusal is None and self.record.value is not None
 
 
 def examine(
