@@ -19,47 +19,50 @@ class KeyOrder:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[bytes, list[Work]] = {}
+        self._first: dict[bytes, Work] = {}
+        self._waiting: dict[bytes, list[Work]] = {}
+        """Of few keys: most have one record."""
 
     def __contains__(self, key: bytes | None) -> bool:
         """Whether a work of the key has not ended."""
-        return key in self._lines
+        return key in self._first
 
     def arrive(self, work: Work) -> bool:
         """Takes a record as it was read; whether it may start now. One without a key waits for nobody."""
         key = work.record.key
         if key is None:
             return True
-        line = self._lines.get(key)
-        if line is None:
-            self._lines[key] = [work]
+        first = self._first.setdefault(key, work)
+        if first is work:
             return True
+        line = self._waiting.setdefault(key, [])
+        older = line[-1] if line else first
         # Compaction would have removed the older record: the latest one counts, unless it is no job.
-        line[-1].superseded = line[-1].superseded or work.refusal is None
+        older.superseded = older.superseded or work.refusal is None
         line.append(work)
         return False
 
     def end(self, work: Work) -> Work | None:
         """`work` has ended, or will never start: returns the next of its key, which starts now."""
         key = work.record.key
-        line = self._lines.get(key) if key is not None else None
-        if key is None or line is None or line[0] is not work:
+        if key is None or self._first.get(key) is not work:
             return None
-        line.pop(0)
-        while line and line[0].window.closed:
-            line.pop(0)
-        if line:
-            return line[0]
-        del self._lines[key]
+        line = self._waiting.get(key)
+        while line:
+            following = line.pop(0)
+            if not following.window.closed:
+                self._first[key] = following
+                return following
+        self._waiting.pop(key, None)
+        del self._first[key]
         return None
 
     def forget_closed(self) -> None:
         """Partitions have left: what waits in them is somebody else's, and so is a key with nothing else here."""
-        for key, line in list(self._lines.items()):
-            first, *waiting = line
-            ours = [work for work in waiting if not work.window.closed]
-            if ours or not first.window.closed:
-                self._lines[key] = [first, *ours]
-            else:
+        for key, first in list(self._first.items()):
+            ours = [work for work in self._waiting.pop(key, ()) if not work.window.closed]
+            if ours:
+                self._waiting[key] = ours
+            elif first.window.closed:
                 # Read again after the partition has come back, the record shall not wait for a call of its former life.
-                del self._lines[key]
+                del self._first[key]
