@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +17,7 @@ from typing import Any
 from processor.allowance import Allowance
 from processor.core import decide
 from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
+from processor.core.due import DueQueue
 from processor.core.retry import delay_s
 from processor.core.states import Claim
 from processor.core.work import Work
@@ -37,6 +36,8 @@ log = get_log()
 
 LOOK_AGAIN_S = 1.0
 """How often a key that another attempt holds is looked at again."""
+LOOKS_AT_ONCE = 500
+"""Works settled without a call in one round trip to Redis."""
 _STAYS = "its claim stays until its lifetime has passed"
 
 
@@ -77,10 +78,7 @@ class Deliverer:
         self._on_done = on_done
         self._meter = meter
         self._tries_max = config.tries_max
-        self._ready: deque[Work] = deque()
-        self._side: deque[Work] = deque()
-        self._later: list[tuple[float, int, Work]] = []
-        self._later_count = 0
+        self._due = DueQueue()
         self._active: dict[Work, asyncio.Task[None] | None] = {}
         self._calling = 0
         self._changed = asyncio.Event()
@@ -93,16 +91,16 @@ class Deliverer:
     @property
     def backlog(self) -> int:
         """Works that may be started and were not: what a crash would leave merely intended."""
-        return len(self._ready)
+        return self._due.ready
 
     @property
     def waiting(self) -> int:
         """Works in back-off or behind another attempt."""
-        return len(self._later)
+        return self._due.later
 
     @property
     def busy(self) -> bool:
-        return bool(self._ready or self._side or self._later or self._active)
+        return not self._due.empty or bool(self._active)
 
     @property
     def rate(self) -> float:
@@ -120,15 +118,14 @@ class Deliverer:
 
     def submit(self, works: Iterable[Work]) -> None:
         """Takes works that may be attempted: their intents have committed, or they need none."""
-        for work in works:
-            (self._side if work.refusal or work.is_tombstone else self._ready).append(work)
+        self._due.submit(works)
         self._changed.set()
 
     async def quiesce(self, gone: Callable[[Work], bool]) -> list[Work]:
         """Starts no more of the works that are `gone`, waits for their calls to end; returns those never started."""
         dropped: list[Work] = []
         while True:
-            dropped += self.drop(gone)
+            dropped += self._due.drop(gone)
             active = {work: task for work, task in self._active.items() if gone(work)}
             if not active:
                 return dropped
@@ -139,13 +136,7 @@ class Deliverer:
 
     def drop(self, gone: Callable[[Work], bool]) -> list[Work]:
         """Forgets works that were not started and are `gone`; returns them. Calls in flight go on."""
-        everyone = [*self._ready, *self._side, *(work for _, _, work in self._later)]
-        dropped = [work for work in everyone if gone(work)]
-        self._ready = deque(work for work in self._ready if not gone(work))
-        self._side = deque(work for work in self._side if not gone(work))
-        self._later = [entry for entry in self._later if not gone(entry[2])]
-        heapq.heapify(self._later)
-        return dropped
+        return self._due.drop(gone)
 
     # ---- the loop ----
 
@@ -158,9 +149,10 @@ class Deliverer:
             await self._refresh_if_old()
             if self.halted:
                 await asyncio.Event().wait()
-            if self._side:
+            if self._due.aside:
                 await self._guard(self._settle_without_call)
-            if free := self._may_start():
+            self._due.promote(self._clock.boot_s())
+            if free := self._may_start:
                 await self._guard(lambda count=free: self._start(count))  # type: ignore[misc]
 
     async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
@@ -176,32 +168,24 @@ class Deliverer:
             await self._clock.sleep(REDIS_RETRY_S)
 
     async def _wait_for_work(self) -> None:
-        while not self.halted and not self._side and not self._may_start():
+        self._due.promote(self._clock.boot_s())
+        while not self.halted and not self._due.aside and not self._may_start:
             self._changed.clear()
-            ask_at_s = self._allowance.ask_at_s
-            next_s = min(ask_at_s, self._later[0][0]) if self._later else ask_at_s
+            next_s = min(self._allowance.ask_at_s, self._due.next_s)
             timeout = max(0.0, next_s - self._clock.boot_s())
             # Not `wait_for`: in Python 3.11 that swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(timeout, 5.0)):
                     await self._changed.wait()
-            self._promote_due()
             await self._refresh_if_old()
+            self._due.promote(self._clock.boot_s())
 
-    def _promote_due(self) -> None:
-        now = self._clock.boot_s()
-        due = []
-        while self._later and self._later[0][0] <= now:
-            due.append(heapq.heappop(self._later)[2])
-        for work in reversed(due):
-            (self._side if work.refusal or work.is_tombstone else self._ready).appendleft(work)
-
+    @property
     def _may_start(self) -> int:
         """How many calls may start now."""
-        self._promote_due()
         if not self._allowance.open:
             return 0
-        return min(self._config.calls_at_once - self._calling, len(self._ready))
+        return min(self._config.calls_at_once - self._calling, self._due.ready)
 
     # ---- claim ----
 
@@ -209,8 +193,13 @@ class Deliverer:
         """Claims up to `count` works in one round trip and starts a call for each that is granted."""
         count = await self._allowance.lease(count)
         self._stop_if_paused()
-        batch = [self._ready.popleft() for _ in range(min(count, len(self._ready)))]
-        works = [work for work in batch if not self._left(work) and not self._superseded(work)]
+        works = []
+        for work in self._due.take(count):
+            skip = decide.before_claim(left=work.window.closed, superseded=work.superseded)
+            if skip is None:
+                works.append(work)
+            else:
+                self._done(work, skip)
         if not works:
             return
         start_by_s = self._clock.boot_s() + self._config.start_window_s
@@ -222,7 +211,7 @@ class Deliverer:
             # A cancellation too: a work that was neither called for nor given back would be waited for in vain.
             for work in works:
                 self._leave(work)
-            self._ready.extendleft(reversed(works))
+            self._due.put_back(works)
             raise
         follows = [_after_claim(work, claim) for work, claim in zip(works, claims, strict=True)]
         self._meter.claimed(follows)
@@ -250,14 +239,14 @@ class Deliverer:
 
     async def _settle_without_call(self) -> None:
         """Tombstones and records that must not reach SES: one look at the dedup set, no call."""
-        batch = [self._side.popleft() for _ in range(min(500, len(self._side)))]
+        batch = self._due.take_aside(LOOKS_AT_ONCE)
         cancels = [work for work in batch if work.is_tombstone and not work.refusal]
         looks = [work for work in batch if work.refusal and work.key]
         try:
             cancelled = await self._dedup.cancel([_item(work) for work in cancels]) if cancels else []
             looked = await self._dedup.look([_item(work) for work in looks]) if looks else []
         except (NotWhole, RedisUnavailable):
-            self._side.extendleft(reversed(batch))
+            self._due.put_back(batch)
             raise
         for work, claim in zip(cancels, cancelled, strict=True):
             place = work.record.partition, work.record.offset
@@ -326,10 +315,10 @@ class Deliverer:
             case decide.Pause(detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
                 await self._retrying(lambda: self._allowance.quota_ended(detail))
-                self._ready.appendleft(work)
+                self._due.put_back([work])
             case decide.GiveUp(reason, detail):
                 await self._retrying(lambda: self._dedup.release([_item(work)]))
-                self._ready.appendleft(work)
+                self._due.put_back([work])
                 self.halt(Halted(reason, detail))
 
     async def _mark(self, work: Work, mark: decide.Mark) -> None:
@@ -369,20 +358,8 @@ class Deliverer:
             log.error(Event.HALTED, reason=halted.reason, detail=str(halted))
         self._changed.set()
 
-    def _left(self, work: Work) -> bool:
-        """The partition went while the work waited: nobody records this, but a later record of its key may go on."""
-        if work.window.closed:
-            self._done(work, decide.Skip("its partition has left this processor"))
-        return work.window.closed
-
-    def _superseded(self, work: Work) -> bool:
-        if work.superseded:
-            self._done(work, decide.Skip("a newer record of the key came before this one was attempted"))
-        return work.superseded
-
     def _put_off(self, work: Work, seconds: float) -> None:
-        self._later_count += 1
-        heapq.heappush(self._later, (self._clock.boot_s() + seconds, self._later_count, work))
+        self._due.put_off(work, self._clock.boot_s() + seconds)
         self._changed.set()
 
     def _leave(self, work: Work) -> None:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 
 from processor.after_commit import AfterCommit
 from processor.ahead import RECORDS_MAX, LookAhead
+from processor.core.assignments import Assignments
+from processor.core.batch import Batch, Batches
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
+from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.pace import Throughput, batch_size
 from processor.core.work import Work, examine, refused
 from processor.deliver import Deliverer
 from processor.ledger import Scribe
 from processor.meter import Meter
-from processor.ports import Clock, Dedup, JobLog, Produced, Templates, Transaction
+from processor.ports import Clock, Dedup, JobLog, Templates, Transaction
 from schemas.ending import end
 from schemas.errors import BadRecord, Halted, MailonceError, TransactionAborted, TransactionUnknown
 from schemas.identity import new_attempt_id
@@ -34,6 +37,8 @@ log = get_log()
 
 COMMIT_EVERY_S = 0.2
 """Outcomes wait at most this long for their transaction while the batch is not used up."""
+ENDED_MAX = 500
+"""So many outcomes do not wait."""
 WAITING_MAX = 5_000
 """Works in back-off or behind another attempt; beyond that nothing new is read."""
 OVERSHOOT_MAX = 100
@@ -87,15 +92,11 @@ class Worker:
         self._deliverer = make_deliverer(self._on_done)
         self._this_month = this_month
         self._suppressed = suppressed
-        self._windows: dict[int, Window] = {}
-        self._tails: dict[bytes, Work] = {}
-        self._fresh: list[Work] = []
-        self._done: list[Work] = []
-        self._finished: list[Work] = []
-        """Settled in their windows, their outcomes not committed yet."""
-        self._leaving: frozenset[int] = frozenset()
-        self._dropped: list[Work] = []
-        """Never started, of the partitions that leave."""
+        self._assigned = Assignments()
+        self._order = KeyOrder()
+        self._batches = Batches(self._assigned)
+        self._revoking: Batch | None = None
+        """What partitions that leave are waiting for."""
         self._ahead = LookAhead(dedup)
         self._after_commit = AfterCommit(dedup, clock, self._corrected)
         self._wake = asyncio.Event()
@@ -103,7 +104,6 @@ class Worker:
         self._last_commit_s = 0.0
         self._said_s = clock.boot_s()
         self._said_count = 0
-        self._targets: dict[int, int] = {}
         self._drain_looked_s = 0.0
         self._throughput = Throughput()
         self.settled_count = 0
@@ -132,7 +132,7 @@ class Worker:
     async def run(self) -> None:
         await self._log.start(self)
         if self._config.drain:
-            self._targets = await self._log.ends()
+            self._assigned.aim(await self._log.ends())
         sending = asyncio.create_task(self._deliverer.run())
         try:
             while not self._stopping and not self._deliverer.halted:
@@ -162,17 +162,15 @@ class Worker:
         room = self._room()
         if room <= 0 and not self._due():
             await self._rest(0.05)
-        blocked = frozenset(self._windows) if room <= -OVERSHOOT_MAX else self._full_partitions()
+        blocked = self._assigned.partitions if room <= -OVERSHOOT_MAX else self._assigned.full
         patience = POLL_IDLE_S if self._idle else POLL_BUSY_S
         count = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
         poll = await self._log.poll(count, patience if room > 0 and not self._due() else 0, blocked)
         await self._accept(poll.records)
-        for partition, offset in poll.ends.items():
-            if window := self._windows.get(partition):
-                window.reach_end(offset)
+        self._assigned.reach_ends(poll.ends)
         if self._due():
             try:
-                await self._commit()
+                await self._commit(self._next())
             except TransactionAborted as error:
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
                 await self._clock.sleep(0.1)
@@ -193,18 +191,18 @@ class Worker:
         self.turned_s = self._clock.boot_s()
         self._meter.passed_over(self._passed_over)
         self._passed_over = 0
-        self._meter.partitions.set(len(self._windows))
+        self._meter.partitions.set(len(self._assigned.partitions))
         self._meter.waiting.set(self._deliverer.waiting)
-        self._meter.read_ahead.set(sum(window.size for window in self._windows.values()))
+        self._meter.read_ahead.set(self._assigned.read_ahead)
 
     @property
     def joined(self) -> bool:
         """Whether partitions are assigned."""
-        return bool(self._windows)
+        return bool(self._assigned.partitions)
 
     def prefixes(self) -> dict[int, int]:
         """The end of each assigned partition's settled prefix."""
-        return {partition: window.prefix for partition, window in self._windows.items()}
+        return self._assigned.prefixes
 
     async def _rest(self, seconds: float) -> None:
         self._wake.clear()
@@ -213,38 +211,36 @@ class Worker:
                 await self._wake.wait()
 
     @property
-    def _batch(self) -> int:
+    def _batch_max(self) -> int:
+        """How many intents may be open."""
         return batch_size(self._deliverer.rate, self._throughput.rate, self._config.calls_at_once)
 
     def _room(self) -> int:
         """How many more records may be read now."""
         if self._deliverer.waiting >= WAITING_MAX:
             return -OVERSHOOT_MAX
-        return 2 * self._batch - len(self._fresh) - self._deliverer.backlog
+        return 2 * self._batch_max - self._batches.fresh - self._deliverer.backlog
 
     @property
     def _idle(self) -> bool:
-        return not (self._fresh or self._done or self._finished or self._deliverer.busy)
-
-    def _full_partitions(self) -> frozenset[int]:
-        return frozenset(partition for partition, window in self._windows.items() if window.full)
+        return not (self._batches.fresh or self._batches.ended or self._deliverer.busy)
 
     def _due(self) -> bool:
         """Whether a transaction is worth its while now."""
-        if self._fresh and self._deliverer.backlog <= self._batch // 2:
+        if self._batches.fresh and self._deliverer.backlog <= self._batch_max // 2:
             return True
         if self._clock.boot_s() - self._last_commit_s < COMMIT_EVERY_S:
-            return len(self._done) >= 500
-        return bool(self._done or self._finished) or any(window.dirty for window in self._windows.values())
+            return self._batches.ended >= ENDED_MAX
+        return self._batches.ended > 0 or self._assigned.dirty
 
     async def _accept(self, records: list[Record]) -> None:
         """Takes in what was read: each record becomes work, behind earlier work of its key, or is passed over."""
         sent = await self._ahead.sent(records)
         for record, was_sent in zip(records, sent, strict=True):
-            window = self._windows.get(record.partition)
+            window = self._assigned.get(record.partition)
             if window is None or not window.add(record.offset):
                 continue
-            if (was_sent and record.key not in self._tails) or not self._concerns(record):
+            if (was_sent and record.key not in self._order) or not self._concerns(record):
                 self._pass_over(window, record)
                 continue
             work = examine(
@@ -264,15 +260,8 @@ class Worker:
                     work.refusal = refused(bad)
                 except Halted as halted:
                     self._deliverer.halt(halted)
-            prior = self._tails.get(record.key) if record.key is not None else None
-            if record.key is not None:
-                self._tails[record.key] = work
-            if prior is None:
+            if self._order.arrive(work):
                 self._route(work)
-            else:
-                prior.follower = work
-                # Compaction would have removed the older record: the latest one counts, unless it is no job.
-                prior.superseded = work.refusal is None
 
     def _concerns(self, record: Record) -> bool:
         return not self._month or (record.key or b"").endswith(self._month)
@@ -283,31 +272,21 @@ class Worker:
         self._passed_over += 1
 
     def _route(self, work: Work) -> None:
-        if work.refusal or work.is_tombstone:
-            self._deliverer.submit([work])
+        if work.needs_call:
+            self._batches.add_fresh(work)
         else:
-            self._fresh.append(work)
+            self._deliverer.submit([work])
 
-    def _route_follower(self, work: Work) -> bool:
-        """Starts the next record of the key; one whose partition has left meanwhile is somebody else's.
-
-        A key's records stand in two partitions when partitions were added while its month ran, and one may leave alone.
-        Returns whether there was a next one.
-        """
-        follower = work.follower
-        while follower is not None and not self._ours(follower):
-            follower = follower.follower
-        if follower is not None:
+    def _start_next(self, ended: Work) -> None:
+        """Starts the next record of the key, if there is one."""
+        if follower := self._order.end(ended):
             self._route(follower)
-        return follower is not None
 
     def _on_done(self, work: Work) -> None:
-        self._done.append(work)
+        self._batches.add_ended(work)
         self._ahead.note(work.result)
-        key = work.record.key
-        if not self._route_follower(work) and key is not None and self._tails.get(key) is work:
-            del self._tails[key]
-        if isinstance(work.result, Settle) and work.window is self._windows.get(work.record.partition):
+        self._start_next(work)
+        if isinstance(work.result, Settle) and self._assigned.owns(work):
             bad = work.result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN}
             if reason := self._breaker.note(bad=bad):
                 self._deliverer.halt(Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again"))
@@ -315,16 +294,14 @@ class Worker:
 
     def _corrected(self, work: Work) -> None:
         """A recorded outcome is to be recorded anew."""
-        self._done.append(work)
+        self._batches.add_ended(work)
         self._wake.set()
 
     # ---- the transaction ----
 
-    async def _commit(self, withdrawn: list[Work] | None = None) -> None:
-        """Settle the last, intend the next: outcomes, intents and offsets in one transaction."""
-        intended = self._intend() if withdrawn is None else []
-        intents = [self._scribe.intent(work) for work in intended]
-        transaction = self._settling(intents, withdrawn or [])
+    async def _commit(self, batch: Batch) -> None:
+        """Outcomes, intents and offsets in one transaction; nothing when there is nothing to say."""
+        transaction = self._transaction(batch)
         if transaction is None:
             return
         began_s = self._clock.boot_s()
@@ -333,56 +310,38 @@ class Worker:
         except MailonceError as error:
             aborted = isinstance(error, TransactionAborted)
             if aborted:
-                self._fresh[:0] = intended
+                self._batches.aborted(batch)
             self._meter.transaction("aborted" if aborted else "unknown", self._clock.boot_s() - began_s)
             raise
         self._meter.transaction("committed", self._clock.boot_s() - began_s)
-        await self.settled(transaction)
-        self._deliverer.submit(intended)
+        self._committed(batch)
+        self._deliverer.submit(batch.intended)
 
-    def _settling(self, intents: list[Produced], withdrawn: list[Work]) -> Transaction | None:
-        """The transaction that records every finished work, or ``None`` when there is nothing to say."""
-        self._finished += self._done
-        self._done = []
-        self._finished = [work for work in self._finished if self._ours(work)]
-        outcomes: list[Produced] = []
-        for work in self._finished:
-            work.window.settle(work.record.offset)
-            outcomes += self._scribe.outcome(work)
-        withdrawals = [self._scribe.withdrawal(work) for work in withdrawn if work.attempt]
-        offsets = {p: window.to_commit() for p, window in self._windows.items() if window.dirty}
+    def _next(self) -> Batch:
+        return self._batches.next(max(0, self._batch_max - self._deliverer.backlog), new_attempt_id)
+
+    def _transaction(self, batch: Batch) -> Transaction | None:
+        """A batch as records; ``None`` when there is nothing to say."""
+        outcomes = [record for work in batch.finished for record in self._scribe.outcome(work)]
+        intents = [self._scribe.intent(work) for work in batch.intended]
+        withdrawals = [self._scribe.withdrawal(work) for work in batch.withdrawn if work.attempt]
         records = [*outcomes, *intents, *withdrawals]
-        return Transaction(records, offsets) if records or offsets else None
+        return Transaction(records, dict(batch.offsets)) if records or batch.offsets else None
 
-    def _intend(self) -> list[Work]:
-        count = max(0, self._batch - self._deliverer.backlog)
-        chosen, self._fresh = self._fresh[:count], self._fresh[count:]
-        works = [work for work in chosen if self._ours(work)]
-        for work in works:
-            work.attempt = new_attempt_id()
-        return works
-
-    def _ours(self, work: Work) -> bool:
-        return work.window is self._windows.get(work.record.partition)
-
-    async def settled(self, transaction: Transaction) -> None:
-        """The transaction has committed."""
+    def _committed(self, batch: Batch) -> None:
+        self._batches.committed(batch)
         self._last_commit_s = self._clock.boot_s()
-        finished, self._finished = self._finished, []
-        self._meter.settled(work.result for work in finished)
-        self.settled_count += len(finished)
-        self._throughput.note(len(finished), self._last_commit_s)
-        for partition, (offset, _) in transaction.offsets.items():
-            if window := self._windows.get(partition):
-                window.committed(offset)
-        if finished:
-            self._after_commit.recorded(finished)
-        self._forget(self._leaving)
+        self._meter.settled(work.result for work in batch.finished)
+        self.settled_count += len(batch.finished)
+        self._throughput.note(len(batch.finished), self._last_commit_s)
+        if batch.finished:
+            self._after_commit.recorded(list(batch.finished))
+        if batch.leaving:
+            self._forget(batch.leaving, batch.withdrawn)
 
     async def _start_over(self) -> None:
         """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
-        partitions = frozenset(self._windows)
-        await self.lost(partitions)
+        await self.lost(self._assigned.partitions)
         await self.assigned(await self._log.renew())
 
     # ---- rebalances (the Listener of the job log) ----
@@ -391,45 +350,46 @@ class Worker:
         log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
         self._meter.rebalanced("assigned")
         self._ahead.wake()
-        for partition, (offset, metadata) in committed.items():
-            self._windows[partition] = Window(offset, metadata)
+        self._assigned.assign(committed)
 
     async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
         log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
         self._meter.rebalanced("revoked")
-        leaving = {self._windows[p] for p in partitions if p in self._windows}
-        dropped = await self._deliverer.quiesce(lambda work: work.window in leaving)
+        dropped = await self._deliverer.quiesce(
+            lambda work: work.record.partition in partitions and self._assigned.owns(work)
+        )
         self._after_commit.give_back(dropped)
-        self._leaving, self._dropped = partitions, dropped
-        transaction = self._settling([], dropped)
+        batch = self._batches.last(dropped, partitions)
+        transaction = self._transaction(batch)
         if transaction is None:
-            self._forget(partitions)
+            self._forget(partitions, dropped)
+        else:
+            self._revoking = batch
         return transaction
+
+    async def settled(self, transaction: Transaction) -> None:  # noqa: ARG002 - the one that `revoked` returned
+        assert self._revoking is not None
+        batch, self._revoking = self._revoking, None
+        self._committed(batch)
 
     async def lost(self, partitions: frozenset[int]) -> None:
         if partitions:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
             self._meter.rebalanced("lost")
-        self._forget(partitions)
+        revoking, self._revoking = self._revoking, None
+        self._forget(partitions, revoking.withdrawn if revoking else ())
         # Calls in flight go on: their marks are facts. Their outcomes are recorded by whoever comes next.
         dropped = self._deliverer.drop(lambda work: work.window.closed)
         self._after_commit.give_back(dropped)
         for work in dropped:
-            self._route_follower(work)
+            self._start_next(work)
 
-    def _forget(self, partitions: frozenset[int]) -> None:
-        if not partitions:
-            return
-        self._leaving -= partitions
-        for partition in partitions:
-            if window := self._windows.pop(partition, None):
-                window.closed = True
-        gone = [*self._dropped, *(work for work in self._fresh if not self._ours(work))]
-        self._dropped = []
-        self._fresh = [work for work in self._fresh if self._ours(work)]
-        self._tails = {key: work for key, work in self._tails.items() if self._ours(work)}
-        for work in gone:
-            self._route_follower(work)
+    def _forget(self, partitions: frozenset[int], dropped: Iterable[Work]) -> None:
+        """Partitions have left, and with them the works `dropped`, which never started; others' turn may have come."""
+        self._assigned.forget(partitions)
+        self._order.forget_closed()
+        for work in [*dropped, *self._batches.forget_closed()]:
+            self._start_next(work)
 
     # ---- the end ----
 
@@ -437,14 +397,10 @@ class Worker:
         """Whether every job published before the drain began is settled, in the whole group."""
         if not self._idle or self._after_commit.busy or self._clock.boot_s() - self._drain_looked_s < 0.2:
             return False
-        mine = frozenset(self._windows)
-        behind = any(window.dirty or not window.idle for window in self._windows.values()) or any(
-            self._windows[p].prefix < end for p, end in self._targets.items() if p in mine
-        )
-        if behind:
+        if not self._assigned.reached:
             return False
         self._drain_looked_s = self._clock.boot_s()
-        return not await self._log.unsettled(self._targets, mine)
+        return not await self._log.unsettled(self._assigned.targets, self._assigned.partitions)
 
     async def _leave(self) -> None:
         """Ends calls, settles, and withdraws the intents that were never used."""
@@ -452,14 +408,14 @@ class Worker:
         self._after_commit.give_back(dropped)
         for _ in range(3):
             try:
-                await self._commit(withdrawn=dropped)
+                await self._commit(self._batches.last(dropped))
                 await self._after_commit.end(timeout_s=MARKS_S)
-                if not self._done:
+                if not self._batches.ended:
                     break
                 dropped = []
             except TransactionAborted as error:
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
-                await self._log.poll(1, 0.1, frozenset(self._windows))
+                await self._log.poll(1, 0.1, self._assigned.partitions)
             except TransactionUnknown as error:
                 # Safe to leave as it is: whoever takes over reads from what is committed.
                 log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))

@@ -43,6 +43,7 @@ __all__ = [
     "after_doubt",
     "after_look",
     "after_mark",
+    "before_claim",
 ]
 
 
@@ -79,6 +80,18 @@ class WaitForOther(msgspec.Struct, frozen=True, gc=False):
 
 
 AfterClaim = Call | Settle | Skip | WaitForOther
+
+
+def before_claim(*, left: bool, superseded: bool) -> Skip | None:
+    """Why a record is not even claimed; ``None`` when it is.
+
+    Args:
+        left: whether its partition has left this processor. Nobody records this, but a later record of its key goes on.
+        superseded: whether a newer record of its key has been read.
+    """
+    if left:
+        return Skip("its partition has left this processor")
+    return Skip("a newer record of the key came before this one was attempted") if superseded else None
 
 
 def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, offset: int) -> AfterClaim:

@@ -40,8 +40,6 @@ class Work:
     better: Settle | None = None
     """What evidence knew before our own mark."""
     result: Settle | Skip | None = None
-    follower: Work | None = None
-    """The next record of the same key: it starts when this one ends."""
 
     @property
     def place(self) -> Place:
@@ -50,6 +48,11 @@ class Work:
     @property
     def is_tombstone(self) -> bool:
         return self.record.value is None
+
+    @property
+    def needs_call(self) -> bool:
+        """Whether its outcome takes a call to SES; a tombstone and a refused record are settled without one."""
+        return self.refusal is None and self.record.value is not None
 
 
 def examine(

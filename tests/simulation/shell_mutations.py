@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 import processor.after_commit
+import processor.core.assignments
 import processor.core.rebuild
 import processor.deliver
-import processor.worker
 import tests.simulation.process
 from processor.after_commit import AfterCommit
 from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
+from processor.core.assignments import Assignments
+from processor.core.batch import Batch, Batches
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
 from processor.deliver import Deliverer
 from processor.evidence.run import Evidence
 from processor.worker import Worker
-from schemas.errors import TransactionAborted
 from schemas.settings import Settings
 from tests.simulation.audit import Audit
 from tests.simulation.dedup import Scripts
@@ -116,22 +117,21 @@ def _told(story: Story) -> str:
 
 @mutation(only=("stopped", "flushed", "scaled", "quota_used_up"), seeds=150)
 def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
-    settling = Worker._settling
-    patch.setattr(Worker, "_settling", lambda self, intents, _withdrawn: settling(self, intents, []))
+    transaction = Worker._transaction
+    patch.setattr(Worker, "_transaction", lambda self, batch: transaction(self, replace(batch, withdrawn=())))
 
 
 @mutation(only=("killed", "poisoned", "stalled"), seeds=100)
 def commit_metadata_ignored(patch: Patch) -> None:
-    patch.setattr(processor.worker, "Window", lambda committed, _metadata="": Window(committed))
+    patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
 
 
-async def _submitted_early(self: Any, withdrawn: Any = None) -> None:
-    intended = self._intend() if withdrawn is None else []
-    self._deliverer.submit(intended)
-    transaction = self._settling([self._scribe.intent(work) for work in intended], withdrawn or [])
+async def _submitted_early(self: Any, batch: Batch) -> None:
+    self._deliverer.submit(batch.intended)
+    transaction = self._transaction(batch)
     if transaction is not None:
         await self._log.commit(transaction)
-        await self.settled(transaction)
+        self._committed(batch)
 
 
 @mutation()
@@ -141,26 +141,24 @@ def intents_submitted_before_the_commit(patch: Patch) -> None:
 
 @mutation(only=("stalled", "commits_end_badly", "scaled", "zombie"))
 def the_outcome_of_a_lost_partition_is_written(patch: Patch) -> None:
-    patch.setattr(Worker, "_ours", lambda *_: True)
+    patch.setattr(Assignments, "owns", lambda *_: True)
 
 
 @mutation(only=("commits_end_badly",))
 def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
-    commit = Worker._commit
+    aborted = Batches.aborted
 
-    async def forgetful(self: Any, withdrawn: Any = None) -> None:
-        try:
-            await commit(self, withdrawn)
-        except TransactionAborted:
-            self._finished = []
-            raise
+    def forgetful(self: Any, batch: Batch) -> None:
+        aborted(self, batch)
+        del self._ended[: len(batch.finished)]
 
-    patch.setattr(Worker, "_commit", forgetful)
+    patch.setattr(Batches, "aborted", forgetful)
 
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
 def a_newer_record_supersedes_nothing(patch: Patch) -> None:
-    patch.setattr(Deliverer, "_superseded", lambda *_: False)
+    before = decide.before_claim
+    patch.setattr(processor.deliver.decide, "before_claim", lambda *, left, **_: before(left=left, superseded=False))
 
 
 @mutation(only=("commits_end_badly",))
@@ -312,4 +310,4 @@ def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
 def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Worker, "_route_follower", lambda *_: False)
+    patch.setattr(Worker, "_start_next", lambda self, ended: self._order.end(ended))

@@ -182,3 +182,10 @@ def test_no_quota_and_halts_dead_letter_nothing() -> None:
     """A used-up quota or a paused account costs no job."""
     assert decide.after_answer(NoQuota("d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.Pause("d")
     assert decide.after_answer(Halt("r", "d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.GiveUp("r", "d")
+
+
+def test_what_is_not_even_claimed() -> None:
+    """G5: a newer record counts; and what left with its partition is its next reader's."""
+    assert decide.before_claim(left=False, superseded=False) is None
+    assert "partition" in str(decide.before_claim(left=True, superseded=True))
+    assert "newer record" in str(decide.before_claim(left=False, superseded=True))
