@@ -266,7 +266,26 @@ def test_unknown_services_and_stacks_that_never_ran(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are kafka, valkey, ses, sqs"):
         Stack(tmp_path).up(("mysql",))
     assert "no such service" in mailonce("stack", "up", "--only", "mysql", cwd=tmp_path, ok=2).stderr
+    assert "names no service" in mailonce("stack", "up", "--only", "", cwd=tmp_path, ok=2).stderr
     assert "stack up" in mailonce("stack", "env", cwd=tmp_path, ok=2).stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_start_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
+    """As by Ctrl-C: the servers that were begun are stopped."""
+    for attempt in range(5):
+        folder = tmp_path / str(attempt)
+        command = [sys.executable, "-m", "mailonce", "stack", "up", "--only", "kafka,valkey", "--dir", str(folder)]
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        wait_for(lambda folder=folder: "kafka" in Stack(folder).known(), "Kafka's start")
+        begun = Stack(folder).known()["kafka"]
+        process.send_signal(number)
+        if (code := process.wait(300)) == 128 + number:
+            assert not is_alive(begun)
+            return
+        Stack(folder).down()
+        assert code == 0, "it can only have been up before the signal came"
+    raise AssertionError("the signal never came in time")
 
 
 @pytest.mark.timeout(900)
