@@ -3,7 +3,7 @@
 The package itself imports nothing of ours: what it would import is checked first, and the health check stays cheap.
 """
 
-from mailonce.origin import check_packages, first_of_its_container
+from mailonce.origin import check_packages
 
 __all__ = ["app", "main"]
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs the command of ``sys.argv``; a known error becomes one clear message and its exit code."""
+    from mailonce.signals import first_of_its_container
+
     first_of_its_container()
     check_packages()
     from mailonce.commands import run

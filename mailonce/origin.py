@@ -6,10 +6,9 @@ anyway.
 """
 
 import os
-import signal
 import sys
 
-__all__ = ["check_packages", "first_of_its_container", "leave_folder"]
+__all__ = ["check_packages", "leave_folder"]
 
 PACKAGES = ("schemas", "producer", "processor", "infra")
 _HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -25,15 +24,6 @@ def leave_folder() -> None:
         here = ""
     if sys.path[0] in {"", here} and not _same(here, _HOME):
         del sys.path[0]
-
-
-def first_of_its_container() -> None:
-    """Lets SIGTERM end process 1, for which the kernel passes over a signal that has no handler.
-
-    What runs long sets handlers of its own later; until then nothing is begun that a stop would have to end.
-    """
-    if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def check_packages() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailonce.options import Json
+from mailonce.signals import end_in_order
 from schemas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,13 +46,6 @@ def _names(only: list[str] | None) -> list[str]:
     return names
 
 
-def _end_in_order() -> None:
-    """A signal while servers are being started stops those that were begun, as Ctrl-C does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, lambda number, _: sys.exit(128 + number))
-
-
 @app.command("up", epilog='Example: `mailonce stack up && eval "$(mailonce stack env)"`')
 def up(
     folder: Dir = STACK_DIR,
@@ -71,7 +64,7 @@ def up(
 
     console = Console(stderr=True)
     stack = _stack(folder, brokers)
-    _end_in_order()
+    end_in_order(signal.SIGTERM, signal.SIGHUP)
     with console.status("starting") as line:
         stack.up(_names(only), lambda text: line.update(text))
         if events:

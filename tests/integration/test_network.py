@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,20 +32,26 @@ def kafka_proxy(stack: Stack, tmp_path: Path) -> Iterator[tuple[OwnKafka, Proxy]
     own.close()
 
 
-@pytest.fixture
-def redis_proxy(world: World) -> Iterator[Proxy]:
-    proxy = Proxy(urlsplit(world.env["MAILONCE_REDIS_URL"]).port or 0)
-    world.env["MAILONCE_REDIS_URL"] = f"redis://127.0.0.1:{proxy.port}/0"
+@contextmanager
+def behind_proxy(world: World, name: str) -> Iterator[Proxy]:
+    """The world reaches the server that this variable names through a proxy."""
+    address = urlsplit(world.env[name])
+    proxy = Proxy(address.port or 0)
+    world.env[name] = address._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
     yield proxy
     proxy.close()
+
+
+@pytest.fixture
+def redis_proxy(world: World) -> Iterator[Proxy]:
+    with behind_proxy(world, "MAILONCE_REDIS_URL") as proxy:
+        yield proxy
 
 
 @pytest.fixture
 def ses_proxy(world: World) -> Iterator[Proxy]:
-    proxy = Proxy(urlsplit(world.env["AWS_ENDPOINT_URL_SESV2"]).port or 0)
-    world.env["AWS_ENDPOINT_URL_SESV2"] = f"http://127.0.0.1:{proxy.port}"
-    yield proxy
-    proxy.close()
+    with behind_proxy(world, "AWS_ENDPOINT_URL_SESV2") as proxy:
+        yield proxy
 
 
 def sending(world: World, **env: str) -> Process:

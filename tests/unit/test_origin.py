@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mailonce import origin
+from mailonce import signals
 
 NAMES = (
     "schemas.py",
@@ -20,6 +20,7 @@ NAMES = (
     "redis.py",
     "typing.py",
     "typer.py",
+    "signal.py",
     "json.py",
     "urllib.py",
 )
@@ -114,7 +115,7 @@ def test_process_1_of_a_container_obeys_at_once(monkeypatch: pytest.MonkeyPatch)
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(os, "getpid", lambda: 1)
     try:
-        origin.first_of_its_container()
+        signals.first_of_its_container()
         with pytest.raises(SystemExit) as left:
             signal.raise_signal(signal.SIGTERM)
         assert left.value.code == 143
@@ -124,5 +125,5 @@ def test_process_1_of_a_container_obeys_at_once(monkeypatch: pytest.MonkeyPatch)
 
 def test_elsewhere_the_systems_way_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    origin.first_of_its_container()
+    signals.first_of_its_container()
     assert signal.getsignal(signal.SIGTERM) == before
