@@ -17,7 +17,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,12 +94,12 @@ def locks() -> list[JarLock]:
     return [JarLock.read(path) for path in sorted(LOCKS.glob("*.jars.lock"))]
 
 
-def cache_folder() -> Path:
-    """Where downloads are kept. Raises `SetupError` where nobody knows of a home (no HOME, and an unknown user)."""
-    if cache := os.environ.get("XDG_CACHE_HOME"):
-        return Path(cache) / "mailonce"
+def cache_folder(program: str = "mailonce", environment: Mapping[str, str] = os.environ) -> Path:
+    """Where a program's downloads are kept. Raises `SetupError` where no home is known (no HOME, an unknown user)."""
+    if cache := environment.get("XDG_CACHE_HOME"):
+        return Path(cache) / program
     try:
-        return Path.home() / ".cache/mailonce"
+        return Path.home() / ".cache" / program
     except RuntimeError:
         raise SetupError("there is no home folder to keep downloads in: set XDG_CACHE_HOME (or HOME)") from None
 

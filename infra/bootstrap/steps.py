@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.bootstrap import index, lock
 from infra.bootstrap.jobs import Job
+from schemas.errors import SetupError
 
 __all__ = ["WORK", "Steps"]
 
@@ -103,15 +104,14 @@ class Steps:
 
     def _cache(self) -> dict[str, str]:
         """uv's own, or one inside `.venv` where that cannot be written, for one installation."""
+        from infra.jars import cache_folder  # of no use where the platform is refused, and not importable everywhere
+
         try:
-            own = Path(
-                self._environment.get("UV_CACHE_DIR")
-                or Path(self._environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"
-            )
+            own = Path(self._environment.get("UV_CACHE_DIR") or cache_folder("uv", self._environment))
             own.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=own):
                 return {"UV_CACHE_DIR": str(own)}
-        except (OSError, RuntimeError):  # no home is known
+        except (OSError, SetupError):  # the latter where no home is known
             return {"UV_CACHE_DIR": str(self._root / ".venv" / WORK / "cache")}
 
     def _installed(self) -> str:
