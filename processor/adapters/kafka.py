@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -34,6 +34,7 @@ __all__ = ["KafkaJobLog", "names_a_member"]
 
 log = get_log()
 T = TypeVar("T")
+P = ParamSpec("P")
 
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
@@ -74,6 +75,7 @@ class KafkaJobLog:
         self._loop: asyncio.AbstractEventLoop
         self._paused: frozenset[int] = frozenset()
         self._unknown = False
+        self._given_up = False
         self._began_s = 0.0
         self._transaction_s = float(self._producer_config["transaction.timeout.ms"]) / 1000
         self._failure: BaseException | None = None
@@ -103,6 +105,7 @@ class KafkaJobLog:
     async def stop(self) -> None:
         with contextlib.suppress(KafkaException, RuntimeError):
             await within(CLOSE_S, self._thread(self._close))
+        self._given_up = True
         self._thread.close()
 
     # ---- in the thread ----
@@ -317,8 +320,19 @@ class KafkaJobLog:
 
     # ---- rebalances: called inside consume() and close(), in the thread ----
 
-    def _tell(self, told: Awaitable[T]) -> T:
-        return asyncio.run_coroutine_threadsafe(_as_coroutine(told), self._loop).result()
+    def _tell(self, told: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Tells the listener on the event loop and waits for its answer.
+
+        Raises:
+            BrokerUnavailable: `stop` did not wait for this thread any more, and the loop may be closed.
+        """
+        if self._given_up:
+            raise BrokerUnavailable("the consumer was closed too late: nobody listens any more")
+        telling = _call(told, *args, **kwargs)
+        try:
+            return asyncio.run_coroutine_threadsafe(telling, self._loop).result()
+        finally:
+            telling.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
@@ -328,27 +342,27 @@ class KafkaJobLog:
             self._failure = error
             return
         self._silence.heard()
-        self._tell(self._listener.assigned(committed))
+        self._tell(self._listener.assigned, committed)
         consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = frozenset(place.partition for place in partitions)
-        transaction = self._tell(self._listener.revoked(numbers))
+        transaction = self._tell(self._listener.revoked, numbers)
         if transaction is not None:
             try:
                 self._commit(transaction)
-                self._tell(self._listener.settled(transaction))
+                self._tell(self._listener.settled, transaction)
             except (TransactionAborted, TransactionUnknown) as error:
                 # What was not settled here is read again by whoever comes next.
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
-                self._tell(self._listener.lost(numbers))
+                self._tell(self._listener.lost, numbers)
             except Fenced as error:
                 self._failure = error
-                self._tell(self._listener.lost(numbers))
+                self._tell(self._listener.lost, numbers)
         self._unassign(consumer, partitions)
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._tell(self._listener.lost(frozenset(place.partition for place in partitions)))
+        self._tell(self._listener.lost, frozenset(place.partition for place in partitions))
         self._unassign(consumer, partitions)
 
     def _unassign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -385,5 +399,5 @@ def _is_word_of_kafka(message: Message) -> bool:
     return error is None or error.code() == KafkaError._PARTITION_EOF
 
 
-async def _as_coroutine(told: Awaitable[T]) -> T:
-    return await told
+async def _call(told: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await told(*args, **kwargs)

@@ -3,6 +3,9 @@ partitions that are ours."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -359,3 +362,35 @@ async def test_ends_and_what_is_left(kafka: Kafka, start: Make) -> None:
     assert await log.unsettled(ends, frozenset())
     await log.commit(Transaction([], {partition: (end, "") for partition, end in ends.items()}))
     assert not await log.unsettled(ends, frozenset())
+
+
+@pytest.mark.parametrize("kafka", ["kafka"], indirect=True)
+def test_a_stop_that_was_given_up_tells_nobody(kafka: RealKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A close that takes too long goes on in its thread: it finds the event loop closed, and asks nothing of it."""
+    monkeypatch.setattr("processor.adapters.kafka.CLOSE_S", 0.0)
+    given_up, closed = threading.Event(), threading.Event()
+
+    async def use() -> Any:
+        log: Any = kafka.log("one")
+        watcher = Watcher()
+        await log.start(watcher)
+        await assigned(log, watcher)
+        close = log._close
+
+        def slow() -> None:
+            given_up.wait()
+            try:
+                close()
+            finally:
+                closed.set()
+
+        log._close = slow
+        await log.stop()
+        assert watcher.committed
+        return watcher
+
+    watcher = asyncio.run(use())
+    given_up.set()
+    assert closed.wait(60)
+    assert watcher.committed
+    gc.collect()
