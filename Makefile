@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test tested checked test-all test-fast test-containers chaos stops simulate proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test tested tested-without checked test-all test-fast test-containers chaos stops simulate proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -25,25 +25,33 @@ demo: setup ## the crash at e-mail 55, end to end, in under a minute
 ready:
 	@$(MAKE) --no-print-directory -j2 setup tools
 
-# Workers of the tests: most of a test is waiting.
-WORKERS ?= 6
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# Workers of the tests with servers: most of a test is waiting.
+WORKERS ?= 5
+MARKS = not long
+WITH_SERVERS = tests/browser tests/chaos tests/contracts tests/fuzz tests/integration
+# The rest is measured: it must cover the core whole, without a server.
+WITHOUT = tests $(addprefix --ignore=,$(WITH_SERVERS))
+PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "$(MARKS)" --dist loadgroup --no-loadscope-reorder --durations=15
+LATER = .mailonce/tests.log .mailonce/check.log
 
 test: ready ## the tests, those with servers included, and `make check` beside them; some minutes
 	@mkdir -p .mailonce
-	@$(MAKE) --no-print-directory -k -j2 tested checked; code=$$?; cat .mailonce/check.log; exit $$code
+	@$(MAKE) --no-print-directory -k -j3 tested tested-without checked; code=$$?; cat $(LATER); exit $$code
 
 tested:
-	@$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 --durations=25
+	@$(PYTEST) -n $(WORKERS) $(WITH_SERVERS)
+
+tested-without:
+	@$(PYTEST) -n 2 $(WITHOUT) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 > .mailonce/tests.log 2>&1
 
 checked:
 	@$(MAKE) --no-print-directory check > .mailonce/check.log 2>&1
 
 test-all: ready ## `make test` and the long ones: permutations, chaos, big worlds, what few have installed
-	@$(MAKE) --no-print-directory test PYTEST='$(PYTEST) -m "long or not long"'
+	@$(MAKE) --no-print-directory test MARKS="long or not long"
 
 test-fast: setup ## tests without servers
-	@$(BIN)/python -m pytest -m "not slow and not long"
+	@$(PYTEST) $(WITHOUT)
 
 SEEDS ?= 20
 FIRST ?= 1

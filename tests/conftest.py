@@ -62,8 +62,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SLOW & set(Path(item.fspath).parts):
             item.add_marker(pytest.mark.slow)
-            # What must be covered whole is by the tests without servers; measuring costs these a tenth of their time.
-            item.add_marker(pytest.mark.no_cover)
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_S))
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
