@@ -42,10 +42,15 @@ MARKERS = (
 )
 
 
+TRIED = {signal.SIGINT: signal.default_int_handler, signal.SIGQUIT: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+"""Signals that tests send, and what they do by default."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        # A shell's job in the background: what we start would inherit it, and Ctrl-C could not be tried.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell's job in the background ignores some, `nohup` another: what we start would inherit that.
+    for number, handler in TRIED.items():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     named = config.args_source is pytest.Config.ArgsSource.ARGS  # in xdist's workers always
