@@ -1,4 +1,4 @@
-"""What the user told pip of the network and of package indexes, said to uv and to requests. Pure: texts in, environment out."""
+"""What the user told pip of networks and package indexes, said to uv and requests. Pure: texts in, environment out."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Company:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_CONNECT(self) -> None:  # noqa: N802 - the method's name
+            def do_CONNECT(self) -> None:
                 asked.append(self.path)
                 self.send_response(200)
                 self.end_headers()
@@ -48,7 +48,7 @@ class Company:
                 self.setup()
                 self.close_connection = False
 
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 data = content[self.path.rpartition("/")[2]]
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(data)))
