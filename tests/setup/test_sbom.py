@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cyclonedx.schema import OutputFormat, SchemaVersion
-from cyclonedx.validation import make_schemabased_validator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -27,10 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]
     target = tmp_path_factory.mktemp("sbom") / "build/sbom.json"
     command = [sys.executable, "-m", "infra.sbom", str(target)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    text = target.read_text()
-    validator = make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6)
-    assert validator.validate_str(text) is None
-    return json.loads(text), done.stderr
+    return json.loads(target.read_text()), done.stderr
 
 
 def edges(bom: dict[str, Any]) -> dict[str, set[str]]:
