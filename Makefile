@@ -87,9 +87,8 @@ airflow: setup .mailonce/airflow/.installed ## the Airflow DAG in a real Airflow
 audit: venv .mailonce/audit/.installed ## known vulnerabilities of what the image holds (asks PyPI)
 	@.mailonce/audit/bin/pip-audit --strict --no-deps --disable-pip -r requirements-runtime.lock
 
-sbom: venv ## what the image holds, as CycloneDX: build/sbom.json
-	@mkdir -p build
-	@$(BIN)/cyclonedx-py requirements requirements-runtime.lock --pyproject pyproject.toml --output-reproducible --validate -o build/sbom.json
+sbom: venv ## what the image holds and who needs it, as CycloneDX: build/sbom.json
+	@$(BIN)/python -m infra.sbom build/sbom.json
 
 # An environment of its own for what does not go with ours; only a whole one has the file.
 .mailonce/%/.installed: requirements-%.lock

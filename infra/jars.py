@@ -226,25 +226,29 @@ def _context(work: Path, received: Counter[str]) -> Any:
 def _get(context: Any, lock: JarLock, jar: Jar) -> Jar:
     """Downloads a jar, compares its hash, and only then puts it where Java looks, in one move."""
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(classifier=jar.classifier)
-    problem = ""
+    problem: Exception = RuntimeError("nothing was tried")
     for _ in range(_ATTEMPTS_MAX):
         try:
             path = artifact.resolve()
         except OSError as error:  # of the disk, or of the network: requests' errors are among them
             if error.errno and not _of_the_network(error):
                 raise
-            problem = str(error)
+            problem = error
         except (RuntimeError, AssertionError) as error:
-            problem = str(error)
+            problem = error
         else:
             if _is(jar, path):
                 path.replace(lock.folder / "jars" / jar.name)
                 return jar
-            problem = f"{jar.name} came with another content than {lock.name}'s lock has"
+            problem = RuntimeError(f"{jar.name} came with another content than {lock.name}'s lock has")
         artifact.cached_path.unlink(missing_ok=True)
-    raise SetupError(
-        f"{lock.name} could not be downloaded from Maven Central: {problem}. Check the network, then try again"
-    )
+    raise SetupError(f"{lock.name} could not be downloaded from Maven Central: {problem}. {_advice(problem)}")
+
+
+def _advice(error: Exception) -> str:
+    from infra.maven import advice  # heavy, and there: it was what failed
+
+    return advice(error)
 
 
 def _of_the_network(error: OSError) -> bool:

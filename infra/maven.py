@@ -9,8 +9,10 @@ from typing import Any
 import requests
 from jgo.maven import MavenContext, PythonResolver
 
-__all__ = ["context"]
+__all__ = ["advice", "context"]
 
+_CERTIFICATE = "REQUESTS_CA_BUNDLE names the file of certificates to trust (for `make setup`, pip's `cert` does too)"
+_PROXY = "HTTPS_PROXY names the proxy (for `make setup`, pip's `proxy` does too)"
 _TIMEOUT_S = 60
 _CHUNK = 1 << 16
 
@@ -47,3 +49,17 @@ class _FewConnections(PythonResolver):
 def context(work: Path, received: Counter[str]) -> Any:
     """jgo's context with `work` for its repository; the bytes of each file are counted in `received`."""
     return MavenContext(repo_cache=work, resolver=_FewConnections(received))
+
+
+def advice(error: Exception) -> str:
+    """Where to look when a download failed by `error`."""
+    match error:
+        case requests.exceptions.SSLError():
+            return _CERTIFICATE
+        case requests.exceptions.ProxyError() | requests.exceptions.InvalidProxyURL():
+            return _PROXY
+        case requests.exceptions.ConnectionError() | requests.exceptions.Timeout():
+            return f"Check the network, then try again; where there is a proxy, {_PROXY}"
+        case OSError() if "certificate" in str(error):  # requests' own, of a bundle that is not there
+            return _CERTIFICATE
+    return "Check the network, then try again"

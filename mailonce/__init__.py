@@ -3,8 +3,6 @@
 The package itself imports nothing of ours: what it would import is checked first, and the health check stays cheap.
 """
 
-from mailonce.origin import check_packages
-
 __all__ = ["app", "main"]
 
 TYPE_CHECKING = False  # as type checkers know it; `typing` itself may be a file of the user's here
@@ -14,15 +12,21 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs the command of ``sys.argv``; a known error becomes one clear message and its exit code."""
-    from mailonce.signals import first_of_its_container
+    try:
+        from mailonce.signals import first_of_its_container, nothing_begun
 
-    first_of_its_container()
-    check_packages()
-    from mailonce.commands import run
-    from schemas.entry import enter
+        with nothing_begun():
+            first_of_its_container()
+            from mailonce.origin import check_packages
 
-    enter()
-    run()
+            check_packages()
+            from mailonce.commands import run
+            from schemas.entry import enter
+
+            enter()
+        run()
+    except KeyboardInterrupt:  # one in a command is the command's: this came before or after it
+        raise SystemExit(130) from None
 
 
 def __getattr__(name: str) -> object:

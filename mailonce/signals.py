@@ -6,8 +6,11 @@ Not to be imported before the present folder is off the path (see `origin`): a `
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["end_in_order", "first_of_its_container"]
+__all__ = ["end_in_order", "first_of_its_container", "nothing_begun"]
 
 
 def end_in_order(*numbers: int) -> None:
@@ -24,3 +27,22 @@ def first_of_its_container() -> None:
     """
     if os.getpid() == 1:
         end_in_order(signal.SIGTERM)
+
+
+@contextmanager
+def nothing_begun() -> Iterator[None]:
+    """Meanwhile Ctrl-C ends the program at once and silently: there is nothing to bring to an end.
+
+    An exception, Python's own way, may be lost while modules are loaded: the import system calls some of its functions
+    where nothing can be raised, and modules catch what they do not know.
+    """
+    usual = signal.getsignal(signal.SIGINT)
+    # Another handler is the caller's, as is an ignored signal; and only the main thread may set one.
+    if usual is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(128 + signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from typing import TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
@@ -18,6 +20,7 @@ __all__ = [
     "Follower",
     "Record",
     "RecordReader",
+    "answer",
     "end_offsets",
     "error_text",
     "no_answer",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 log = get_log()
+T = TypeVar("T")
 
 TIMEOUT_S = 15.0
 """Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
@@ -165,7 +169,7 @@ def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     while True:
         try:
             asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
-            return {place.partition: future.result(TIMEOUT_S).offset for place, future in asked.items()}
+            return {place.partition: answer(future).offset for place, future in asked.items()}
         except KafkaException as error:
             # Leaders move, and a new topic has none yet: librdkafka does not ask again by itself here.
             if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
@@ -263,7 +267,18 @@ def no_answer(client: Consumer | AdminClient, settings: Settings, error: KafkaEx
     )
 
 
+def answer(asked: Future[T]) -> T:
+    """What Kafka answered to an administrative question. Raises `KafkaException`, also where there is no answer."""
+    try:
+        return asked.result(TIMEOUT_S)
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
+
+
 def error_text(error: BaseException) -> str:
-    """librdkafka's sentence of an exception."""
+    """librdkafka's sentence of an exception; its code's, where it leaves that out."""
     cause = error.args[0] if error.args else error
-    return cause.str() if isinstance(cause, KafkaError) else str(error)
+    if not isinstance(cause, KafkaError):
+        return str(error)
+    said = cause.str().strip()
+    return f"{said} {KafkaError(cause.code()).str()}".strip() if not said or said.endswith(":") else said

@@ -1,11 +1,11 @@
-"""What the user told pip of package indexes, said to uv. Pure: texts in, environment out."""
+"""What the user told pip of networks and package indexes, said to uv and requests. Pure: texts in, environment out."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
 
-__all__ = ["Untranslatable", "for_uv", "kept", "pip_settings"]
+__all__ = ["Untranslatable", "for_requests", "for_uv", "kept", "pip_settings"]
 
 _WHERE = ("global", "install", ":env:")
 """Later ones win, as in pip."""
@@ -30,6 +30,9 @@ _KEPT_OF_UV = frozenset(
     "UV_CACHE_DIR UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_FIND_LINKS UV_INSECURE_HOST UV_OFFLINE "
     "UV_HTTP_TIMEOUT UV_HTTP_RETRIES UV_KEYRING_PROVIDER UV_NATIVE_TLS UV_SYSTEM_CERTS UV_LINK_MODE UV_NO_CACHE".split()
 )
+_BUNDLES_OF_REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Also pip's, which has requests inside; uv does not know them."""
+_PROXIES = frozenset(("http_proxy", "https_proxy", "all_proxy"))
 _MISLEADING = frozenset(
     "PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONSTARTUP PYTHONWARNINGS PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX "
     "PYTHONOPTIMIZE VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_CONSTRAINT PIP_REQUIREMENT PIP_NO_BINARY "
@@ -75,7 +78,26 @@ def for_uv(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[
                 raise Untranslatable("pip's setting no-index")
         elif key not in _OF_NO_MATTER:
             raise Untranslatable(f"pip's setting {key}")
+    bundle = _first(environment, *_BUNDLES_OF_REQUESTS)
+    if bundle and not environment.get("SSL_CERT_FILE"):
+        said.setdefault("SSL_CERT_FILE", bundle)
     if "UV_INDEX" in said:
         # pip looks into all indexes alike. The hashes say which file is meant, so no other can be slipped in.
         said["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return {name: value for name, value in said.items() if name not in environment or name not in _KEPT_OF_UV}
+
+
+def for_requests(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables for programs that download by requests; what the environment already says to them stands."""
+    said: dict[str, str] = {}
+    bundle = settings.get("cert", "").strip() or environment.get("SSL_CERT_FILE")
+    if bundle and not _first(environment, *_BUNDLES_OF_REQUESTS):
+        said["REQUESTS_CA_BUNDLE"] = bundle
+    proxy = settings.get("proxy", "").strip()
+    if proxy and not any(value for name, value in environment.items() if name.lower() in _PROXIES):
+        said |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), proxy)
+    return said
+
+
+def _first(environment: Mapping[str, str], *names: str) -> str | None:
+    return next((value for name in names if (value := environment.get(name))), None)

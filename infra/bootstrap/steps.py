@@ -77,7 +77,9 @@ class Steps:
         return Job("bytecode", command, self._environment, lambda: "", may_fail=True)
 
     def jars(self) -> Job:
-        return Job("Kafka's jars", [self._python, "-m", "infra.jars"], self._environment)
+        """By requests, which reads none of pip's settings."""
+        said = index.for_requests(self._told_to_pip(), self._environment)
+        return Job("Kafka's jars", [self._python, "-m", "infra.jars"], self._environment | said)
 
     def _pip(self, title: str, part: Path) -> Job:
         command = [self._python, "-m", "pip", "install", "--no-compile", "--progress-bar", "off"]
@@ -92,6 +94,10 @@ class Steps:
         return [str(self._root / ".venv/bin/uv"), "pip", "install", "--no-progress", "--python", self._python]
 
     def _for_uv(self) -> dict[str, str]:
+        said = index.for_uv(self._told_to_pip(), self._environment)
+        return self._environment | said | self._cache()
+
+    def _told_to_pip(self) -> dict[str, str]:
         listed = subprocess.run(
             [self._python, "-m", "pip", "config", "list"],
             env=self._environment,
@@ -99,8 +105,7 @@ class Steps:
             text=True,
             check=False,
         )
-        said = index.for_uv(index.pip_settings(listed.stdout), self._environment)
-        return self._environment | said | self._cache()
+        return index.pip_settings(listed.stdout)
 
     def _cache(self) -> dict[str, str]:
         """uv's own, or one inside `.venv` where that cannot be written, for one installation."""

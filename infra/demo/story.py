@@ -28,6 +28,7 @@ from rich.table import Table
 
 from infra.demo.sandbox import SandboxView
 from infra.embedded import Stack
+from infra.embedded.deferred import deferred
 from infra.embedded.service import die_with_parent, own_program
 from processor.core.fold import MonthCounts
 from processor.ops.dead_letters import Wanted, list_entries
@@ -93,7 +94,7 @@ class Demo:
 
     def mailonce(self, *args: str) -> subprocess.Popen[bytes]:
         out: IO[bytes] = (self.work / f"{args[0]}.log").open("ab")
-        with out:
+        with out, deferred():
             process = subprocess.Popen(
                 own_program("mailonce", *args),
                 cwd=self.work,
@@ -101,7 +102,7 @@ class Demo:
                 stderr=out,
                 preexec_fn=die_with_parent,
             )
-        self.processes.append((args[0], process))
+            self.processes.append((args[0], process))
         return process
 
     def finish(self, process: subprocess.Popen[bytes], ok: tuple[int, ...] = (0,)) -> None:

@@ -16,10 +16,10 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.embedded.jars import JavaProgram, check_disk, java
-from infra.embedded.service import SERVER_LOCALE, Running, free_port, spawn, wait_until
+from infra.embedded.service import SERVER_LOCALE, Server, free_port, spawn, wait_until
 from schemas.errors import SetupError, UsageError
 
-__all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "format_storage", "kafka_answers", "start_kafka"]
+__all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "format_storage", "kafka_answers", "kafka_server"]
 
 KAFKA_VERSION = "4.2.2"
 _LOG4J = """\
@@ -93,7 +93,9 @@ class Cluster:
         else:
             cluster = cls(_new_id(), [free_port() for _ in range(nodes)])
             folder.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps(asdict(cluster)))
+            partial = kept.with_suffix(".part")
+            partial.write_text(json.dumps(asdict(cluster)))
+            partial.replace(kept)
         if len(cluster.controllers) != nodes:
             raise UsageError(f"{folder} holds a cluster of {len(cluster.controllers)} brokers: use another --dir")
         return cluster
@@ -113,7 +115,7 @@ class Cluster:
         )
 
 
-def start_kafka(
+def kafka_server(
     folder: Path,
     port: int | None,
     *,
@@ -122,8 +124,8 @@ def start_kafka(
     advertised: int | None,
     tied: bool,
     say: Callable[[str], None],
-) -> tuple[Running, Callable[[], None]]:
-    """Starts a KRaft node; returns it and what waits until it answers."""
+) -> Server:
+    """A KRaft node: its jars are fetched and its storage is formatted, where that is still to be done."""
     jars = KAFKA.fetch(say)
     check_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,8 +136,10 @@ def start_kafka(
     command = java(jars, f"-Dlog4j2.configurationFile={log4j.name}")
     if not (folder / "data/meta.properties").exists():
         format_storage(command, properties, cluster.cluster_id)
-    running = spawn(folder.name, [*command, "kafka.Kafka", properties.name], port, folder, tied=tied)
-    return running, lambda: wait_until(running, kafka_answers(port, len(cluster.controllers)), folder)
+    return Server(
+        lambda: spawn(folder.name, [*command, "kafka.Kafka", properties.name], port, folder, tied=tied),
+        lambda running: wait_until(running, kafka_answers(port, len(cluster.controllers)), folder),
+    )
 
 
 def _new_id() -> str:

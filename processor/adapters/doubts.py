@@ -21,6 +21,8 @@ class Doubt:
 
     key: Key
     delivery: Delivery
+    since_ms: int
+    """When the ledger last said that nobody knows: the call began before. A person's decision says nothing."""
 
     @property
     def attempt(self) -> str:
@@ -46,7 +48,7 @@ class DoubtFold:
     """
 
     def __init__(self) -> None:
-        self.found: dict[bytes, Delivery] = {}
+        self._found: dict[bytes, Doubt] = {}
         self.overtaken: dict[bytes, Delivery] = {}
         """Proofs whose key's last entry is such a doubt: compaction would keep only the doubt."""
         self._proven: dict[bytes, Delivery] = {}
@@ -63,11 +65,24 @@ class DoubtFold:
             return
         self.overtaken.pop(key, None)
         if delivery is not None and doubtful:
-            self.found[key] = delivery
+            self._found[key] = _doubt(key, delivery, self._found.get(key))
             return
-        self.found.pop(key, None)
+        self._found.pop(key, None)
         if delivery is not None and delivery.outcome is Outcome.SENT and delivery.reason == EVIDENCE:
             self._proven[key] = delivery
+
+    def doubts(self) -> list[Doubt]:
+        """What is in doubt after the last entry."""
+        return list(self._found.values())
+
+
+def _doubt(key: bytes, delivery: Delivery, before: Doubt | None) -> Doubt:
+    """One that follows another of the same attempt by a person's decision began with that; compaction may have removed
+    it, and then the decision's own time is a later one, which is safe."""
+    since_ms = delivery.at_ms
+    if before and before.delivery.attempt == delivery.attempt and delivery.outcome is not Outcome.UNCERTAIN:
+        since_ms = before.since_ms
+    return Doubt(Key.from_bytes(key), delivery, since_ms)
 
 
 class Doubts:
@@ -82,7 +97,7 @@ class Doubts:
         for record in self._follower.news():
             if record.key is not None:
                 self._fold.add(record.key, record.value)
-        return [Doubt(Key.from_bytes(raw), delivery) for raw, delivery in self._fold.found.items()]
+        return self._fold.doubts()
 
     def overtaken(self) -> dict[bytes, Delivery]:
         """Proofs to be written once more, as of the last `now`."""

@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from schemas.errors import BrokerUnavailable, UsageError
-from schemas.reading import TIMEOUT_S, error_text, no_answer
+from schemas.reading import TIMEOUT_S, answer, error_text, no_answer
 from schemas.settings import Settings
 from schemas.topics import TopicSpec
 from schemas.wire import admin_config
@@ -118,7 +118,7 @@ def _cluster(admin: AdminClient, settings: Settings) -> ClusterMetadata:
 def _grow(admin: AdminClient, names: list[str], partitions: int) -> None:
     for name, future in admin.create_partitions([NewPartitions(name, partitions) for name in names]).items():
         try:
-            future.result(TIMEOUT_S)
+            answer(future)
         except KafkaException as error:
             raise BrokerUnavailable(f"topic {name} could not be given more partitions: {error_text(error)}") from error
 
@@ -131,7 +131,7 @@ def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, repli
     )
     for name, future in futures.items():
         try:
-            future.result(TIMEOUT_S)
+            answer(future)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise BrokerUnavailable(f"topic {name} could not be created: {error_text(error)}") from error
@@ -152,7 +152,7 @@ def topic_config(admin: AdminClient, name: str) -> dict[str, str]:
     deadline = time.monotonic() + TIMEOUT_S
     while True:
         try:
-            found = admin.describe_configs([resource])[resource].result(TIMEOUT_S)
+            found = answer(admin.describe_configs([resource])[resource])
         except KafkaException as error:
             new = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
             if not new or time.monotonic() > deadline:

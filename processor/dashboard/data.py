@@ -61,7 +61,7 @@ class Data:
 
     async def _ask_members(self) -> list[dict[str, Any]]:
         try:
-            found = await asyncio.to_thread(members, self.settings, self.settings.group_id)
+            found = await asyncio.to_thread(members, self.settings, self.settings.group_id, 0.0)
         except MailonceError:
             return []
         return [msgspec.to_builtins(member) for member in found]

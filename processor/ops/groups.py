@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from schemas.errors import BrokerUnavailable
-from schemas.reading import TIMEOUT_S, error_text
+from schemas.reading import answer, error_text
 from schemas.settings import Settings
 from schemas.wire import CLIENT_ID, admin_config
 
-__all__ = ["Member", "members"]
+__all__ = ["Member", "coordinated", "members"]
+
+T = TypeVar("T")
+_AGAIN_S = 0.2
+_NOT_YET = {
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+"""A new cluster makes the topic of its groups when first asked; after a restart its partitions move and are read."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -22,13 +35,28 @@ class Member(msgspec.Struct, frozen=True):
     partitions: list[int]
 
 
-def members(settings: Settings, group: str) -> list[Member]:
+def coordinated(question: Callable[[], T], patience_s: float) -> T:
+    """Asks a group's coordinator, again and again while there is none yet, for so long. Raises `KafkaException`.
+
+    librdkafka asks again by itself only while it looks for the coordinator, not when that one says so of itself.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return question()
+        except KafkaException as error:
+            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_S)
+
+
+def members(settings: Settings, group: str, patience_s: float) -> list[Member]:
     """In order of their names; none for a group that nobody ever joined. Raises `BrokerUnavailable`."""
     admin = AdminClient(admin_config(settings))
     try:
-        about = admin.describe_consumer_groups([group])[group].result(TIMEOUT_S)
+        about = coordinated(lambda: answer(admin.describe_consumer_groups([group])[group]), patience_s)
     except KafkaException as error:
-        if "GROUP_ID_NOT_FOUND" in str(error):
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return []
         raise BrokerUnavailable(f"group {group} could not be looked at: {error_text(error)}") from error
     found = []

@@ -16,7 +16,7 @@ from processor.ops.dead_letters import read_marks
 from processor.ports import BY_KEY, Produced
 from schemas.codec import MOVED_HEADER, encode, moved_from
 from schemas.errors import BrokerUnavailable
-from schemas.reading import TIMEOUT_S, Record, error_text, read_topic
+from schemas.reading import Record, answer, error_text, read_topic
 from schemas.settings import Settings
 from schemas.wire import admin_config
 
@@ -83,6 +83,6 @@ def _cut(settings: Settings, partition: int, before: int) -> None:
     admin = AdminClient(admin_config(settings))
     try:
         for asked in admin.delete_records([place]).values():
-            asked.result(TIMEOUT_S)
+            answer(asked)
     except KafkaException as error:
         raise BrokerUnavailable(f"{place.topic}:{partition} could not be cut: {error_text(error)}") from error

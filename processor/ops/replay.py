@@ -16,11 +16,11 @@ from confluent_kafka.admin import AdminClient
 
 from processor.core.fold import PENDING, Mail, with_delivery, with_job
 from processor.ops.dead_letters import Wanted, list_entries
-from processor.ops.groups import members
+from processor.ops.groups import coordinated, members
 from schemas.codec import decode_delivery, decode_job
 from schemas.errors import BadRecord, BrokerUnavailable, UsageError
 from schemas.identity import Key
-from schemas.reading import TIMEOUT_S, Record, end_offsets, error_text, partition_numbers, read_topic
+from schemas.reading import TIMEOUT_S, Record, answer, end_offsets, error_text, partition_numbers, read_topic
 from schemas.settings import Settings
 from schemas.wire import admin_config, reader_config
 
@@ -98,29 +98,31 @@ def _at(settings: Settings, topic: str, numbers: list[int], at_ms: int, ends: di
 def set_group(settings: Settings, group: str, begins: Mapping[int, int]) -> None:
     """Puts a group's offsets there. Raises `UsageError` while it has members, and `BrokerUnavailable`."""
     admin = AdminClient(admin_config(settings))
-    if running := members(settings, group):
+    if running := members(settings, group, settings.patience_s):
         names = ", ".join(member.instance for member in running[:3])
         raise UsageError(
             f"group {group} has {len(running)} processors running ({names}): stop them first, or "
             f"replay beside them without --reset-group"
         )
     places = [TopicPartition(settings.topics.jobs, number, offset) for number, offset in begins.items()]
-    asked = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])
+
+    def put() -> None:
+        done = answer(admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, places)])[group])
+        for place in done.topic_partitions:
+            if place.error is not None:
+                raise KafkaException(place.error)
+
     try:
-        done = asked[group].result(TIMEOUT_S)
+        coordinated(put, settings.patience_s)
     except KafkaException as error:
         raise BrokerUnavailable(f"the offsets of group {group} could not be set: {error_text(error)}") from error
-    for place in done.topic_partitions:
-        if place.error is not None:
-            raise BrokerUnavailable(f"the offset of partition {place.partition} could not be set: {place.error.str()}")
 
 
 def drop_group(settings: Settings, group: str) -> None:
     """Removes a replay's own group; one that stays does no harm: Kafka forgets it in a week."""
     admin = AdminClient(admin_config(settings))
-    for asked in admin.delete_consumer_groups([group]).values():
-        with contextlib.suppress(KafkaException, TimeoutError):
-            asked.result(TIMEOUT_S)
+    with contextlib.suppress(KafkaException):
+        coordinated(lambda: answer(admin.delete_consumer_groups([group])[group]), TIMEOUT_S)
 
 
 # ---- looking ahead ----

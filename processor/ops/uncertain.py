@@ -15,7 +15,6 @@ from processor.adapters.write import TransactionalWriter
 from processor.ports import BY_KEY, Dedup, Item, Produced
 from schemas.codec import dead_letter_headers, encode
 from schemas.errors import UsageError
-from schemas.identity import Key
 from schemas.reading import partition_numbers, read_topic
 from schemas.records import DeadLetter, Delivery, Outcome, Resend
 from schemas.settings import Settings
@@ -62,9 +61,9 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
         for record in read_topic(settings, settings.topics.deliveries, [partition]):
             if record.key is not None and record.key.endswith(suffix):
                 fold.add(record.key, record.value)
-        for raw, delivery in fold.found.items():
-            if decided or delivery.outcome is Outcome.UNCERTAIN:
-                yield Doubt(Key.from_bytes(raw), delivery)
+        for doubt in fold.doubts():
+            if decided or doubt.delivery.outcome is Outcome.UNCERTAIN:
+                yield doubt
 
 
 async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], decision: Decision, version: str) -> None:
@@ -99,7 +98,7 @@ async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], dec
 
 def _check_lifetime(settings: Settings, doubts: Sequence[Doubt], now_ms: int) -> None:
     for doubt in doubts:
-        ready_ms = doubt.delivery.at_ms + int(settings.attempt_lifetime_s * 1000)
+        ready_ms = doubt.since_ms + int(settings.attempt_lifetime_s * 1000)
         if now_ms < ready_ms:
             seconds = (ready_ms - now_ms) / 1000
             raise UsageError(f"{doubt.key}: SES may still accept the first call; try again in {seconds:.0f} s")

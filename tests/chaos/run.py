@@ -27,9 +27,8 @@ from tests.support.feed import connected, published
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
 from tests.support.servers import kill_server, server_runs, signal_server
-from tests.support.world import MONTH, SHORT, WAIT_S, Process, World, job, make_world, wait_for
+from tests.support.world import CALLS_AT_ONCE, MONTH, SHORT, WAIT_S, Process, World, job, make_world, wait_for
 
-CALLS_AT_ONCE = 8
 WINDOW_S = 6
 RETRY = json.dumps(
     {

@@ -182,8 +182,7 @@ def test_people_decide_about_doubt(world: World) -> None:
     world.drain("p3")
     world.drain("replay", MAILONCE_GROUP_ID=f"{world.settings.group_id}-replay")
     assert world.sandbox.accepted_count() == accepted
-    old_enough(world)
-    decide(world, "doubt2", "resend")
+    decide(world, "doubt2", "resend")  # whose attempt is old enough, however young the decision is
     world.drain("p4")
     assert world.sandbox.accepted_count() == accepted + 1
     assert world.audit().outcomes[Key("doubt2", MONTH)].outcome is Outcome.SENT

@@ -13,9 +13,8 @@ from schemas.reading import read_topic
 from schemas.records import Outcome
 from schemas.wire import reader_config
 from tests.support.killer import IN_TRANSACTION, STEPS
-from tests.support.world import MONTH, WAIT_S, World, job, wait_for
+from tests.support.world import CALLS_AT_ONCE, MONTH, WAIT_S, World, job, wait_for
 
-CALLS_AT_ONCE = 8
 TRIED_ALWAYS = {"after_intent_commit", "after_claim", "inside_call", IN_TRANSACTION}
 """A zombie's steps that differ in what it holds: an intent, a claim, a call, an open transaction."""
 
@@ -238,4 +237,4 @@ def test_a_wiped_redis_is_rebuilt_before_anybody_sends(world: World) -> None:
     assert process.terminate() == 0
     world.sandbox.set(latency_ms=0)
     world.drain("p2")
-    world.audit().check(uncertain_max=8 + 8)
+    world.audit().check(uncertain_max=2 * CALLS_AT_ONCE)

@@ -22,10 +22,9 @@ from processor.adapters.topics import topic_config
 from schemas.records import Outcome
 from tests.support.cluster import OwnKafka
 from tests.support.killer import IN_TRANSACTION
+from tests.support.outage import goes_on
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import MONTH, WAIT_S, Process, World, job, wait_for
-
-CALLS_AT_ONCE = 8
+from tests.support.world import CALLS_AT_ONCE, MONTH, WAIT_S, Process, World, job, wait_for
 
 
 def sending(world: World, *fault: str, users: int = 1200, at: str = "", nth: int = 1, **env: str) -> Process:
@@ -36,13 +35,6 @@ def sending(world: World, *fault: str, users: int = 1200, at: str = "", nth: int
     # A fault may strike before the first batch is through.
     wait_for(lambda: world.sandbox.accepted_count() > (0 if fault else 40), "sending")
     return process
-
-
-def goes_on(world: World) -> None:
-    """More to do, however far the processor was, and it is done."""
-    accepted = world.sandbox.accepted_count()
-    world.publish(job(f"more{len(world.published)}-{n}") for n in range(50))
-    wait_for(lambda: world.sandbox.accepted_count() > accepted + 20, "sending again")
 
 
 def finish(world: World, process: Process, *, uncertain_max: int = 0) -> None:

@@ -13,11 +13,11 @@ from infra.embedded import Stack
 from infra.embedded.service import free_port
 from schemas.records import Outcome
 from tests.support.cluster import OwnKafka
+from tests.support.outage import goes_on
 from tests.support.proxy import Proxy
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import Process, World, job, wait_for
+from tests.support.world import CALLS_AT_ONCE, Process, World, job, wait_for
 
-CALLS_AT_ONCE = 8
 CUTS = 3
 
 
@@ -62,13 +62,6 @@ def sending(world: World, **env: str) -> Process:
     return process
 
 
-def goes_on(world: World, name: str) -> None:
-    """There is more to do, however far the processor was, and it is done."""
-    accepted = world.sandbox.accepted_count()
-    world.publish(job(f"{name}-{n}") for n in range(50))
-    wait_for(lambda: world.sandbox.accepted_count() > accepted + 20, "sending again")
-
-
 def finish(world: World, process: Process, *, uncertain_max: int) -> None:
     assert process.terminate() == 0, process.log.read_text()[-2000:]
     world.sandbox.set(latency_ms=0)
@@ -84,9 +77,9 @@ def test_the_way_to_kafka_is_cut(kafka_proxy: tuple[OwnKafka, Proxy], sandbox: S
     world = own.world(sandbox, tmp_path)
     try:
         process = sending(world)
-        for number in range(CUTS):
+        for _ in range(CUTS):
             proxy.cut()
-            goes_on(world, f"cut{number}")
+            goes_on(world)
         finish(world, process, uncertain_max=0)
     finally:
         world.close()
@@ -95,28 +88,28 @@ def test_the_way_to_kafka_is_cut(kafka_proxy: tuple[OwnKafka, Proxy], sandbox: S
 def test_the_way_to_redis_is_cut_and_stands_still(redis_proxy: Proxy, world: World) -> None:
     """G1, G2, G4: a script whose answer is lost, or comes late, is asked for again; nobody is in doubt for it."""
     process = sending(world)
-    for number in range(CUTS):
+    for _ in range(CUTS):
         redis_proxy.cut()
-        goes_on(world, f"cut{number}")
+        goes_on(world)
     redis_proxy.hold()
     wait_for(lambda: process.says("redis unavailable"), "that the silence is noticed")
     redis_proxy.release()
-    goes_on(world, "held")
+    goes_on(world)
     finish(world, process, uncertain_max=0)
 
 
 def test_the_way_to_ses_is_cut_and_stands_still(ses_proxy: Proxy, world: World) -> None:
     """G1, G4: a call whose answer is lost is in doubt and not repeated; only those in the air are."""
     process = sending(world, MAILONCE_SES_READ_TIMEOUT_S="2", MAILONCE_BREAKER_CONSECUTIVE="0")
-    for number in range(CUTS):
+    for _ in range(CUTS):
         ses_proxy.cut()
-        goes_on(world, f"cut{number}")
+        goes_on(world)
     before = uncertain(world)
     ses_proxy.hold()
     world.publish(job(f"silence-{n}") for n in range(50))
     wait_for(lambda: uncertain(world) > before + CALLS_AT_ONCE, "that answers are missed")
     ses_proxy.release()
-    goes_on(world, "held")
+    goes_on(world)
     # A cut meets the calls of one moment. While nothing passes, each call that is made is in doubt; so are the last.
     held = uncertain(world) - before
     finish(world, process, uncertain_max=CUTS * CALLS_AT_ONCE + held + CALLS_AT_ONCE)

@@ -10,7 +10,7 @@ import pytest
 from schemas.codec import DEAD_LETTER_HEADER, encode
 from schemas.identity import Key
 from schemas.records import Outcome
-from tests.support.world import MONTH, World, job
+from tests.support.world import CALLS_AT_ONCE, MONTH, World, job
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"again"), ("empty", b"")]
 
@@ -74,7 +74,7 @@ def test_poison_is_dead_lettered_once_though_the_processor_dies(world: World) ->
     audit = world.audit()
     places = [(letter.source.partition, letter.source.offset) for _, letter in audit.dead_letters]
     assert len(places) == len(set(places)) == 20
-    audit.check(uncertain_max=8)
+    audit.check(uncertain_max=CALLS_AT_ONCE)
 
 
 def test_poison_for_a_key_that_was_mailed_changes_no_outcome(world: World) -> None:

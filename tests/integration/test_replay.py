@@ -48,6 +48,13 @@ def test_what_is_not_settled_is_attempted_and_months_are_kept_apart(world: World
     world.audit().check()
 
 
+def test_on_a_cluster_that_never_had_a_group(on_own: World) -> None:
+    """The first question makes Kafka's topic of groups, and nobody coordinates one until that is there."""
+    on_own.publish(job(f"u{n}") for n in range(5))
+    assert replay(on_own, "--from-beginning")["sent"] == 5
+    on_own.audit().check()
+
+
 def test_twice_at_once_beside_live_processors(world: World) -> None:
     """G1: a mail goes out once, whoever comes first."""
     world.publish(job(f"u{n}") for n in range(600))

@@ -258,6 +258,7 @@ def test_a_failed_download_is_named(tmp_path: Path) -> None:
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 8
     assert "could not be downloaded from Maven Central" in done.stderr
+    assert "HTTPS_PROXY" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -17,7 +17,7 @@ from tests.stops.run import Plan, run
 from tests.support.cluster import OwnKafka
 from tests.support.dashboard import start_dashboard
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import Process, World, job, wait_for
+from tests.support.world import CALLS_AT_ONCE, Process, World, job, wait_for
 
 
 @pytest.mark.timeout(600)
@@ -111,7 +111,7 @@ def test_sigterm_while_redis_is_away(world: World, tmp_path: Path) -> None:
         world.sandbox.set(latency_ms=300)
         world.publish(job(f"u{n}") for n in range(60))
         process = world.processor("p1")
-        wait_for(lambda: world.sandbox.accepted_count() > 8, "sending")
+        wait_for(lambda: world.sandbox.accepted_count() > CALLS_AT_ONCE, "sending")
         valkey.kill()
         wait_for(lambda: process.says("redis unavailable"), "the outage")
         assert process.terminate() == 0, process.log.read_text()[-2000:]
@@ -119,7 +119,7 @@ def test_sigterm_while_redis_is_away(world: World, tmp_path: Path) -> None:
         valkey.start()
         world.drain("p2")
         # A claim whose answer got lost with Redis stands in what its file brings back: at most one round trip's.
-        world.audit().check(uncertain_max=8)
+        world.audit().check(uncertain_max=CALLS_AT_ONCE)
     finally:
         world.close()
         valkey.close()

@@ -8,9 +8,7 @@ import pytest
 
 from schemas.records import Outcome
 from tests.support.killer import DOUBTS, STEPS
-from tests.support.world import World, job, wait_for
-
-CALLS_AT_ONCE = 8
+from tests.support.world import CALLS_AT_ONCE, World, job, wait_for
 
 pytestmark = pytest.mark.short_lives
 

@@ -46,6 +46,14 @@ def test_what_was_said_to_uv_stands() -> None:
     assert "UV_DEFAULT_INDEX" not in for_uv(pip_settings(LISTED), {"UV_DEFAULT_INDEX": "https://mine.example/"})
 
 
+def test_a_certificate_that_pip_would_trust_is_uvs() -> None:
+    """pip knows these variables, uv does not; its own setting and OpenSSL's variable are nearer."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        assert for_uv({}, {name: "/etc/ca.pem"})["SSL_CERT_FILE"] == "/etc/ca.pem"
+        assert for_uv({"cert": "/pip.pem"}, {name: "/etc/ca.pem"})["SSL_CERT_FILE"] == "/pip.pem"
+        assert "SSL_CERT_FILE" not in for_uv({}, {name: "/etc/ca.pem", "SSL_CERT_FILE": "/mine.pem"})
+
+
 @pytest.mark.parametrize(
     "line", ["global.keyring-provider='subprocess'", "install.no-index='true'", "global.no-binary='x'"]
 )

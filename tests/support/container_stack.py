@@ -17,8 +17,8 @@ import psutil
 
 from infra.embedded import Stack
 from infra.embedded.kafka import KAFKA_VERSION, Cluster, kafka_answers
-from infra.embedded.others import Started, sandbox_answers, valkey_answers
-from infra.embedded.service import Running, free_port, wait_until
+from infra.embedded.others import sandbox_answers, valkey_answers
+from infra.embedded.service import Running, Server, free_port, wait_until
 from schemas.errors import SetupError
 
 __all__ = ["ContainerStack", "chosen_stack", "engine_answers"]
@@ -67,19 +67,21 @@ class ContainerStack(Stack):
         super().__init__(folder, tied=True, brokers=1)
         self._containers: dict[str, Any] = {}
 
-    def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
-        running, wait = self._started(name, port or free_port(), say)
+    def _server(self, name: str, port: int | None, say: Callable[[str], None]) -> Server:
+        server = self._contained(name, port or free_port(), say)
 
-        def wait_or_tell() -> None:
+        def wait_or_tell(running: Running) -> None:
             try:
-                wait()
+                server.wait(running)
             except SetupError as error:
+                if name not in self._containers:
+                    raise
                 told = self._containers[name].get_wrapped_container().logs().decode(errors="replace")
                 raise SetupError(f"{error}\n{told[-2000:]}") from error
 
-        return running, wait_or_tell if name in self._containers else wait
+        return Server(server.start, wait_or_tell)
 
-    def _started(self, name: str, port: int, say: Callable[[str], None]) -> Started:
+    def _contained(self, name: str, port: int, say: Callable[[str], None]) -> Server:
         folder = self.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
@@ -91,7 +93,7 @@ class ContainerStack(Stack):
             case "ses":
                 return self._sandbox(folder, port)
             case _:
-                return super()._start(name, port, say)
+                return super()._server(name, port, say)
 
     def _run(
         self,
@@ -115,36 +117,43 @@ class ContainerStack(Stack):
         pid = int(inner.attrs["State"]["Pid"])
         return Running(name, pid, psutil.Process(pid).create_time(), port)
 
-    def _kafka(self, folder: Path, port: int) -> Started:
+    def _kafka(self, folder: Path, port: int) -> Server:
         cluster = Cluster.of(self.folder, 1)
         lines = cluster.properties(1, port, port, Path("/tmp/kafka-data")).splitlines()
         pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
         env = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, _, value in pairs}
-        running = self._run("kafka", port, KAFKA_IMAGE, [], env | {"CLUSTER_ID": cluster.cluster_id})
-        return running, lambda: wait_until(running, kafka_answers(port), folder, 60)
+        env |= {"CLUSTER_ID": cluster.cluster_id}
+        return Server(
+            lambda: self._run("kafka", port, KAFKA_IMAGE, [], env),
+            lambda running: wait_until(running, kafka_answers(port), folder, 60),
+        )
 
-    def _redis(self, port: int) -> Started:
+    def _redis(self, port: int) -> Server:
         options = {"bind": "127.0.0.1", "port": str(port), "appendonly": "yes", "appendfsync": "always", "save": ""}
         flags = [
             part
             for name, value in (options | {"maxmemory-policy": "noeviction"}).items()
             for part in (f"--{name}", value)
         ]
-        running = self._run("valkey", port, REDIS_IMAGE, ["redis-server", *flags])
-        return running, lambda: wait_until(running, lambda: valkey_answers(port), self.folder)
-
-    def _sandbox(self, folder: Path, port: int) -> Started:
-        _build_once()
-        running = self._run(
-            "ses",
-            port,
-            MAILONCE_IMAGE,
-            ["--port", str(port), "--dir", "/record"],
-            entrypoint=["python", "-m", "infra.ses_sandbox"],
-            user=f"{os.getuid()}:{os.getgid()}",
-            data=folder,
+        return Server(
+            lambda: self._run("valkey", port, REDIS_IMAGE, ["redis-server", *flags]),
+            lambda running: wait_until(running, lambda: valkey_answers(port), self.folder),
         )
-        return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
+
+    def _sandbox(self, folder: Path, port: int) -> Server:
+        _build_once()
+        return Server(
+            lambda: self._run(
+                "ses",
+                port,
+                MAILONCE_IMAGE,
+                ["--port", str(port), "--dir", "/record"],
+                entrypoint=["python", "-m", "infra.ses_sandbox"],
+                user=f"{os.getuid()}:{os.getgid()}",
+                data=folder,
+            ),
+            lambda running: wait_until(running, lambda: sandbox_answers(port), folder),
+        )
 
     def down(self, only: object = ()) -> list[str]:
         ran = super().down()

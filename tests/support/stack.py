@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 
 from infra.embedded import SERVICES, Stack
-from infra.embedded.others import Started, sandbox_answers
-from infra.embedded.service import Running, free_port, is_alive, wait_until
+from infra.embedded.others import sandbox_answers
+from infra.embedded.service import Running, Server, free_port, is_alive, wait_until
 from tests.support import processes
 
 __all__ = ["SessionStack"]
@@ -50,12 +50,13 @@ class SessionStack(Stack):
         self._users.close()
         return ran
 
-    def _start(self, name: str, port: int | None, say: Callable[[str], None]) -> Started:
+    def _server(self, name: str, port: int | None, say: Callable[[str], None]) -> Server:
         if name in COMMON:
-            return self._find(name, say), lambda: None
+            found = self._find(name, say)
+            return Server(lambda: found, lambda _: None)
         if name == "ses" and processes.FORKS:
             return self._fork_sandbox(self.folder / name, port or free_port())
-        return super()._start(name, port, say)
+        return super()._server(name, port, say)
 
     def _find(self, name: str, say: Callable[[str], None]) -> Running:
         with self._turn():
@@ -71,11 +72,14 @@ class SessionStack(Stack):
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _fork_sandbox(self, folder: Path, port: int) -> Started:
+    def _fork_sandbox(self, folder: Path, port: int) -> Server:
         folder.mkdir(parents=True, exist_ok=True)
         options = ["--port", str(port), "--dir", str(folder), *self._sandbox_options]
         command = [sys.executable, "-m", "infra.ses_sandbox", *options]
-        with (folder / "ses.log").open("ab") as log:
-            process = processes.start(command, os.environ, log, new_session=True)
-        running = Running("ses", process.pid, psutil.Process(process.pid).create_time(), port)
-        return running, lambda: wait_until(running, lambda: sandbox_answers(port), folder)
+
+        def start() -> Running:
+            with (folder / "ses.log").open("ab") as log:
+                process = processes.start(command, os.environ, log, new_session=True)
+            return Running("ses", process.pid, psutil.Process(process.pid).create_time(), port)
+
+        return Server(start, lambda running: wait_until(running, lambda: sandbox_answers(port), folder))

@@ -341,6 +341,10 @@ SHORT = Lives(3, 3, 6)
 """For tests in which somebody dies and others wait for the expiry: in the proportions of production."""
 
 
+CALLS_AT_ONCE = 8
+"""A processor's calls to SES at one moment: what a death, a cut or a silence can leave in doubt."""
+
+
 def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path, lives: Lives = LONG) -> World:
     """A world of its own: prefix, group, settings."""
     name = f"t{uuid4().hex[:8]}"
@@ -349,7 +353,7 @@ def make_world(stack_env: dict[str, str], sandbox: SandboxAdmin, folder: Path, l
         "MAILONCE_GROUP_ID": name,
         "MAILONCE_PARTITIONS": "4",
         "MAILONCE_LOG_FORMAT": "json",
-        "MAILONCE_CALLS_AT_ONCE": "8",
+        "MAILONCE_CALLS_AT_ONCE": str(CALLS_AT_ONCE),
         **lives.env(),
     }
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAILONCE_", "AWS_"))}

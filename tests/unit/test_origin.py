@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import mailonce
 from mailonce import signals
 
 NAMES = (
@@ -108,6 +110,62 @@ def test_a_folder_of_that_name_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "taken for the package" in done.stderr
+
+
+def test_a_package_of_that_name_is_told(tmp_path: Path) -> None:
+    """Though it has all that is asked of it."""
+    (tmp_path / "mailonce").mkdir()
+    (tmp_path / "mailonce/__init__.py").write_text("def main():\n    print('theirs')\n")
+    done = _run([*PYTHON, "mailonce", "--help"], tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "taken for the package" in done.stderr
+
+
+def test_an_import_that_fails_in_our_own_package_is_shown(tmp_path: Path) -> None:
+    """A damaged installation is no folder of the user's: they would look in the wrong place."""
+    shutil.copytree(Path(mailonce.__file__).parent, tmp_path / "mailonce")
+    (tmp_path / "mailonce/__init__.py").write_text("")
+    done = _run([sys.executable, "-S", "-m", "mailonce", "--help"], tmp_path)
+    assert "taken for the package" not in done.stderr
+    assert "ImportError: cannot import name 'main'" in done.stderr
+
+
+INTERRUPTS_ITSELF = """\
+import os, signal, sys
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause() if signal.getsignal(signal.SIGINT) != signal.SIG_IGN else sys.exit("goes on")
+except KeyboardInterrupt:
+    pass
+"""
+
+
+@pytest.mark.parametrize("command", [[*PYTHON, "mailonce"], [SCRIPT]], ids=["module", "script"])
+@pytest.mark.parametrize("name", ["signal", "typer"])
+def test_ctrl_c_while_modules_are_loaded_is_silent(tmp_path: Path, command: list[str], name: str) -> None:
+    """With the shell's code for it, whoever is being loaded; typer stands for those that would keep an exception to themselves."""
+    spare = "" if name == "typer" else "\nraise KeyboardInterrupt\n"
+    (tmp_path / f"{name}.py").write_text(spare or INTERRUPTS_ITSELF)
+    done = _run([*command, "settings"], tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_has_the_shells_code(tmp_path: Path) -> None:
+    """Also where it meets an ``eval``, as of a type hint: Python then dies by the signal, whoever caught the exception."""
+    meets = "import typer\ntyper.Typer.__call__ = lambda _: exec('raise KeyboardInterrupt')\n"
+    (tmp_path / "sitecustomize.py").write_text(meets)
+    done = _run([*PYTHON, "mailonce", "settings"], tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (130, "mailonce: stopped\n")
+
+
+def test_ctrl_c_that_is_ignored_stays_so(tmp_path: Path) -> None:
+    """As a shell starts what runs in its background."""
+    (tmp_path / "typer.py").write_text(INTERRUPTS_ITSELF)
+    ignored = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    done = _run([sys.executable, "-c", ignored, SCRIPT, "settings"], tmp_path, PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (1, "goes on\n")
 
 
 def test_process_1_of_a_container_obeys_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

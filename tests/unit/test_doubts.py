@@ -1,0 +1,85 @@
+"""Since when a mail is in doubt, and from when on a person may have it sent again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from processor.adapters.doubts import Doubt, DoubtFold
+from processor.ops import uncertain
+from processor.ops.uncertain import Decision, Resolution, resolve
+from schemas.codec import encode
+from schemas.errors import UsageError
+from schemas.identity import Key
+from schemas.records import Delivery, Outcome, Source
+from schemas.settings import load_settings
+
+KEY = Key("u1", "2026-11")
+
+
+def entry(at_ms: int, outcome: Outcome = Outcome.UNCERTAIN, attempt: str = "a1", **more: Any) -> Delivery:
+    return Delivery(
+        outcome=outcome, at_ms=at_ms, attempt=attempt, source=Source("email-jobs", 0, 1), instance="p", **more
+    )
+
+
+def dead(at_ms: int, attempt: str = "a1") -> Delivery:
+    """As a person's decision writes it."""
+    return entry(at_ms, Outcome.DEAD, attempt, held=True, by="ops")
+
+
+def doubt_of(*entries: Delivery | None) -> Doubt | None:
+    fold = DoubtFold()
+    for one in entries:
+        fold.add(KEY.to_bytes(), None if one is None else encode(one))
+    return next(iter(fold.doubts()), None)
+
+
+@pytest.mark.parametrize(
+    ("entries", "since_ms"),
+    [
+        ([entry(100)], 100),
+        ([entry(100), dead(900)], 100),
+        ([entry(100), dead(900), dead(950)], 100),
+        ([dead(900)], 900),
+        ([entry(100), dead(900, "a2")], 900),
+        ([entry(100), entry(500), dead(900)], 500),
+        ([entry(100), dead(900), entry(950)], 950),
+        ([entry(100), entry(500, Outcome.SENT), dead(900)], 900),
+        ([entry(100), None, dead(900)], 900),
+    ],
+    ids=[
+        "in doubt",
+        "declared dead",
+        "declared dead twice",
+        "what came before is compacted away",
+        "another attempt",
+        "in doubt twice: the later",
+        "in doubt again",
+        "settled between",
+        "forgotten between",
+    ],
+)
+def test_a_decision_begins_no_doubt(entries: list[Delivery | None], since_ms: int) -> None:
+    """G1: the ledger's last word of the attempt itself counts; where it is not known, a later moment does."""
+    doubt = doubt_of(*entries)
+    assert doubt is not None
+    assert doubt.since_ms == since_ms
+
+
+async def test_dead_and_then_resend_waits_for_the_attempt_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a lifetime more, from the decision on, in which SES can accept nothing."""
+    published: list[Doubt] = []
+    monkeypatch.setattr(uncertain, "publish_resends", lambda _, leaves: published.extend(d for d, _ in leaves) or [])
+    settings = load_settings(attempt_lifetime_s=330)
+    doubt = doubt_of(entry(1_000_000), dead(1_329_000))
+    assert doubt is not None
+    for at_ms, may in ((1_329_999, False), (1_330_000, True)):
+        decision = Decision(Resolution.RESEND, "ops", "x", at_ms)
+        if may:
+            await resolve(settings, None, [doubt], decision, "1")  # type: ignore[arg-type]
+        else:
+            with pytest.raises(UsageError, match="may still accept the first call; try again in 0 s"):
+                await resolve(settings, None, [doubt], decision, "1")  # type: ignore[arg-type]
+    assert published == [doubt]
