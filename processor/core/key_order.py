@@ -36,9 +36,10 @@ class KeyOrder:
         if first is work:
             return True
         line = self._waiting.setdefault(key, [])
-        older = line[-1] if line else first
-        # Compaction would have removed the older record: the latest one counts, unless it is no job.
-        older.superseded = older.superseded or work.refusal is None
+        if work.refusal is None:
+            # Compaction would have removed the older records: the latest one counts, unless it is no job.
+            for older in (first, *line):
+                older.superseded = True
         line.append(work)
         return False
 

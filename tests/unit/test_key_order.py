@@ -55,6 +55,16 @@ def test_the_latest_record_counts_unless_it_is_no_job() -> None:
     assert (older.superseded, newer.superseded, broken.superseded) == (True, False, False)
 
 
+def test_a_broken_record_does_not_shield_an_older_one() -> None:
+    """G5: the record before the broken one is as old as ever when the next good one comes."""
+    order = KeyOrder()
+    older, broken, newer = work(0), work(1), work(2)
+    broken.refusal = Settle(Outcome.DEAD)
+    for arrived in (older, broken, newer):
+        order.arrive(arrived)
+    assert (older.superseded, newer.superseded) == (True, False)
+
+
 def test_a_record_in_a_partition_that_left_is_somebody_elses() -> None:
     """G2: those behind it go on without it."""
     order, stays, leaves = KeyOrder(), Window(0), Window(0)
