@@ -13,19 +13,24 @@ from typing import Any
 import pytest
 
 import processor.after_commit
+import processor.attempts
+import processor.calls
 import processor.core.assignments
 import processor.core.rebuild
-import processor.deliver
 import tests.simulation.process
 from processor.after_commit import AfterCommit
+from processor.attempts import Attempts
+from processor.calls import Calls
 from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
 from processor.core.assignments import Assignments
 from processor.core.batch import Batch, Batches
+from processor.core.engine import Engine
+from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
-from processor.deliver import Deliverer
 from processor.evidence.run import Evidence
+from processor.transactions import Transactions
 from processor.worker import Worker
 from schemas.settings import Settings
 from tests.simulation.audit import Audit
@@ -117,8 +122,8 @@ def _told(story: Story) -> str:
 
 @mutation(only=("stopped", "flushed", "scaled", "quota_used_up"), seeds=150)
 def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
-    transaction = Worker._transaction
-    patch.setattr(Worker, "_transaction", lambda self, batch: transaction(self, replace(batch, withdrawn=())))
+    written = Transactions.written
+    patch.setattr(Transactions, "written", lambda self, batch: written(self, replace(batch, withdrawn=())))
 
 
 @mutation(only=("killed", "poisoned", "stalled"), seeds=100)
@@ -126,17 +131,22 @@ def commit_metadata_ignored(patch: Patch) -> None:
     patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
 
 
-async def _submitted_early(self: Any, batch: Batch) -> None:
-    self._deliverer.submit(batch.intended)
-    transaction = self._transaction(batch)
-    if transaction is not None:
-        await self._log.commit(transaction)
-        self._committed(batch)
-
-
 @mutation()
 def intents_submitted_before_the_commit(patch: Patch) -> None:
-    patch.setattr(Worker, "_commit", _submitted_early)
+    following, committed, commit = Engine.next, Engine.committed, Worker._commit
+
+    def early(self: Engine, open_max: int, new_attempt: Any) -> Batch:
+        batch = following(self, open_max, new_attempt)
+        self.due.submit(batch.intended)
+        return batch
+
+    async def hasty(self: Worker) -> None:
+        self._deliverer.wake()
+        await commit(self)
+
+    patch.setattr(Engine, "next", early)
+    patch.setattr(Engine, "committed", lambda self, batch: committed(self, replace(batch, intended=())))
+    patch.setattr(Worker, "_commit", hasty)
 
 
 @mutation(only=("stalled", "commits_end_badly", "scaled", "zombie"))
@@ -157,8 +167,7 @@ def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
 def a_newer_record_supersedes_nothing(patch: Patch) -> None:
-    before = decide.before_claim
-    patch.setattr(processor.deliver.decide, "before_claim", lambda *, left, **_: before(left=left, superseded=False))
+    patch.setattr(KeyOrder, "superseded", lambda *_: False)
 
 
 @mutation(only=("commits_end_badly",))
@@ -177,7 +186,7 @@ def a_lost_answer_is_taken_for_a_refusal(patch: Patch) -> None:
     def trusting(answer: Any) -> Any:
         return RefusedForNow(RetryClass.UNREACHABLE, "") if isinstance(answer, Unanswered) else classify(answer)
 
-    patch.setattr(processor.deliver, "classify", trusting)
+    patch.setattr(processor.calls, "classify", trusting)
 
 
 @mutation(only=("replayed", "stalled", "zombie"), seeds=100)
@@ -187,22 +196,22 @@ def a_foreign_claim_is_taken_for_ones_own(patch: Patch) -> None:
     def greedy(claim: Claim, **about: Any) -> Any:
         return decide.Call() if claim.state is State.SENDING else after(claim, **about)
 
-    patch.setattr(processor.deliver.decide, "after_claim", greedy)
+    patch.setattr(processor.attempts.decide, "after_claim", greedy)
 
 
 @mutation(story=stopped_in_a_call)
 def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
     async def hasty(self: Any, gone: Any) -> Any:
-        return self.drop(gone)
+        return self._engine.due.drop(gone)
 
-    patch.setattr(Deliverer, "quiesce", hasty)
+    patch.setattr(Attempts, "quiesce", hasty)
 
 
 @mutation(story=stands_still_after_the_answer)
 def an_accepted_mail_is_not_marked(patch: Patch) -> None:
-    async def silent(self: Any, work: Any, mark: Any) -> None: ...
+    async def silent(self: Any, attempt: Any, mark: Any) -> None: ...
 
-    patch.setattr(Deliverer, "_mark", silent)
+    patch.setattr(Calls, "_mark", silent)
 
 
 # ---- after the commit ----
@@ -216,7 +225,7 @@ def claims_are_not_released_on_drop(patch: Patch) -> None:
 @mutation(story=proof_before_our_time_out)
 def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
-    patch.setattr(processor.deliver.decide, "after_doubt", lambda *_: None)
+    patch.setattr(processor.calls.decide, "after_doubt", lambda *_: None)
     patch.setattr(processor.after_commit, "after_doubt", lambda *_: None)
 
 
@@ -310,4 +319,4 @@ def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
 def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Worker, "_start_next", lambda self, ended: self._order.end(ended))
+    patch.setattr(Engine, "_start_next", lambda self, ended: self._order.end(ended))

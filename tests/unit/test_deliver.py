@@ -9,18 +9,23 @@ from typing import Any, cast
 
 import pytest
 
-from processor import deliver, patience
+from processor import patience
 from processor.adapters.clock import SystemClock
 from processor.allowance import Allowance
-from processor.core import decide
+from processor.attempts import Attempts
+from processor.calls import Calls
+from processor.core import decide, gates
 from processor.core.answers import Accepted, Answer, ServiceError
+from processor.core.breaker import Breaker
+from processor.core.engine import Engine
+from processor.core.gates import Gates
 from processor.core.offsets import Window
 from processor.core.pace import Account, Limits
 from processor.core.states import Claim
-from processor.core.work import Work, examine
-from processor.deliver import Deliverer, DeliveryConfig
+from processor.core.ticket import Attempt, Finished, examine
+from processor.deliver import Deliverer
 from processor.meter import Meter
-from processor.ports import Item, Pace
+from processor.ports import Item, Pace, Sender
 from schemas.codec import encode
 from schemas.ending import end
 from schemas.errors import RedisUnavailable
@@ -67,38 +72,44 @@ class NoPace:
         return 0
 
 
-def work(user: str) -> Work:
-    entry = job(user)
-    record = Record(0, 0, f"{user}:2026-11".encode(), encode(entry), [], 0)
-    found = examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=())
-    found.attempt = "attempt-1"
-    return found
+def attempt(user: str) -> Attempt:
+    record = Record(0, 0, f"{user}:2026-11".encode(), encode(job(user)), [], 0)
+    ticket = examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=())
+    return Attempt(ticket, "attempt-1")
 
 
-async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
+class Made:
+    """A deliverer on twins, and the engine that it drives."""
+
+    def __init__(self, dedup: MemoryDedup, sender: Sender) -> None:
+        clock, meter = SystemClock(), Meter()
+        self.engine, self.gates = Engine(), Gates(Breaker(0, 0))
+        allowance = Allowance(Limits(), 60.0, sender, cast(Pace, NoPace()), clock, meter, self.gates)
+        calls = Calls(dedup, sender, lambda _attempt: {}, RetryTable(), allowance, self.gates, clock, meter)
+        attempts = Attempts(self.engine, self.gates, calls, dedup, clock, meter, 1.0)
+        self.deliverer = Deliverer(
+            self.engine, self.gates, attempts, allowance, lambda: asyncio.sleep(0), clock, meter, 8
+        )
+
+    @property
+    def done(self) -> tuple[Finished, ...]:
+        """What has its outcome."""
+        return tuple(self.engine.batches._ended)
+
+
+async def test_attempts_whose_claims_were_broken_off_are_given_back() -> None:
     """Else a processor that must leave (fenced, say) would wait for their calls for ever."""
     dedup = SlowDedup()
-    clock, meter = SystemClock(), Meter()
-    deliverer = Deliverer(
-        DeliveryConfig(8, 1.0, RetryTable()),
-        dedup,
-        NoSender(),
-        Allowance(Limits(), 60.0, NoSender(), cast(Pace, NoPace()), clock, meter),
-        clock,
-        lambda _work: {},
-        lambda: asyncio.sleep(0),
-        lambda _work: None,
-        meter,
-    )
-    works = [work("u1"), work("u2")]
-    deliverer.submit(works)
-    running = asyncio.create_task(deliverer.run())
+    made = Made(dedup, NoSender())
+    attempts = [attempt("u1"), attempt("u2")]
+    made.engine.due.submit(attempts)
+    running = asyncio.create_task(made.deliverer.run())
     await asyncio.wait_for(dedup.asked.wait(), 60)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == works
-    assert not deliverer.busy
+    assert await asyncio.wait_for(made.deliverer.quiesce(lambda _ticket: True), 60) == attempts
+    assert not made.deliverer.busy
 
 
 class AwayDedup(MemoryDedup):
@@ -128,30 +139,20 @@ class Answering(NoSender):
         return self._answer
 
 
-async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Work]:
-    """What was done of one work when Redis goes away after its claim, and the process is to end."""
-    monkeypatch.setattr(deliver, "HURRY_S", 0.05)
+async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> tuple[Finished, ...]:
+    """What was done of one mail when Redis goes away after its claim, and the process is to end."""
+    monkeypatch.setattr(gates, "HURRY_S", 0.05)
     monkeypatch.setattr(patience, "REDIS_RETRY_S", 0.01)
-    dedup, sender, clock, meter, done = AwayDedup(), Answering(answer), SystemClock(), Meter(), list[Work]()
-    deliverer = Deliverer(
-        DeliveryConfig(8, 1.0, RetryTable()),
-        dedup,
-        sender,
-        Allowance(Limits(), 60.0, sender, cast(Pace, NoPace()), clock, meter),
-        clock,
-        lambda _work: {},
-        lambda: asyncio.sleep(0),
-        done.append,
-        meter,
-    )
-    deliverer.submit([work("u1")])
-    running = asyncio.create_task(deliverer.run())
+    dedup = AwayDedup()
+    made = Made(dedup, Answering(answer))
+    made.engine.due.submit([attempt("u1")])
+    running = asyncio.create_task(made.deliverer.run())
     await asyncio.wait_for(dedup.asked.wait(), 60)
-    assert not done, "while nobody wants it to end, Redis is waited for"
-    deliverer.hurry()
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == []
+    assert not made.done, "while nobody wants it to end, Redis is waited for"
+    made.deliverer.hurry()
+    assert await asyncio.wait_for(made.deliverer.quiesce(lambda _ticket: True), 60) == []
     assert await end(running)
-    return done
+    return made.done
 
 
 async def test_an_acceptance_that_redis_cannot_be_told_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,5 +163,5 @@ async def test_an_acceptance_that_redis_cannot_be_told_is_settled(monkeypatch: p
 
 
 async def test_a_claim_that_cannot_be_given_back_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop that ends: the work is neither settled nor withdrawn, so its next reader waits for the claim's end."""
-    assert await at_the_end(ServiceError(429, "TooManyRequestsException", "too fast"), monkeypatch) == []
+    """A stop that ends: the mail is neither settled nor withdrawn, so its next reader waits for the claim's end."""
+    assert await at_the_end(ServiceError(429, "TooManyRequestsException", "too fast"), monkeypatch) == ()

@@ -7,21 +7,19 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from processor.adapters.clock import SystemClock
-from processor.allowance import Allowance
+from processor.assembly import Parts, Ports, assemble
 from processor.core.answers import Accepted, Answer
-from processor.core.breaker import Breaker
-from processor.core.pace import Account, Limits
-from processor.core.work import Work
-from processor.deliver import Deliverer, DeliveryConfig
+from processor.core.pace import Account
+from processor.core.ticket import Ticket
+from processor.intake import IntakeConfig
 from processor.ledger import Scribe
 from processor.meter import Meter
 from processor.ports import Pace, Poll, Transaction
 from processor.templates import SesTemplates
-from processor.worker import Worker, WorkerConfig
 from schemas.codec import encode
 from schemas.errors import TransactionAborted
 from schemas.reading import Record
-from schemas.settings import RetryTable
+from schemas.settings import load_settings
 from schemas.template import Needs
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
@@ -56,10 +54,10 @@ class Ses:
     """Accepts everything."""
 
     def __init__(self) -> None:
-        self.taken: list[Work] = []
+        self.taken: list[Ticket] = []
 
     async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        self.taken.append(request["work"])
+        self.taken.append(request["ticket"])
         return Accepted(f"m{len(self.taken)}")
 
     async def account(self) -> Account:
@@ -82,32 +80,19 @@ async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None
         kafka.jobs[partition].append(Record(partition, 0, key, encode(job("u1", n=partition)), [], partition))
     dedup = MemoryDedup(30.0, lambda: 0)
     dedup.marker = dedup.run
-    ses, clock, meter = Ses(), SystemClock(), Meter()
-
-    def make_deliverer(on_done: Any) -> Deliverer:
-        return Deliverer(
-            DeliveryConfig(8, 30.0, RetryTable()),
-            dedup,
-            ses,
-            Allowance(Limits(), 60.0, ses, cast(Pace, NoPace()), clock, meter),
-            clock,
-            lambda work: {"work": work},
-            lambda: asyncio.sleep(0),
-            on_done,
-            meter,
-        )
-
-    worker = Worker(
-        WorkerConfig(13, 8),
-        LosingLog(kafka),
-        dedup,
-        SesTemplates(ses),
-        clock,
-        Scribe(Topics("t-"), "one", "1", clock.now_ms),
-        Breaker(0, 0),
-        make_deliverer,
-        lambda: MONTH,
-        meter=meter,
+    ses, clock = Ses(), SystemClock()
+    worker = assemble(
+        load_settings(breaker_consecutive=0, breaker_share=0),
+        Ports(LosingLog(kafka), dedup, ses, cast(Pace, NoPace()), clock),
+        Parts(
+            intake=IntakeConfig(13),
+            templates=SesTemplates(ses),
+            compose=lambda attempt: {"ticket": attempt.ticket},
+            make_whole=lambda: asyncio.sleep(0),
+            scribe=Scribe(Topics("t-"), "one", "1", clock.now_ms),
+            this_month=lambda: MONTH,
+            meter=Meter(),
+        ),
     )
     running = asyncio.create_task(worker.run())
     try:
@@ -117,4 +102,4 @@ async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None
     finally:
         worker.stop()
         await running
-    assert [work.record.partition for work in ses.taken] == [1]
+    assert [ticket.record.partition for ticket in ses.taken] == [1]
