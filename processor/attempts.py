@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from processor.calls import Calls
 from processor.core import decide
@@ -139,20 +140,20 @@ class Attempts:
                 self._halt_if(halted)
             case Stays(halted):
                 self._halt_if(halted)
+            case _ as never:
+                assert_never(never)
 
     def _apply(self, attempt: Attempt, follows: decide.AfterClaim) -> None:
         """The dedup set has spoken, and there is no call."""
-        match follows:
-            case decide.WaitForOther(other):
-                if not attempt.waited:
-                    log.info(Event.WAITING_FOR_CLAIM, key=str(attempt.ticket.key), attempt=other)
-                self._put_off(attempt.waiting(), LOOK_AGAIN_S)
-            case decide.Settle() | decide.Skip() as result:
-                if attempt.waited and isinstance(result, decide.Settle) and result.outcome is Outcome.UNCERTAIN:
-                    self._meter.takeovers.inc()
-                self._end(Finished(attempt, result))
-            case decide.Call():
-                raise AssertionError("a call is started, not applied")
+        assert not isinstance(follows, decide.Call), "a call is started, not applied"
+        if isinstance(follows, decide.WaitForOther):
+            if not attempt.waited:
+                log.info(Event.WAITING_FOR_CLAIM, key=str(attempt.ticket.key), attempt=follows.attempt)
+            self._put_off(attempt.waiting(), LOOK_AGAIN_S)
+            return
+        if attempt.waited and isinstance(follows, decide.Settle) and follows.outcome is Outcome.UNCERTAIN:
+            self._meter.takeovers.inc()
+        self._end(Finished(attempt, follows))
 
     def _end(self, finished: Finished) -> None:
         self._engine.end(finished)

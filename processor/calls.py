@@ -6,7 +6,7 @@ Each `attempt` returns how it ended; what follows from that is its caller's to d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from processor.allowance import Allowance
 from processor.core import decide
@@ -112,6 +112,8 @@ class Calls:
             case decide.GiveUp(reason, detail):
                 await self._release(attempt)
                 return GivenBack(attempt, Halted(reason, detail))
+            case _ as never:
+                assert_never(never)
 
     async def _marked(self, attempt: Attempt, mark: decide.Mark) -> decide.Settle | None:
         """Marks; returns the outcome that evidence knew before our own mark."""

@@ -7,12 +7,15 @@ import asyncio
 from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
+from tests.simulation.story import LONG_AGO_S
 from tests.simulation.world import MONTH, World
 
 __all__ = [
     "cancelled_corrected_killed_and_lost",
     "closed_in_another_partition",
+    "corrected_behind_a_broken_one",
     "doubt_after_proof_and_redis_lost",
+    "drained_beside_another",
     "lost_again_while_it_is_rebuilt",
     "proof_before_our_time_out",
     "stands_still_after_the_answer",
@@ -132,3 +135,23 @@ async def stands_still_under_a_claim(world: World, audit: Audit) -> None:
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(25)
+
+
+async def corrected_behind_a_broken_one(world: World, audit: Audit) -> None:
+    """A job, a record that is none, and a newer job, all read at once."""
+    place = world.publish("u0")
+    world.publish_raw(b"u0:2026-11", b"{not json", place[0])
+    world.publish("u0", version=3)
+    await asyncio.sleep(LONG_AGO_S)
+    world.start("p0")
+    await asyncio.sleep(10)
+
+
+async def drained_beside_another(world: World, audit: Audit) -> None:
+    """The other has a partition with a job in a call that takes its time."""
+    for number in range(6):
+        world.publish(f"u{number}")
+    world.when("p0", "ses.send >", 1, lambda process: process.freeze(2.0))
+    world.start("p0", drain=True)
+    world.start("p1", drain=True)
+    await asyncio.sleep(20)

@@ -25,10 +25,13 @@ from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
 from processor.core.assignments import Assignments
 from processor.core.batch import Batch, Batches
+from processor.core.due import DueQueue
 from processor.core.engine import Engine
+from processor.core.gates import Gates
 from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
+from processor.drain import Drain
 from processor.evidence.run import Evidence
 from processor.transactions import Transactions
 from processor.worker import Worker
@@ -38,7 +41,9 @@ from tests.simulation.dedup import Scripts
 from tests.simulation.mutation_stories import (
     cancelled_corrected_killed_and_lost,
     closed_in_another_partition,
+    corrected_behind_a_broken_one,
     doubt_after_proof_and_redis_lost,
+    drained_beside_another,
     lost_again_while_it_is_rebuilt,
     proof_before_our_time_out,
     stands_still_after_the_answer,
@@ -320,3 +325,49 @@ def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
 @mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
 def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
     patch.setattr(Engine, "_start_next", lambda self, ended: self._order.end(ended))
+
+
+# ---- the engine ----
+
+
+@mutation(story=corrected_behind_a_broken_one)
+def a_broken_record_shields_an_older_one(patch: Patch) -> None:
+    def the_last_alone(self: Any, first: Any, line: Any) -> None:
+        self._superseded.add(line[-1] if line else first)
+
+    patch.setattr(KeyOrder, "_supersede", the_last_alone)
+
+
+@mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=100)
+def two_records_of_a_key_at_once(patch: Patch) -> None:
+    patch.setattr(KeyOrder, "arrive", lambda *_: True)
+
+
+@mutation(only=("commits_end_badly",))
+def what_was_intended_in_vain_is_not_intended_again(patch: Patch) -> None:
+    patch.setattr(Batches, "aborted", lambda *_: None)
+
+
+@mutation(only=("flushed", "restarted", "quota_used_up", "ses_troubled"))
+def what_was_not_claimed_is_not_put_back(patch: Patch) -> None:
+    patch.setattr(DueQueue, "put_back", lambda *_: None)
+
+
+@mutation(only=("ses_troubled", "quota_used_up"))
+def a_call_that_was_refused_for_now_keeps_its_claim(patch: Patch) -> None:
+    async def keep(self: Any, attempt: Any) -> None: ...
+
+    patch.setattr(Calls, "_release", keep)
+
+
+@mutation(story=drained_beside_another)
+def a_drain_looks_at_its_own_partitions_alone(patch: Patch) -> None:
+    async def content(self: Any) -> bool:
+        return bool(self._engine.assigned.reached)
+
+    patch.setattr(Drain, "look", content)
+
+
+@survives("the group's budget is its own: SES refuses what is too much, for now, and nothing is called twice")
+def the_quota_is_not_kept_to(patch: Patch) -> None:
+    patch.setattr(Gates, "no_call", Gates.shut)
