@@ -45,7 +45,7 @@ from schemas.tracing import tracer as make_tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Ports", "Run", "make_sender", "process", "run_processor"]
+__all__ = ["Ended", "Ports", "Run", "make_sender", "process", "run_processor"]
 
 log = get_log()
 
@@ -72,8 +72,16 @@ class Run:
     meter: Meter = field(default_factory=Meter)
     look: Callable[[Worker], None] | None = None
     """Called a few times a second with the running worker."""
-    on_stopped: Callable[[], object] | None = None
-    """Called at the end if a signal asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended, when it ended well."""
+
+    settled: int
+    """jobs"""
+    stopped: bool
+    """Whether a signal asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +93,17 @@ class _Process:
 
 def process(settings: Settings, *, drain: bool = False, wrap: Callable[[Ports], Ports] = lambda ports: ports) -> int:
     """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`."""
-    return run_processor(settings, Run(drain=drain, wrap=wrap))
+    return run_processor(settings, Run(drain=drain, wrap=wrap)).settled
 
 
-def run_processor(settings: Settings, how: Run) -> int:
-    """Runs a processor; returns the jobs it settled."""
+def run_processor(settings: Settings, how: Run) -> Ended:
+    """Runs a processor until it is stopped, drained or must leave."""
     if not settings.from_address:
         raise UsageError("MAILONCE_FROM_ADDRESS is not set: the sender address, verified in SES")
     return run_loop(_run(_Process(settings, settings.instance_name(), how)), fast=True)
 
 
-async def _run(run: _Process) -> int:
+async def _run(run: _Process) -> Ended:
     settings = run.settings
     stopping = asyncio.Event()
     stop_on_signals(stopping.set)
@@ -108,9 +116,7 @@ async def _run(run: _Process) -> int:
             started = await obey(_start(run, client, sender), stopping, 0)
         settled = await _serve(run, client, *started, stopping) if started else 0
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
-        if stopping.is_set() and run.run.on_stopped:
-            run.run.on_stopped()
-        return settled
+        return Ended(settled, stopping.is_set())
     finally:
         sender.close()
         await within(REDIS_CLOSE_S, client.aclose())

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation import engine_mutations, shell_mutations
+from tests.simulation.mutating import MUTATIONS, SURVIVORS, Mutation, caught
 from tests.simulation.scenarios import KEPT, SCENARIOS, Scenario, play
-from tests.simulation.shell_mutations import MUTATIONS, Mutation, caught
 from tests.simulation.simulate import main, simulate
 
+TOLD_IN = (engine_mutations, shell_mutations)
 ROOT = Path(__file__).parents[2]
 SEEDS = 300
 PORTION = 50
@@ -58,6 +60,13 @@ def test_what_broke_the_promise_once_keeps_it(scenario: Scenario) -> None:
 def test_every_mutation_of_the_shell_is_caught(mutation: Mutation) -> None:
     """A net that holds nothing proves nothing: each guarding line that is taken out is missed by some history."""
     assert caught(mutation), f"{mutation.name} survives"
+
+
+def test_there_are_mutations_of_every_kind() -> None:
+    """Each module told of its own; what survives says why."""
+    assert len(MUTATIONS) >= 25
+    assert {mutation.apply.__module__ for mutation in MUTATIONS} == {module.__name__ for module in TOLD_IN}
+    assert all(SURVIVORS.values())
 
 
 @uncovered
