@@ -29,6 +29,7 @@ __all__ = [
     "assigned",
     "corrected",
     "ended",
+    "forget",
     "given_back",
     "left",
     "lost",
@@ -240,6 +241,12 @@ def corrected(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
     thawed = _Thawed(known, jobs)
     thawed.engine.correct([Finished(thawed.attempt(held), result)])
     return thawed.frozen()
+
+
+def forget() -> None:
+    """The engine is another one from now on."""
+    for event in (read, lost, assigned, transacted, left, taken, ended, given_back, corrected):
+        event.cache_clear()
 
 
 def _told(batch: Batch, after: Known, aborted: Known) -> Committed:

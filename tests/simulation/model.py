@@ -36,6 +36,8 @@ def steps(world: World, rules: Rules) -> Steps:
     yield from _time_steps(world, rules)
     yield from _redis_steps(world, rules)
     yield from evidence_steps(world, rules)
+    if world.again:
+        yield "published again", world._replace(jobs=(*world.jobs, (0, "")), again=False)
     if world.faults:
         yield from _faults(world._replace(faults=world.faults - 1))
 
@@ -165,7 +167,8 @@ def violations(world: World, *, at_rest: bool) -> Iterator[str]:
     window = Window(*world.log.committed)
     for offset, (key, _) in enumerate(world.jobs):
         settled = offset < world.log.committed[0] or not window.add(offset)
-        if settled and not world.ledger[key]:
+        newer = any(later == key for later, _ in world.jobs[offset + 1 :])
+        if settled and not newer and not world.ledger[key]:
             yield f"G3 offset {offset} is settled without an outcome"
 
 

@@ -39,15 +39,15 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
         yield from _claims(world, rules, number, index)
     for index, call in enumerate(processor.calls):
         others = (*processor.calls[:index], *processor.calls[index + 1 :])
-        for name, after, changed, end in _call_steps(world, rules, call):
-            mine = processor._replace(calls=(*others, changed) if changed else others)
-            if end is not None:
-                mine = mine._replace(known=_ended(world, known, call.held, end.result))
+        for name, after, goes_on, result in _call_steps(world, rules, call):
+            mine = processor._replace(calls=(*others, goes_on) if goes_on else others)
+            if goes_on is None:
+                mine = mine._replace(known=_ended(world, known, call.held, result))
             yield f"{name} {number}/{call.offset}", with_processor(after, number, mine)
     for index, call in enumerate(processor.orphans):
         others = (*processor.orphans[:index], *processor.orphans[index + 1 :])
-        for name, after, changed, _ in _call_steps(world, rules, call):
-            orphaned = processor._replace(orphans=(*others, changed) if changed else others)
+        for name, after, goes_on, _ in _call_steps(world, rules, call):
+            orphaned = processor._replace(orphans=(*others, goes_on) if goes_on else others)
             yield f"orphan {name} {number}/{call.offset}", with_processor(after, number, orphaned)
     if processor.marks:
         yield _mark_recorded(world, rules, number, processor)
@@ -59,14 +59,8 @@ def attempts_of(processor: Processor) -> Iterator[str]:
     yield from (call.attempt for call in (*processor.calls, *processor.orphans))
 
 
-class _End:
-    """A call has ended: with an outcome, or given back."""
-
-    def __init__(self, result: Result | None) -> None:
-        self.result = result
-
-
 def _ended(world: World, known: Known, held: Held, result: Result | None) -> Known:
+    """A call has ended; without a result it is given back."""
     if result is None:
         return machine.given_back(known, world.jobs, held)
     return machine.ended(known, world.jobs, held, result)
@@ -104,8 +98,8 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
                 yield f"look {number}/{call.offset}", with_processor(after, number, mine)
 
 
-def _call_steps(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, Call | None, _End | None]]:
-    """Each with the call as it goes on, or its end."""
+def _call_steps(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, Call | None, Result | None]]:
+    """Each with the call as it goes on, or, where it has ended, its result."""
     if call.phase == "air":
         yield "answer", *_answered(world, rules, call)
         return
@@ -133,7 +127,7 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
         yield "!throttled", world._replace(**one_less), call._replace(phase="air", answer="throttled")
 
 
-def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, _End]:
+def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, Result | None]:
     answer = Accepted(call.attempt) if call.answer == "ok" else ANSWERS[call.answer]
     follows = decide.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
     claim, told = world.claims[call.key], item(world.jobs, call.held)
@@ -148,8 +142,8 @@ def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, _End
             claim, better = rules.scripts.release(claim, told), None
         case _:
             claim = rules.scripts.release(claim, told)
-            return claimed(world, call.key, claim), None, _End(None)
-    return claimed(world, call.key, claim), None, _End(better or settle)
+            return claimed(world, call.key, claim), None, None
+    return claimed(world, call.key, claim), None, better or settle
 
 
 def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor) -> tuple[str, World]:

@@ -133,12 +133,15 @@ class World(NamedTuple):
     """The key that SES refuses for its content; -1 for none."""
     resends: bool
     """Whether the policy sends again what no event proved."""
+    again: bool
+    """Whether the first key's second record is still to come."""
 
 
 Steps = Iterator[tuple[str, World]]
 
 
-def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False) -> World:
+def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False, again: bool = False) -> World:
+    """`again`: the first key has a second record, at any moment."""
     return World(
         jobs=tuple((key, "") for key in range(jobs)),
         claims=(ABSENT, ABSENT),
@@ -158,6 +161,7 @@ def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool 
         missed=frozenset(),
         rejects=rejects,
         resends=resends,
+        again=again,
     )
 
 
