@@ -6,12 +6,14 @@ Losing one of these loses no promise, only memory and time: the ledger is the tr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TypeVar
+
+import msgspec
 
 from processor.core.decide import Settle, after_doubt, after_mark
 from processor.core.states import Claim
-from processor.core.work import Work
+from processor.core.ticket import Attempt, Finished
 from processor.patience import until_redis_answers
 from processor.ports import Clock, Dedup, Item
 from schemas.ending import end
@@ -23,25 +25,31 @@ T = TypeVar("T")
 
 
 class AfterCommit:
-    """Marks in the background; `corrected` is called with a work whose outcome evidence has bettered meanwhile."""
+    """Marks in the background; `take` has what evidence has bettered meanwhile."""
 
-    def __init__(self, dedup: Dedup, clock: Clock, corrected: Callable[[Work], None]) -> None:
+    def __init__(self, dedup: Dedup, clock: Clock) -> None:
         self._dedup = dedup
         self._clock = clock
-        self._corrected = corrected
         self._tasks: set[asyncio.Task[None]] = set()
+        self._better: list[Finished] = []
 
     @property
     def busy(self) -> bool:
-        return bool(self._tasks)
+        """Whether something is under way, or was not taken."""
+        return bool(self._tasks or self._better)
 
-    def recorded(self, finished: list[Work]) -> None:
+    def take(self) -> list[Finished]:
+        """Recorded outcomes that are to be recorded anew."""
+        better, self._better = self._better, []
+        return better
+
+    def recorded(self, finished: Sequence[Finished]) -> None:
         """The ledger holds the outcomes of these."""
         self._start(self._mark(finished))
 
-    def give_back(self, dropped: Iterable[Work]) -> None:
+    def give_back(self, dropped: Iterable[Attempt]) -> None:
         """These were never called for: frees what a rebuild may have put back as their claims."""
-        if items := [Item(work.key, work.attempt) for work in dropped if work.key and work.attempt]:
+        if items := [Item(attempt.ticket.key, attempt.id) for attempt in dropped if attempt.ticket.key and attempt.id]:
             self._start(self._tell(self._dedup.release, items))
 
     async def end(self, timeout_s: float) -> None:
@@ -55,7 +63,7 @@ class AfterCommit:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _mark(self, finished: list[Work]) -> None:
+    async def _mark(self, finished: Sequence[Finished]) -> None:
         sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._record(self._dedup.record_doubt, doubtful, _proven)
@@ -65,46 +73,47 @@ class AfterCommit:
     async def _record(
         self,
         step: Callable[[list[Item]], Awaitable[list[Claim]]],
-        works: list[Work],
-        better: Callable[[Work, Claim], Settle | None],
+        settled: list[Settled],
+        better: Callable[[Settled, Claim], Settle | None],
     ) -> None:
         """Evidence may have come while the outcome was being committed: then the ledger is told the better one."""
-        claims = await self._tell(step, _items(works)) or []
-        for work, claim in zip(works, claims, strict=True):
-            if settle := better(work, claim):
-                work.result = settle
-                self._corrected(work)
+        claims = await self._tell(step, _items(settled)) or []
+        for one, claim in zip(settled, claims, strict=True):
+            if settle := better(one, claim):
+                self._better.append(Finished(one[0], settle))
 
     async def _tell(self, step: Callable[[list[Item]], Awaitable[T]], items: list[Item]) -> T | None:
         return await until_redis_answers(self._clock, lambda: step(items)) if items else None
 
 
-def _with(finished: list[Work], *outcomes: Outcome) -> list[Work]:
+Settled = tuple[Attempt, Settle]
+
+
+def _with(finished: Sequence[Finished], *outcomes: Outcome) -> list[Settled]:
     return [
-        work
-        for work in finished
-        if work.key is not None and isinstance(work.result, Settle) and work.result.outcome in outcomes
+        (one.attempt, one.result)
+        for one in finished
+        if one.attempt.ticket.key is not None and isinstance(one.result, Settle) and one.result.outcome in outcomes
     ]
 
 
-def _items(works: list[Work]) -> list[Item]:
+def _items(settled: list[Settled]) -> list[Item]:
     found = []
-    for work in works:
-        assert work.key is not None
-        attempt = (work.result.attempt if isinstance(work.result, Settle) else None) or work.attempt
-        overrides = work.resend.overrides if work.resend and attempt == work.attempt else ""
-        place = work.place
-        found.append(
-            Item(work.key, attempt, place.partition, place.offset, fingerprint=work.fingerprint, overrides=overrides)
-        )
+    for attempt, settle in settled:
+        item = Item.of(attempt)
+        if settle.attempt and settle.attempt != attempt.id:
+            # The outcome is another attempt's, which overrode nothing that this record names.
+            item = msgspec.structs.replace(item, attempt=settle.attempt, overrides="")
+        found.append(item)
     return found
 
 
-def _dropped(work: Work, claim: Claim) -> Settle | None:
-    assert isinstance(work.result, Settle)
-    attempt, message_id = work.result.attempt or work.attempt, work.result.message_id
-    return after_mark(claim, message_id=message_id, attempt=attempt) if message_id else None
+def _dropped(settled: Settled, claim: Claim) -> Settle | None:
+    attempt, settle = settled
+    if not settle.message_id:
+        return None
+    return after_mark(claim, message_id=settle.message_id, attempt=settle.attempt or attempt.id)
 
 
-def _proven(work: Work, claim: Claim) -> Settle | None:
-    return after_doubt(claim, work.attempt)
+def _proven(settled: Settled, claim: Claim) -> Settle | None:
+    return after_doubt(claim, settled[0].id)

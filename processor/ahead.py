@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from processor.core.decide import Skip, after_claim
 from processor.core.states import Claim, State
@@ -29,9 +29,9 @@ class LookAhead:
         """Partitions came, perhaps to be read from an old place."""
         self.active = True
 
-    def note(self, result: object) -> None:
-        """A claim found what a look would have found."""
-        self.active = self.active or result == _ALREADY
+    def note(self, results: Iterable[object]) -> None:
+        """Claims may have found what a look would have found."""
+        self.active = self.active or _ALREADY in results
 
     async def sent(self, records: Sequence[Record]) -> list[bool]:
         """For each record whether its very mail was sent and the ledger says so.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 
+from processor.core.gates import Gates
 from processor.core.pace import Account, Limits, allowed_rate, lease_size, quota_left
 from processor.meter import Meter
 from processor.ports import Clock, Pace, Sender
@@ -22,12 +23,13 @@ class Allowance:
     """The account's rate and rolling quota, leased from the budget that the group shares."""
 
     def __init__(
-        self, limits: Limits, refresh_s: float, sender: Sender, pace: Pace, clock: Clock, meter: Meter
+        self, limits: Limits, refresh_s: float, sender: Sender, pace: Pace, clock: Clock, meter: Meter, gates: Gates
     ) -> None:
         """
         Args:
             limits: what the operator leaves to mailonce.
             refresh_s: how often SES is asked, in seconds.
+            gates: closed while the quota is used up.
         """
         self._limits = limits
         self._refresh_s = refresh_s
@@ -35,8 +37,8 @@ class Allowance:
         self._pace = pace
         self._clock = clock
         self._meter = meter
+        self._gates = gates
         self._account = Account()
-        self._quota_gone = False
         self.ask_at_s = float("-inf")
         """boot clock: when SES is to be asked again"""
 
@@ -49,11 +51,6 @@ class Allowance:
     def paused(self) -> bool:
         """Whether SES has disabled sending for the account."""
         return not self._account.sending_enabled
-
-    @property
-    def open(self) -> bool:
-        """Whether anything may be sent at all."""
-        return not self._quota_gone and self._account.sending_enabled
 
     async def lease(self, wanted: int) -> int:
         """How many of `wanted` the group's budget allows now; waits a little when it allows none."""
@@ -75,9 +72,9 @@ class Allowance:
 
     async def quota_ended(self, detail: str) -> None:
         """Nothing is sent until SES has room again; it is asked when the window should open."""
-        if not self._quota_gone:
+        if not self._gates.quota_used_up:
             opens_s = await self._pace.quota_opens_s()
-            self._quota_gone = True
+            self._gates.quota_used_up = True
             self._ask_in(min(self._asking_s, self._asking_s if opens_s is None else max(opens_s, 0.5)))
             log.warning(
                 Event.QUOTA_USED_UP,
@@ -96,14 +93,14 @@ class Allowance:
         self._account = account
         self._meter.rate_allowed.set(self.rate)
         self._meter.quota_left.set(left if account.max_24_hour_send >= 0 else -1)
-        if self._quota_gone and left >= 1:
-            self._quota_gone = False
+        if self._gates.quota_used_up and left >= 1:
+            self._gates.quota_used_up = False
             log.info(Event.QUOTA_AGAIN)
         self._ask_in(self._asking_s)
 
     @property
     def _asking_s(self) -> float:
-        return min(self._refresh_s, ASK_WITHOUT_QUOTA_S) if self._quota_gone else self._refresh_s
+        return min(self._refresh_s, ASK_WITHOUT_QUOTA_S) if self._gates.quota_used_up else self._refresh_s
 
     def _ask_in(self, seconds: float) -> None:
         self.ask_at_s = self._clock.boot_s() + seconds

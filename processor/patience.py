@@ -6,18 +6,15 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from typing import TypeVar
 
+from processor.core.gates import REDIS_RETRY_S
 from processor.ports import Clock
 from schemas.errors import RedisUnavailable
 from schemas.logs import Event, get_log
 
-__all__ = ["HURRY_S", "REDIS_RETRY_S", "until_redis_answers"]
+__all__ = ["until_redis_answers"]
 
 log = get_log()
 T = TypeVar("T")
-
-REDIS_RETRY_S = 0.5
-HURRY_S = 3.0
-"""How much longer Redis is waited for when the process is to end."""
 
 
 async def until_redis_answers(

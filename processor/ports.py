@@ -14,6 +14,7 @@ import msgspec
 from processor.core.answers import Answer
 from processor.core.pace import Account
 from processor.core.states import Claim
+from processor.core.ticket import Attempt
 from schemas.errors import MailonceError
 from schemas.identity import Key
 from schemas.reading import Record
@@ -67,6 +68,13 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     fingerprint: str = ""
     overrides: str = ""
     """The attempt that a resend names."""
+
+    @classmethod
+    def of(cls, attempt: Attempt, message_id: str = "") -> Item:
+        ticket = attempt.ticket
+        assert ticket.key is not None
+        record, overrides = ticket.record, ticket.resend.overrides if ticket.resend else ""
+        return cls(ticket.key, attempt.id, record.partition, record.offset, message_id, ticket.fingerprint, overrides)
 
 
 class Dedup(Protocol):

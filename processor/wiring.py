@@ -23,18 +23,17 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics
-from processor.allowance import Allowance
-from processor.core.breaker import Breaker
+from processor.assembly import Parts, Ports, assemble
 from processor.core.mail import MailConfig, compose
-from processor.core.pace import Account, Limits
-from processor.core.work import Work
-from processor.deliver import Deliverer, DeliveryConfig
+from processor.core.pace import Account
+from processor.core.ticket import Attempt
+from processor.intake import IntakeConfig
 from processor.ledger import Scribe
 from processor.meter import Meter
 from processor.ops.rebuild import ensure_whole
-from processor.ports import Clock, Dedup, JobLog, Pace, Sender, Templates
+from processor.ports import Sender, Templates
 from processor.templates import SesTemplates
-from processor.worker import Worker, WorkerConfig
+from processor.worker import Worker
 from schemas.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.ending import run as run_loop
 from schemas.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
@@ -46,7 +45,7 @@ from schemas.tracing import tracer as make_tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Ports", "Run", "make_sender", "process", "run_processor"]
+__all__ = ["Ended", "Ports", "Run", "make_sender", "process", "run_processor"]
 
 log = get_log()
 
@@ -56,17 +55,6 @@ LOOK_EVERY_S = 0.25
 STOP_S = 10.0
 """A stop may take so long, calls in flight excepted."""
 TRACES_CLOSE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Ports:
-    """Everything a processor touches of the world."""
-
-    job_log: JobLog
-    dedup: Dedup
-    sender: Sender
-    pace: Pace
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +72,16 @@ class Run:
     meter: Meter = field(default_factory=Meter)
     look: Callable[[Worker], None] | None = None
     """Called a few times a second with the running worker."""
-    on_stopped: Callable[[], object] | None = None
-    """Called at the end if a signal asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended, when it ended well."""
+
+    settled: int
+    """jobs"""
+    stopped: bool
+    """Whether a signal asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +93,17 @@ class _Process:
 
 def process(settings: Settings, *, drain: bool = False, wrap: Callable[[Ports], Ports] = lambda ports: ports) -> int:
     """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`."""
-    return run_processor(settings, Run(drain=drain, wrap=wrap))
+    return run_processor(settings, Run(drain=drain, wrap=wrap)).settled
 
 
-def run_processor(settings: Settings, how: Run) -> int:
-    """Runs a processor; returns the jobs it settled."""
+def run_processor(settings: Settings, how: Run) -> Ended:
+    """Runs a processor until it is stopped, drained or must leave."""
     if not settings.from_address:
         raise UsageError("MAILONCE_FROM_ADDRESS is not set: the sender address, verified in SES")
     return run_loop(_run(_Process(settings, settings.instance_name(), how)), fast=True)
 
 
-async def _run(run: _Process) -> int:
+async def _run(run: _Process) -> Ended:
     settings = run.settings
     stopping = asyncio.Event()
     stop_on_signals(stopping.set)
@@ -120,9 +116,7 @@ async def _run(run: _Process) -> int:
             started = await obey(_start(run, client, sender), stopping, 0)
         settled = await _serve(run, client, *started, stopping) if started else 0
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
-        if stopping.is_set() and run.run.on_stopped:
-            run.run.on_stopped()
-        return settled
+        return Ended(settled, stopping.is_set())
     finally:
         sender.close()
         await within(REDIS_CLOSE_S, client.aclose())
@@ -202,7 +196,6 @@ async def _build(
 ) -> Worker:
     settings, instance = run.settings, run.instance
     clock = SystemClock()
-    meter = run.run.meter
     ports = run.run.wrap(
         Ports(
             KafkaJobLog(settings, instance),
@@ -220,40 +213,24 @@ async def _build(
 
     templates = make_templates(settings, ports.sender)
 
-    def compose_work(work: Work) -> dict[str, object]:
-        assert work.job is not None
-        return compose(work.job, work.attempt, work.place, mail, templates.content(work.job))
+    def compose_attempt(attempt: Attempt) -> dict[str, object]:
+        ticket = attempt.ticket
+        assert ticket.job is not None
+        return compose(ticket.job, attempt.id, ticket.place, mail, templates.content(ticket.job))
 
-    def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
-        return Deliverer(
-            DeliveryConfig(
-                calls_at_once=settings.calls_at_once,
-                start_window_s=settings.start_window_s,
-                retry=settings.retry,
-            ),
-            ports.dedup,
-            ports.sender,
-            Allowance(Limits.of(settings), settings.account_refresh_s, ports.sender, ports.pace, clock, meter),
-            clock,
-            compose_work,
-            lambda: ensure_whole(settings, dedup),
-            on_done,
-            meter,
-        )
-
-    return Worker(
-        WorkerConfig(settings.retention_months, settings.calls_at_once, run.run.drain, run.run.month),
-        ports.job_log,
-        ports.dedup,
-        templates,
-        clock,
-        Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
-        Breaker(settings.breaker_consecutive, settings.breaker_share),
-        make_deliverer,
-        lambda: datetime.now(UTC).strftime("%Y-%m"),
-        suppressions,
-        meter,
-        run.run.told_before,
+    return assemble(
+        settings,
+        ports,
+        Parts(
+            intake=IntakeConfig(settings.retention_months, run.run.month, run.run.told_before, suppressions),
+            templates=templates,
+            compose=compose_attempt,
+            make_whole=lambda: ensure_whole(settings, dedup),
+            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+            this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
+            meter=run.run.meter,
+            drain=run.run.drain,
+        ),
     )
 
 

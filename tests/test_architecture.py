@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LINES_MAX = 150
+FIELDS_MAX = 12
 
 
 def test_the_layers_hold() -> None:
@@ -16,6 +19,35 @@ def test_the_layers_hold() -> None:
         [Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_engine_is_made_of_small_classes() -> None:
+    """What nobody can hold in their head is where the holes are: at most 150 lines and 12 fields a class."""
+    engine = [*(ROOT / "processor/core").glob("*.py"), *(ROOT / "processor").glob("*.py")]
+    large = [
+        f"{path.name}: {found.name}"
+        for path in engine
+        for found in ast.walk(ast.parse(path.read_text()))
+        if isinstance(found, ast.ClassDef) and (_lines(found) > LINES_MAX or len(_fields(found)) > FIELDS_MAX)
+    ]
+    assert large == ["meter.py: Meter"], "metrics are a list of names"
+
+
+def _lines(found: ast.ClassDef) -> int:
+    return (found.end_lineno or 0) - found.lineno + 1
+
+
+def _fields(found: ast.ClassDef) -> set[str]:
+    """Those that are declared, and those that any method sets."""
+    declared = {
+        one.target.id for one in found.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+    }
+    written = {
+        one.attr
+        for one in ast.walk(found)
+        if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and ast.unparse(one.value) == "self"
+    }
+    return declared | written
 
 
 def test_generated_documents_are_fresh() -> None:

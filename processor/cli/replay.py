@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import Counter
 from uuid import uuid4
 
@@ -90,15 +89,13 @@ def _run(settings: Settings, start: Start, month: str) -> tuple[dict[str, int], 
             bars.update(bar, completed=start.share(worker.prefixes()), description=what)
 
         try:
-            stopped = threading.Event()
             known = told_before(settings)
-            how = Run(drain=True, month=month, told_before=known, meter=meter, look=look, on_stopped=stopped.set)
-            run_processor(own, how)
-            if not stopped.is_set():
+            ended = run_processor(own, Run(drain=True, month=month, told_before=known, meter=meter, look=look))
+            if not ended.stopped:
                 bars.update(bar, completed=1.0)
         finally:
             drop_group(settings, group)
-    return meter.settled_by_outcome(), not stopped.is_set()
+    return meter.settled_by_outcome(), not ended.stopped
 
 
 def _say_outcome(counts: dict[str, int], whole: bool) -> None:

@@ -1,6 +1,6 @@
 """Which partitions are ours, and how far each is settled.
 
-A partition that leaves and comes back begins a new life: works of the former one belong to its closed window, and
+A partition that leaves and comes back begins a new life: tickets of the former one belong to its closed window, and
 nothing of them is recorded here any more.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from processor.core.offsets import Window
-from processor.core.work import Work
+from processor.core.ticket import Ticket
 
 __all__ = ["Assignments"]
 
@@ -30,7 +30,7 @@ class Assignments:
             self._windows[partition] = Window(offset, metadata)
 
     def forget(self, partitions: frozenset[int]) -> None:
-        """These have left: their windows are closed, so that no work of theirs is started."""
+        """These have left: their windows are closed, so that nothing of theirs is started."""
         for partition in partitions:
             if window := self._windows.pop(partition, None):
                 window.closed = True
@@ -43,9 +43,9 @@ class Assignments:
         """The partition's window; ``None`` when it is not ours."""
         return self._windows.get(partition)
 
-    def owns(self, work: Work) -> bool:
-        """Whether the work's partition is ours, in the life in which the work was read."""
-        return work.window is self._windows.get(work.record.partition)
+    def owns(self, ticket: Ticket) -> bool:
+        """Whether the ticket's partition is ours, in the life in which the record was read."""
+        return ticket.window is self._windows.get(ticket.record.partition)
 
     # ---- how far they are settled ----
 

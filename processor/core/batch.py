@@ -1,11 +1,11 @@
 """*Settle the last, intend the next*: what goes into a transaction, and what its end means.
 
 committed
-    The outcomes are recorded; the intended works may be called for; the partitions that were to leave have left.
+    The outcomes are recorded; the intended attempts may be called for; the partitions that were to leave have left.
 aborted
-    Nothing of it is visible: its intended works are fresh again, its outcomes wait for the next transaction.
+    Nothing of it is visible: its intended tickets are fresh again, its outcomes wait for the next transaction.
 unknown
-    Nobody knows. Every partition is forgotten and read again from what is committed, and the works with them.
+    Nobody knows. Every partition is forgotten and read again from what is committed, and the tickets with them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from processor.core.assignments import Assignments
-from processor.core.work import Work
+from processor.core.ticket import Attempt, Finished, Ticket
 
 __all__ = ["Batch", "Batches"]
 
@@ -23,52 +23,50 @@ __all__ = ["Batch", "Batches"]
 class Batch:
     """What one transaction holds."""
 
-    finished: tuple[Work, ...]
+    finished: tuple[Finished, ...]
     """Their outcomes are recorded."""
     offsets: Mapping[int, tuple[int, str]]
     """partition: (offset to commit, metadata)"""
-    intended: tuple[Work, ...] = ()
+    intended: tuple[Attempt, ...] = ()
     """They may be called for once it has committed."""
-    withdrawn: tuple[Work, ...] = ()
+    withdrawn: tuple[Attempt, ...] = ()
     """They were intended and are never called for."""
     leaving: frozenset[int] = frozenset()
     """Partitions that leave once it has committed."""
 
 
 class Batches:
-    """Works on both sides of a transaction: `fresh` ones want to be intended, `ended` ones to be recorded."""
+    """Both sides of a transaction: `fresh` tickets want to be intended, `ended` attempts to be recorded."""
 
     def __init__(self, assigned: Assignments) -> None:
         self._assigned = assigned
-        self._fresh: list[Work] = []
-        self._ended: list[Work] = []
+        self._fresh: list[Ticket] = []
+        self._ended: list[Finished] = []
 
     @property
     def fresh(self) -> int:
-        """Works that need a call and are not intended."""
+        """Tickets that need a call and are not intended."""
         return len(self._fresh)
 
     @property
     def ended(self) -> int:
-        """Works with an outcome that is not recorded."""
+        """Attempts with an outcome that is not recorded."""
         return len(self._ended)
 
-    def add_fresh(self, work: Work) -> None:
-        self._fresh.append(work)
+    def add_fresh(self, ticket: Ticket) -> None:
+        self._fresh.append(ticket)
 
-    def add_ended(self, work: Work) -> None:
-        self._ended.append(work)
+    def add_ended(self, finished: Finished) -> None:
+        self._ended.append(finished)
 
     def next(self, count: int, new_attempt: Callable[[], str]) -> Batch:
-        """Everything that has ended, and up to `count` fresh works under attempts of their own."""
+        """Everything that has ended, and up to `count` fresh tickets under attempts of their own."""
         chosen, self._fresh = self._fresh[:count], self._fresh[count:]
-        intended = tuple(work for work in chosen if self._assigned.owns(work))
-        for work in intended:
-            work.attempt = new_attempt()
+        intended = tuple(Attempt(ticket, new_attempt()) for ticket in chosen if self._assigned.owns(ticket))
         finished = self._finish()
         return Batch(finished, self._assigned.to_commit(), intended)
 
-    def last(self, withdrawn: Iterable[Work], leaving: frozenset[int] = frozenset()) -> Batch:
+    def last(self, withdrawn: Iterable[Attempt], leaving: frozenset[int] = frozenset()) -> Batch:
         """Everything that has ended; nothing more is intended, and what was and never started is withdrawn."""
         finished = self._finish()
         return Batch(finished, self._assigned.to_commit(), withdrawn=tuple(withdrawn), leaving=leaving)
@@ -80,17 +78,18 @@ class Batches:
 
     def aborted(self, batch: Batch) -> None:
         """What was intended comes first the next time, under other attempts."""
-        self._fresh[:0] = batch.intended
+        self._fresh[:0] = [attempt.ticket for attempt in batch.intended]
 
-    def forget_closed(self) -> list[Work]:
-        """Partitions have left: returns their fresh works, which never start here."""
-        gone = [work for work in self._fresh if not self._assigned.owns(work)]
-        self._fresh = [work for work in self._fresh if self._assigned.owns(work)]
+    def forget_closed(self) -> list[Ticket]:
+        """Partitions have left: returns their fresh tickets, which never start here."""
+        gone = [ticket for ticket in self._fresh if not self._assigned.owns(ticket)]
+        self._fresh = [ticket for ticket in self._fresh if self._assigned.owns(ticket)]
         return gone
 
-    def _finish(self) -> tuple[Work, ...]:
+    def _finish(self) -> tuple[Finished, ...]:
         """Settles what has ended. What its partition took along is recorded by whoever reads it next."""
-        self._ended = [work for work in self._ended if self._assigned.owns(work)]
-        for work in self._ended:
-            work.window.settle(work.record.offset)
+        self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]
+        for finished in self._ended:
+            ticket = finished.attempt.ticket
+            ticket.window.settle(ticket.record.offset)
         return tuple(self._ended)

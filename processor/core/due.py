@@ -1,7 +1,7 @@
-"""What may be attempted, and when: works ready for a call, works that need none, works in back-off.
+"""What may be attempted, and when: attempts ready for a call, those that need none, those in back-off.
 
-Every work that was submitted stands in exactly one of the three until it is taken or dropped. Times are passed in, on
-whatever clock the caller keeps to.
+Every attempt that was submitted stands in exactly one of the three until it is taken or dropped. Times are passed in,
+on whatever clock the caller keeps to.
 """
 
 from __future__ import annotations
@@ -11,34 +11,34 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 
-from processor.core.work import Work
+from processor.core.ticket import Attempt, Ticket
 
 __all__ = ["DueQueue"]
 
 
 class DueQueue:
-    """`ready` works wait for a free call, those `aside` for a look without one, `later` ones for their time."""
+    """`ready` attempts wait for a free call, those `aside` for a look without one, `later` ones for their time."""
 
     def __init__(self) -> None:
-        self._ready: deque[Work] = deque()
-        self._aside: deque[Work] = deque()
-        self._later: list[tuple[float, int, Work]] = []
+        self._ready: deque[Attempt] = deque()
+        self._aside: deque[Attempt] = deque()
+        self._later: list[tuple[float, int, Attempt]] = []
         self._later_count = 0
         """Keeps those that are due at the same time in the order in which they were put off."""
 
     @property
     def ready(self) -> int:
-        """Works that wait for a call."""
+        """Attempts that wait for a call."""
         return len(self._ready)
 
     @property
     def aside(self) -> int:
-        """Works that are settled without a call."""
+        """Attempts that are settled without a call."""
         return len(self._aside)
 
     @property
     def later(self) -> int:
-        """Works whose time has not come."""
+        """Attempts whose time has not come."""
         return len(self._later)
 
     @property
@@ -47,23 +47,23 @@ class DueQueue:
 
     @property
     def next_s(self) -> float:
-        """When the next work put off is due; infinity when there is none."""
+        """When the next one put off is due; infinity when there is none."""
         return self._later[0][0] if self._later else inf
 
-    def submit(self, works: Iterable[Work]) -> None:
-        """Takes works at the end of the line they belong to."""
-        for work in works:
-            self._line(work).append(work)
+    def submit(self, attempts: Iterable[Attempt]) -> None:
+        """Takes attempts at the end of the line they belong to."""
+        for attempt in attempts:
+            self._line(attempt).append(attempt)
 
-    def put_back(self, works: Sequence[Work]) -> None:
-        """Takes works that were taken and not attempted, at the front and in their order."""
-        for work in reversed(works):
-            self._line(work).appendleft(work)
+    def put_back(self, attempts: Sequence[Attempt]) -> None:
+        """Takes what was taken and not attempted, at the front and in their order."""
+        for attempt in reversed(attempts):
+            self._line(attempt).appendleft(attempt)
 
-    def put_off(self, work: Work, due_s: float) -> None:
-        """Takes a work that must not be attempted before `due_s`."""
+    def put_off(self, attempt: Attempt, due_s: float) -> None:
+        """Takes one that must not be attempted before `due_s`."""
         self._later_count += 1
-        heapq.heappush(self._later, (due_s, self._later_count, work))
+        heapq.heappush(self._later, (due_s, self._later_count, attempt))
 
     def promote(self, now_s: float) -> None:
         """Moves what is due by now to the front of its line: it has waited longest."""
@@ -72,28 +72,28 @@ class DueQueue:
             due.append(heapq.heappop(self._later)[2])
         self.put_back(due)
 
-    def take(self, count: int) -> list[Work]:
-        """Up to `count` works for a call."""
+    def take(self, count: int) -> list[Attempt]:
+        """Up to `count` for a call."""
         return _taken(self._ready, count)
 
-    def take_aside(self, count: int) -> list[Work]:
-        """Up to `count` works to be settled without one."""
+    def take_aside(self, count: int) -> list[Attempt]:
+        """Up to `count` to be settled without one."""
         return _taken(self._aside, count)
 
-    def drop(self, gone: Callable[[Work], bool]) -> list[Work]:
-        """Forgets the works that are `gone`; returns them."""
-        everyone = [*self._ready, *self._aside, *(work for _, _, work in self._later)]
-        dropped = [work for work in everyone if gone(work)]
+    def drop(self, gone: Callable[[Ticket], bool]) -> list[Attempt]:
+        """Forgets those whose tickets are `gone`; returns them."""
+        everyone = [*self._ready, *self._aside, *(attempt for _, _, attempt in self._later)]
+        dropped = [attempt for attempt in everyone if gone(attempt.ticket)]
         if dropped:
-            self._ready = deque(work for work in self._ready if not gone(work))
-            self._aside = deque(work for work in self._aside if not gone(work))
-            self._later = [entry for entry in self._later if not gone(entry[2])]
+            self._ready = deque(attempt for attempt in self._ready if not gone(attempt.ticket))
+            self._aside = deque(attempt for attempt in self._aside if not gone(attempt.ticket))
+            self._later = [entry for entry in self._later if not gone(entry[2].ticket)]
             heapq.heapify(self._later)
         return dropped
 
-    def _line(self, work: Work) -> deque[Work]:
-        return self._ready if work.needs_call else self._aside
+    def _line(self, attempt: Attempt) -> deque[Attempt]:
+        return self._ready if attempt.ticket.needs_call else self._aside
 
 
-def _taken(line: deque[Work], count: int) -> list[Work]:
+def _taken(line: deque[Attempt], count: int) -> list[Attempt]:
     return [line.popleft() for _ in range(min(count, len(line)))]

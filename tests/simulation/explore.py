@@ -120,6 +120,10 @@ def main(arguments: Iterable[str] | None = None) -> int:
             found = explore(first_world(count, jobs=jobs, resends=resends), Rules())
             print(f"{_name(jobs, count, resends)}: {found}", flush=True)
             good = good and not found.violation
+    again = max(0, options.faults - 1)
+    found = explore(first_world(again, jobs=1, again=True), Rules())
+    print(f"{_name(1, again, False)}, published again: {found}", flush=True)
+    good = good and not found.violation
     for resends in (False, True):
         results = [walk(first_world(6, resends=resends), Rules(), seed) for seed in range(options.walks)]
         bad = [(seed, found) for seed, found in enumerate(results) if found.violation]

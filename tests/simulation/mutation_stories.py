@@ -7,12 +7,16 @@ import asyncio
 from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
+from tests.simulation.story import LONG_AGO_S, until
 from tests.simulation.world import MONTH, World
 
 __all__ = [
     "cancelled_corrected_killed_and_lost",
     "closed_in_another_partition",
+    "corrected_behind_a_broken_one",
     "doubt_after_proof_and_redis_lost",
+    "drained_beside_another",
+    "killed_in_a_back_off",
     "lost_again_while_it_is_rebuilt",
     "proof_before_our_time_out",
     "stands_still_after_the_answer",
@@ -132,3 +136,37 @@ async def stands_still_under_a_claim(world: World, audit: Audit) -> None:
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(25)
+
+
+async def corrected_behind_a_broken_one(world: World, audit: Audit) -> None:
+    """A job, a record that is none, and a newer job, all read at once."""
+    audit.strict = True
+    place = world.publish("u0")
+    world.publish_raw(b"u0:2026-11", b"{not json", place[0])
+    world.publish("u0", version=3)
+    await asyncio.sleep(LONG_AGO_S)
+    world.start("p0")
+    await asyncio.sleep(10)
+
+
+async def drained_beside_another(world: World, audit: Audit) -> None:
+    """One has settled its partition; the other, in a call that takes its time, has not."""
+    for number in range(4):
+        world.publish(f"u{number}", partition=number % 2)
+    world.when("p0", "ses.send <", 1, lambda process: process.freeze(2.0))
+    one, other = world.start("p0", drain=True), world.start("p1", drain=True)
+    await until(world, lambda: one.dead or other.dead)
+    if pending := world.pending():
+        world.defects.append(f"a drain that ended well, though {len(pending)} jobs have no outcome")
+
+
+async def killed_in_a_back_off(world: World, audit: Audit) -> None:
+    """SES said that it was too fast; no call is in flight."""
+    world.ses.fate = lambda: "throttled"
+    world.when("p0", "redis.throttled >", 1, lambda process: world.loop.later(0.05, process.die) and None)
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(4)
+    world.ses.fate = lambda: ""
+    world.start("p1")
+    await asyncio.sleep(30)

@@ -13,7 +13,7 @@ from processor.core.rebuild import Fold
 from processor.core.states import ABSENT, Claim, State
 from processor.ports import Item
 from tests.simulation.dedup import Scripts
-from tests.simulation.model import Rules, Work
+from tests.simulation.model_world import Call, Rules
 
 __all__ = ["MUTATIONS", "Mutation"]
 
@@ -66,8 +66,8 @@ class TakeOverBeforeTheLifetime(Rules):
 class ClaimAForeignKey(Rules):
     """Whoever comes second calls as well."""
 
-    def after_claim(self, claim: Claim, work: Work) -> decide.AfterClaim:
-        return decide.Call() if claim.state is State.SENDING else super().after_claim(claim, work)
+    def after_claim(self, claim: Claim, call: Call) -> decide.AfterClaim:
+        return decide.Call() if claim.state is State.SENDING else super().after_claim(claim, call)
 
 
 class _FreeWhenExpired(Scripts):

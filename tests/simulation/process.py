@@ -11,21 +11,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from processor.adapters.doubts import Doubts
-from processor.allowance import Allowance
-from processor.core.breaker import Breaker
+from processor.assembly import Parts, Ports, assemble
 from processor.core.mail import MailConfig, compose
-from processor.core.pace import Limits
-from processor.core.work import Work
-from processor.deliver import Deliverer, DeliveryConfig
+from processor.core.ticket import Attempt
 from processor.evidence.doubts import Sweeper
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
+from processor.intake import IntakeConfig
 from processor.ledger import Scribe
 from processor.meter import EvidenceMeter, Meter
 from processor.ops.rebuild import ensure_whole
 from processor.templates import SesTemplates
-from processor.worker import Worker, WorkerConfig
+from processor.worker import Worker
 from schemas.ending import obey
 from schemas.errors import Halted, MailonceError, Overdue
 from schemas.reading import Follower
@@ -188,37 +186,30 @@ async def processor(process: Process) -> None:
     templates = SesTemplates(sender)
     mail = MailConfig("sender@example.net")
 
-    def compose_work(work: Work) -> dict[str, Any]:
-        assert work.job is not None
-        return compose(work.job, work.attempt, work.place, mail, templates.content(work.job))
+    def compose_attempt(attempt: Attempt) -> dict[str, Any]:
+        ticket = attempt.ticket
+        assert ticket.job is not None
+        return compose(ticket.job, attempt.id, ticket.place, mail, templates.content(ticket.job))
 
-    def make_deliverer(on_done: Callable[[Work], None]) -> Deliverer:
-        pace = SimPace(world.redis, process.address)
-        return Deliverer(
-            DeliveryConfig(settings.calls_at_once, settings.start_window_s, settings.retry),
+    process.worker = assemble(
+        settings,
+        Ports(
+            SimJobLog(process.kafka, process.group, process.instance, settings.topics.jobs),
             dedup,  # type: ignore[arg-type]
             sender,
-            Allowance(Limits.of(settings), settings.account_refresh_s, sender, pace, clock, METER),
+            SimPace(world.redis, process.address),
             clock,
-            compose_work,
-            lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
-            on_done,
-            METER,
-        )
-
-    process.worker = Worker(
-        WorkerConfig(settings.retention_months, settings.calls_at_once, process.drain, process.month),
-        SimJobLog(process.kafka, process.group, process.instance, settings.topics.jobs),
-        dedup,  # type: ignore[arg-type]
-        templates,
-        clock,
-        Scribe(settings.topics, process.instance, "sim", clock.now_ms),
-        Breaker(settings.breaker_consecutive, settings.breaker_share),
-        make_deliverer,
-        lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
-        world.suppressed,
-        METER,
-        world.told_before(process),
+        ),
+        Parts(
+            intake=IntakeConfig(settings.retention_months, process.month, world.told_before(process), world.suppressed),
+            templates=templates,
+            compose=compose_attempt,
+            make_whole=lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
+            scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
+            this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
+            meter=METER,
+            drain=process.drain,
+        ),
     )
     worker = process.worker
     await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)

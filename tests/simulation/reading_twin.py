@@ -17,15 +17,21 @@ import pytest
 
 import processor.adapters.jobs
 import processor.allowance
+import processor.attempts
+import processor.calls
 import processor.deliver
 import processor.evidence.doubts
 import processor.evidence.run
 import processor.evidence.scribe
 import processor.evidence.sink
+import processor.halt
+import processor.leave
 import processor.ledger
 import processor.ops.rebuild
 import processor.ops.uncertain
 import processor.patience
+import processor.pulse
+import processor.rebalances
 import processor.worker
 import schemas.ending
 import schemas.reading
@@ -45,8 +51,14 @@ THREAD_S = 0.01
 LOGS = (
     processor.worker,
     processor.deliver,
+    processor.attempts,
+    processor.calls,
+    processor.halt,
+    processor.rebalances,
+    processor.pulse,
     processor.allowance,
     processor.ledger,
+    processor.leave,
     processor.patience,
     processor.ops.rebuild,
     processor.evidence.run,

@@ -1,209 +1,29 @@
-"""Guarding lines of the shell, each taken out by a patch: some history must show what it held, or the net is torn.
-
-`SURVIVORS` names those that no history shows, each with what holds all the same.
-"""
+"""Guarding lines of rebuild, evidence and the marks after a commit, each taken out by a patch."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any
 
-import pytest
-
 import processor.after_commit
-import processor.core.assignments
+import processor.calls
 import processor.core.rebuild
-import processor.deliver
 import tests.simulation.process
 from processor.after_commit import AfterCommit
-from processor.core import decide
-from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
-from processor.core.assignments import Assignments
-from processor.core.batch import Batch, Batches
-from processor.core.offsets import Window
 from processor.core.states import Claim, State
-from processor.deliver import Deliverer
 from processor.evidence.run import Evidence
-from processor.worker import Worker
-from schemas.settings import Settings
-from tests.simulation.audit import Audit
 from tests.simulation.dedup import Scripts
+from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
     cancelled_corrected_killed_and_lost,
     closed_in_another_partition,
     doubt_after_proof_and_redis_lost,
     lost_again_while_it_is_rebuilt,
     proof_before_our_time_out,
-    stands_still_after_the_answer,
-    stands_still_under_a_claim,
-    stopped_in_a_call,
 )
 from tests.simulation.redis_twin import SimSet
-from tests.simulation.simulate import simulate, unknown
-from tests.simulation.world import World
 
-__all__ = ["MUTATIONS", "SURVIVORS", "Mutation", "caught"]
-
-Patch = pytest.MonkeyPatch
-Break = Callable[[Patch], None]
-Story = Callable[[World, Audit], Awaitable[None]]
-
-
-@dataclass(frozen=True)
-class Mutation:
-    """One line taken out, and where to look: a story of its own, or so many seeds of some classes of faults."""
-
-    apply: Break
-    story: Story | None = None
-    only: tuple[str, ...] = ()
-    seeds: int = 40
-
-    @property
-    def name(self) -> str:
-        return self.apply.__name__
-
-
-MUTATIONS: list[Mutation] = []
-
-
-def mutation(**where: Any) -> Callable[[Break], Break]:
-    def note(apply: Break) -> Break:
-        MUTATIONS.append(Mutation(apply, **where))
-        return apply
-
-    return note
-
-
-SURVIVORS: dict[str, str] = {}
-
-
-def survives(why: str) -> Callable[[Break], Break]:
-    """No history shows it, for this reason."""
-
-    def note(apply: Break) -> Break:
-        SURVIVORS[apply.__name__] = why
-        return apply
-
-    return note
-
-
-def caught(mutation: Mutation) -> str:
-    """What a history finds of it that is good without it; empty when it survives."""
-    if mutation.story is not None:
-        assert not (before := _told(mutation.story)), f"the story is bad without the mutation: {before}"
-        with pytest.MonkeyPatch.context() as patch:
-            mutation.apply(patch)
-            return _told(mutation.story)
-    for seed in range(1, mutation.seeds + 1):
-        with pytest.MonkeyPatch.context() as patch:
-            mutation.apply(patch)
-            result = simulate(seed, only=mutation.only)
-        if result.findings and not simulate(seed, only=mutation.only).findings:
-            return f"seed {seed}: {result.findings[0]}"
-    return ""
-
-
-def _told(story: Story) -> str:
-    with World.made(1) as world:
-        audit = Audit(world)
-        world.run(story(world, audit))
-        return "; ".join(unknown(world, audit.findings()))
-
-
-# ---- the worker ----
-
-
-@mutation(only=("stopped", "flushed", "scaled", "quota_used_up"), seeds=150)
-def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
-    transaction = Worker._transaction
-    patch.setattr(Worker, "_transaction", lambda self, batch: transaction(self, replace(batch, withdrawn=())))
-
-
-@mutation(only=("killed", "poisoned", "stalled"), seeds=100)
-def commit_metadata_ignored(patch: Patch) -> None:
-    patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
-
-
-async def _submitted_early(self: Any, batch: Batch) -> None:
-    self._deliverer.submit(batch.intended)
-    transaction = self._transaction(batch)
-    if transaction is not None:
-        await self._log.commit(transaction)
-        self._committed(batch)
-
-
-@mutation()
-def intents_submitted_before_the_commit(patch: Patch) -> None:
-    patch.setattr(Worker, "_commit", _submitted_early)
-
-
-@mutation(only=("stalled", "commits_end_badly", "scaled", "zombie"))
-def the_outcome_of_a_lost_partition_is_written(patch: Patch) -> None:
-    patch.setattr(Assignments, "owns", lambda *_: True)
-
-
-@mutation(only=("commits_end_badly",))
-def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
-    aborted = Batches.aborted
-
-    def forgetful(self: Any, batch: Batch) -> None:
-        aborted(self, batch)
-        del self._ended[: len(batch.finished)]
-
-    patch.setattr(Batches, "aborted", forgetful)
-
-
-@mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
-def a_newer_record_supersedes_nothing(patch: Patch) -> None:
-    before = decide.before_claim
-    patch.setattr(processor.deliver.decide, "before_claim", lambda *, left, **_: before(left=left, superseded=False))
-
-
-@mutation(only=("commits_end_badly",))
-def an_unknown_end_is_taken_for_an_abort(patch: Patch) -> None:
-    async def go_on(self: Any) -> None:
-        self._log.unknown = False
-
-    patch.setattr(Worker, "_start_over", go_on)
-
-
-# ---- the deliverer ----
-
-
-@mutation(only=("answers_lost", "events_unruly"))
-def a_lost_answer_is_taken_for_a_refusal(patch: Patch) -> None:
-    def trusting(answer: Any) -> Any:
-        return RefusedForNow(RetryClass.UNREACHABLE, "") if isinstance(answer, Unanswered) else classify(answer)
-
-    patch.setattr(processor.deliver, "classify", trusting)
-
-
-@mutation(only=("replayed", "stalled", "zombie"), seeds=100)
-def a_foreign_claim_is_taken_for_ones_own(patch: Patch) -> None:
-    after = decide.after_claim
-
-    def greedy(claim: Claim, **about: Any) -> Any:
-        return decide.Call() if claim.state is State.SENDING else after(claim, **about)
-
-    patch.setattr(processor.deliver.decide, "after_claim", greedy)
-
-
-@mutation(story=stopped_in_a_call)
-def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
-    async def hasty(self: Any, gone: Any) -> Any:
-        return self.drop(gone)
-
-    patch.setattr(Deliverer, "quiesce", hasty)
-
-
-@mutation(story=stands_still_after_the_answer)
-def an_accepted_mail_is_not_marked(patch: Patch) -> None:
-    async def silent(self: Any, work: Any, mark: Any) -> None: ...
-
-    patch.setattr(Deliverer, "_mark", silent)
-
+__all__: list[str] = []
 
 # ---- after the commit ----
 
@@ -216,7 +36,7 @@ def claims_are_not_released_on_drop(patch: Patch) -> None:
 @mutation(story=proof_before_our_time_out)
 def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
-    patch.setattr(processor.deliver.decide, "after_doubt", lambda *_: None)
+    patch.setattr(processor.calls.decide, "after_doubt", lambda *_: None)
     patch.setattr(processor.after_commit, "after_doubt", lambda *_: None)
 
 
@@ -287,14 +107,6 @@ def events_are_deleted_before_kafka_knows(patch: Patch) -> None:
     patch.setattr(Evidence, "_take", hasty)
 
 
-# ---- more of the deliverer ----
-
-
-@mutation(story=stands_still_under_a_claim)
-def the_deadline_of_a_claim_is_ignored(patch: Patch) -> None:
-    patch.setattr(Settings, "start_window_s", 1e9)
-
-
 @survives("`restore` never lowers a claim, so two rebuilds at once only do the work twice")
 def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
     async def anybody(self: Any, token: str, ttl_s: float) -> bool:
@@ -306,8 +118,3 @@ def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
 @survives("the next claim or rebuild tells Redis; what else it costs is the scenario `a_dead_record_attempted_again`")
 def redis_is_not_told_what_the_ledger_holds(patch: Patch) -> None:
     patch.setattr(AfterCommit, "recorded", lambda *_: None)
-
-
-@mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
-def a_follower_whose_predecessor_left_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Worker, "_start_next", lambda self, ended: self._order.end(ended))

@@ -8,7 +8,12 @@ from typing import Any
 
 import pytest
 
+from processor.core.batch import Batch, Batches
+from processor.core.due import DueQueue
+from processor.core.engine import Engine
+from processor.core.ticket import Finished
 from tests.simulation.explore import explore, main, walk
+from tests.simulation.machine import forget
 from tests.simulation.model import Rules, first_world
 from tests.simulation.mutations import MUTATIONS, Mutation
 
@@ -16,9 +21,27 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two jobs, one fault": {"faults": 1},
     "two jobs, one refused, one fault": {"faults": 1, "rejects": 1},
     "one job, two faults": {"faults": 2, "jobs": 1},
+    "one job published again, one fault": {"faults": 1, "jobs": 1, "again": True},
 }
-WALKED: dict[str, dict[str, Any]] = {"two jobs": {}, "one refused": {"rejects": 1}, "resends": {"resends": True}}
+WALKED: dict[str, dict[str, Any]] = {
+    "two jobs": {},
+    "one refused": {"rejects": 1},
+    "resends": {"resends": True},
+    "one published again": {"again": True},
+}
 WALKS = 1000
+
+
+def _settled_at_once(self: Engine, finished: Finished) -> None:
+    ticket = finished.attempt.ticket
+    ticket.window.settle(ticket.record.offset)
+    self._start_next(ticket)
+
+
+def _submitted_all_the_same(self: Engine, batch: Batch) -> None:
+    self.due.submit(batch.intended)
+
+
 # The decisions are covered by their own tests; here coverage would only take time.
 pytestmark = pytest.mark.no_cover
 
@@ -56,6 +79,33 @@ def test_every_mutation_is_caught(mutation: Mutation) -> None:
     """A checker that cannot fail proves nothing: each broken protocol is found out."""
     first = first_world(mutation.faults, jobs=1, resends=mutation.resends)
     found = explore(first, mutation.rules())
+    assert found.violation, str(found)
+
+
+BROKEN: dict[str, tuple[object, str, Any, dict[str, Any]]] = {
+    "what aborted is not intended again": (Batches, "aborted", lambda *_: None, {"faults": 1}),
+    "the next of a key never starts": (
+        Engine,
+        "_start_next",
+        lambda self, ended: self._order.end(ended),
+        {"faults": 0, "again": True},
+    ),
+    "an outcome is settled before it is recorded": (Engine, "end", _settled_at_once, {"faults": 1}),
+    "what aborted is called for all the same": (Engine, "aborted", _submitted_all_the_same, {"faults": 2}),
+    "what is given back is forgotten": (DueQueue, "put_back", lambda *_: None, {"faults": 1}),
+}
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_broken_engine_is_caught(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is explored is the code that runs: a line taken out of it shows."""
+    owner, name, instead, world = BROKEN[broken]
+    monkeypatch.setattr(owner, name, instead)
+    forget()
+    try:
+        found = explore(first_world(jobs=1, **world), Rules())
+    finally:
+        forget()
     assert found.violation, str(found)
 
 

@@ -55,9 +55,9 @@ async def test_nothing_less_than_the_ledgers_word_counts(state: State) -> None:
     ahead.wake()
     assert await ahead.sent([record(GOOD)]) == [False]
     assert not ahead.active
-    ahead.note(Skip("already sent", report=True))
+    ahead.note([Skip("already sent", report=True)])
     assert not ahead.active
-    ahead.note(Skip("already sent"))
+    ahead.note([Skip("already sent")])
     assert ahead.active
 
 

@@ -7,24 +7,24 @@ from hypothesis import strategies as st
 
 from processor.core.assignments import Assignments
 from processor.core.offsets import SPAN_MAX
-from processor.core.work import Work
+from processor.core.ticket import Ticket
 from schemas.reading import Record
 
 
-def read(assigned: Assignments, partition: int, offset: int) -> Work:
-    """A record that was read and is in work."""
+def read(assigned: Assignments, partition: int, offset: int) -> Ticket:
+    """A record that was read and is in ticket."""
     window = assigned.get(partition)
     assert window is not None
     assert window.add(offset)
-    return Work(Record(partition, offset, b"u1:2026-11", b"{}", [], 0), window)
+    return Ticket(Record(partition, offset, b"u1:2026-11", b"{}", [], 0), window)
 
 
-def settle(work: Work) -> None:
-    work.window.settle(work.record.offset)
+def settle(ticket: Ticket) -> None:
+    ticket.window.settle(ticket.record.offset)
 
 
 def test_a_partition_that_comes_back_begins_a_new_life() -> None:
-    """G3: works of the former life are not ours to record; whoever had the partition meanwhile may have done so."""
+    """G3: tickets of the former life are not ours to record; whoever had the partition meanwhile may have done so."""
     assigned = Assignments()
     assert not assigned.partitions
     assigned.assign({0: (5, ""), 1: (0, "")})
@@ -98,9 +98,9 @@ def test_a_drain_has_reached_its_end_when_all_before_it_is_committed() -> None:
     assigned.assign({0: (1, "")})
     assert assigned.targets == {0: 3, 1: 9}
     assert not assigned.reached, "unread"
-    work = read(assigned, 0, 1)
+    ticket = read(assigned, 0, 1)
     assert not assigned.reached, "in work"
-    settle(work)
+    settle(ticket)
     assigned.committed(assigned.to_commit())
     assert not assigned.reached, "the end is a marker, and was not read"
     assigned.reach_ends({0: 3, 5: 5})
@@ -118,14 +118,14 @@ STEPS = st.lists(
 def test_no_offset_passes_an_open_record(steps: list[tuple[str, int]]) -> None:
     """G2: whatever comes and goes, what is committed lies behind everything that is ours and not settled."""
     assigned, position, committed = Assignments(), [0] * 3, dict.fromkeys(range(3), (0, ""))
-    works: list[Work] = []
+    tickets: list[Ticket] = []
     assigned.assign(committed)
     for step, n in steps:
         if step == "read" and assigned.get(n):
-            works.append(read(assigned, n, position[n]))
+            tickets.append(read(assigned, n, position[n]))
             position[n] += 1
-        elif step == "settle" and works:
-            settle(works.pop(n % len(works)))
+        elif step == "settle" and tickets:
+            settle(tickets.pop(n % len(tickets)))
         elif step == "commit":
             offsets = assigned.to_commit()
             committed |= offsets
@@ -139,10 +139,10 @@ def test_no_offset_passes_an_open_record(steps: list[tuple[str, int]]) -> None:
             window = assigned.get(n)
             assert window is not None
             again = [offset for offset in range(committed[n][0], position[n]) if window.add(offset)]
-            works += [Work(Record(n, offset, None, None, [], 0), window) for offset in again]
-        assert all(work.window.closed != assigned.owns(work) for work in works)
-        for work in works:
-            if assigned.owns(work):
-                assert committed[work.record.partition][0] <= work.record.offset
-                assert assigned.prefixes[work.record.partition] <= work.record.offset
+            tickets += [Ticket(Record(n, offset, None, None, [], 0), window) for offset in again]
+        assert all(ticket.window.closed != assigned.owns(ticket) for ticket in tickets)
+        for ticket in tickets:
+            if assigned.owns(ticket):
+                assert committed[ticket.record.partition][0] <= ticket.record.offset
+                assert assigned.prefixes[ticket.record.partition] <= ticket.record.offset
     assert assigned.partitions == frozenset(assigned.prefixes)

@@ -1,8 +1,9 @@
-"""Settle the last, intend the next: what each end of a transaction means for the works on both sides of it."""
+"""Settle the last, intend the next: what each end of a transaction means for what stands on both sides of it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import count
 
 from hypothesis import given
@@ -10,12 +11,22 @@ from hypothesis import strategies as st
 
 from processor.core.assignments import Assignments
 from processor.core.batch import Batches
-from processor.core.work import Work
+from processor.core.decide import Skip
+from processor.core.ticket import Attempt, Finished, Ticket
 from schemas.reading import Record
 
 
+def end(ticket: Ticket) -> Finished:
+    """Its outcome, whatever it is."""
+    return Finished(Attempt(ticket), Skip("the test says so"))
+
+
+def tickets(attempts: Iterable[Attempt]) -> list[Ticket]:
+    return [attempt.ticket for attempt in attempts]
+
+
 class Machine:
-    """A partition or two, and works of them on both sides of the transaction."""
+    """A partition or two, and records of them on both sides of the transaction."""
 
     def __init__(self) -> None:
         self.assigned = Assignments()
@@ -27,26 +38,26 @@ class Machine:
     def attempt(self) -> str:
         return f"attempt-{next(self._attempts)}"
 
-    def read(self, partition: int = 0) -> Work:
+    def read(self, partition: int = 0) -> Ticket:
         window, offset = self.assigned.get(partition), self.read_to[partition]
         assert window is not None
         assert window.add(offset)
         self.read_to[partition] += 1
-        return Work(Record(partition, offset, b"u1:2026-11", b"{}", [], 0), window)
+        return Ticket(Record(partition, offset, b"u1:2026-11", b"{}", [], 0), window)
 
 
 def test_a_batch_settles_the_last_and_intends_the_next() -> None:
     """G3: outcomes, the next intents and the offsets that follow from the outcomes are one transaction."""
     machine = Machine()
-    ended, fresh, later = (machine.read() for _ in range(3))
+    ended, fresh, later = end(machine.read()), machine.read(), machine.read()
     machine.batches.add_ended(ended)
     machine.batches.add_fresh(fresh)
     machine.batches.add_fresh(later)
     assert (machine.batches.ended, machine.batches.fresh) == (1, 2)
     batch = machine.batches.next(1, machine.attempt)
-    assert (batch.finished, batch.intended, batch.withdrawn) == ((ended,), (fresh,), ())
+    assert (batch.finished, tickets(batch.intended), batch.withdrawn) == ((ended,), [fresh], ())
     assert dict(batch.offsets) == {0: (1, "")}
-    assert (fresh.attempt, later.attempt) == ("attempt-1", "")
+    assert [attempt.id for attempt in batch.intended] == ["attempt-1"]
     machine.batches.committed(batch)
     assert (machine.batches.ended, machine.batches.fresh) == (0, 1)
     assert not machine.assigned.dirty
@@ -55,7 +66,7 @@ def test_a_batch_settles_the_last_and_intends_the_next() -> None:
 def test_what_ends_while_a_transaction_is_open_waits_for_the_next() -> None:
     """G2: its outcome was not in the one that committed."""
     machine = Machine()
-    first, second = machine.read(), machine.read()
+    first, second = end(machine.read()), end(machine.read())
     machine.batches.add_ended(first)
     batch = machine.batches.next(5, machine.attempt)
     machine.batches.add_ended(second)
@@ -66,21 +77,22 @@ def test_what_ends_while_a_transaction_is_open_waits_for_the_next() -> None:
 def test_what_aborted_is_told_again() -> None:
     """G2: outcomes stay; intents come first again, under attempts of their own, because nobody saw the former."""
     machine = Machine()
-    ended, intended, later = (machine.read() for _ in range(3))
+    ended, intended, later = end(machine.read()), machine.read(), machine.read()
     machine.batches.add_ended(ended)
     machine.batches.add_fresh(intended)
     machine.batches.add_fresh(later)
     machine.batches.aborted(machine.batches.next(1, machine.attempt))
     batch = machine.batches.next(2, machine.attempt)
-    assert (batch.finished, batch.intended) == ((ended,), (intended, later))
+    assert (batch.finished, tickets(batch.intended)) == ((ended,), [intended, later])
     assert dict(batch.offsets) == {0: (1, "")}
-    assert intended.attempt == "attempt-2"
+    assert [attempt.id for attempt in batch.intended] == ["attempt-2", "attempt-3"]
 
 
 def test_what_leaves_with_its_partition_is_not_recorded_here() -> None:
     """G3: Kafka would refuse the transaction; whoever has the partition now settles it."""
     machine = Machine()
-    gone, stays, gone_fresh, fresh = machine.read(0), machine.read(1), machine.read(0), machine.read(1)
+    gone, stays = end(machine.read(0)), end(machine.read(1))
+    gone_fresh, fresh = machine.read(0), machine.read(1)
     machine.batches.add_ended(gone)
     machine.batches.add_ended(stays)
     machine.batches.add_fresh(gone_fresh)
@@ -88,14 +100,14 @@ def test_what_leaves_with_its_partition_is_not_recorded_here() -> None:
     machine.assigned.forget(frozenset({0}))
     assert machine.batches.forget_closed() == [gone_fresh]
     batch = machine.batches.next(5, machine.attempt)
-    assert (batch.finished, batch.intended) == ((stays,), (fresh,))
+    assert (batch.finished, tickets(batch.intended)) == ((stays,), [fresh])
     assert [*batch.offsets] == [1]
 
 
 def test_the_last_batch_intends_nothing() -> None:
     """A partition that leaves, or a processor that ends, takes back what it never started."""
     machine = Machine()
-    fresh, ended, dropped = (machine.read() for _ in range(3))
+    fresh, ended, dropped = machine.read(), end(machine.read()), Attempt(machine.read(), "attempt-0")
     machine.batches.add_fresh(fresh)
     machine.batches.add_ended(ended)
     batch = machine.batches.last([dropped], frozenset({0}))
@@ -111,42 +123,42 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_each_work_is_intended_and_recorded_once(steps: list[tuple[str, int, bool]]) -> None:
+def test_each_record_is_intended_and_recorded_once(steps: list[tuple[str, int, bool]]) -> None:
     """G2, G3: of what is ours nothing is lost between two transactions, and nothing is recorded twice."""
     machine = Machine()
     batches, assigned = machine.batches, machine.assigned
-    alive: set[Work] = set()
-    recorded: list[Work] = []
-    running: list[Work] = []
+    alive: set[Ticket] = set()
+    recorded: list[Ticket] = []
+    running: list[Ticket] = []
     for step, n, ends_meanwhile in steps:
         if step == "read":
-            work = machine.read(n % 2)
-            alive.add(work)
-            batches.add_fresh(work)
+            ticket = machine.read(n % 2)
+            alive.add(ticket)
+            batches.add_fresh(ticket)
         elif step == "leave":
             _forget(machine, frozenset({n % 2}))
         else:
             batch = batches.next(n, machine.attempt)
             if ends_meanwhile and running:
-                batches.add_ended(running.pop(0))
+                batches.add_ended(end(running.pop(0)))
             if step == "commit":
                 batches.committed(batch)
-                recorded += batch.finished
-                running += batch.intended
+                recorded += tickets(finished.attempt for finished in batch.finished)
+                running += tickets(batch.intended)
             elif step == "abort":
                 batches.aborted(batch)
             else:
                 _forget(machine, assigned.partitions)
                 assert batches.fresh == 0
-        alive = {work for work in alive if assigned.owns(work)}
-        running = [work for work in running if assigned.owns(work)]
+        alive = {ticket for ticket in alive if assigned.owns(ticket)}
+        running = [ticket for ticket in running if assigned.owns(ticket)]
     while alive - set(recorded):
-        for work in running:
-            batches.add_ended(work)
+        for ticket in running:
+            batches.add_ended(end(ticket))
         batch = batches.next(100, machine.attempt)
         batches.committed(batch)
-        recorded += batch.finished
-        running = list(batch.intended)
+        recorded += tickets(finished.attempt for finished in batch.finished)
+        running = tickets(batch.intended)
     assert max(Counter(recorded).values(), default=1) == 1
     assert not assigned.dirty
     assert batches.next(100, machine.attempt).finished == ()

@@ -1,35 +1,26 @@
-"""A delivery that is broken off: what is never called for is given back, not waited for."""
+"""The loop over attempts: what it waits for, what stops it, and what is given back when it is broken off."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from processor import deliver, patience
+from processor import patience
 from processor.adapters.clock import SystemClock
-from processor.allowance import Allowance
-from processor.core import decide
+from processor.core import decide, gates
 from processor.core.answers import Accepted, Answer, ServiceError
-from processor.core.offsets import Window
-from processor.core.pace import Account, Limits
+from processor.core.pace import Account
 from processor.core.states import Claim
-from processor.core.work import Work, examine
-from processor.deliver import Deliverer, DeliveryConfig
-from processor.meter import Meter
-from processor.ports import Item, Pace
-from schemas.codec import encode
+from processor.core.ticket import Finished
+from processor.ports import Item, Lease
 from schemas.ending import end
-from schemas.errors import RedisUnavailable
-from schemas.reading import Record
+from schemas.errors import Halted
 from schemas.records import Outcome
-from schemas.settings import RetryTable
-from schemas.template import Needs
 from tests.simulation.dedup import MemoryDedup
-from tests.support.world import job
+from tests.support.parts import Away, FakePace, Made, Ses, attempt, until, whole
 
 
 class SlowDedup(MemoryDedup):
@@ -47,120 +38,129 @@ class SlowDedup(MemoryDedup):
         raise AssertionError
 
 
-class NoSender:
-    """An account without rate and quota; a call would be a defect."""
-
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        raise AssertionError
-
-    async def account(self) -> Account:
-        return Account()
-
-    async def template_needs(self, name: str) -> Needs:
-        raise AssertionError
+@contextlib.asynccontextmanager
+async def running(made: Made) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(made.deliverer.run())
+    try:
+        yield task
+    finally:
+        assert await end(task)
 
 
-class NoPace:
-    """Without a rate there is nothing to lease."""
-
-    async def leased(self) -> int:
-        return 0
-
-
-def work(user: str) -> Work:
-    entry = job(user)
-    record = Record(0, 0, f"{user}:2026-11".encode(), encode(entry), [], 0)
-    found = examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=())
-    found.attempt = "attempt-1"
-    return found
-
-
-async def test_works_whose_claims_were_broken_off_are_given_back() -> None:
+async def test_attempts_whose_claims_were_broken_off_are_given_back() -> None:
     """Else a processor that must leave (fenced, say) would wait for their calls for ever."""
     dedup = SlowDedup()
-    clock, meter = SystemClock(), Meter()
-    deliverer = Deliverer(
-        DeliveryConfig(8, 1.0, RetryTable()),
-        dedup,
-        NoSender(),
-        Allowance(Limits(), 60.0, NoSender(), cast(Pace, NoPace()), clock, meter),
-        clock,
-        lambda _work: {},
-        lambda: asyncio.sleep(0),
-        lambda _work: None,
-        meter,
-    )
-    works = [work("u1"), work("u2")]
-    deliverer.submit(works)
-    running = asyncio.create_task(deliverer.run())
-    await asyncio.wait_for(dedup.asked.wait(), 60)
-    running.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await running
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == works
-    assert not deliverer.busy
+    made = Made(dedup, clock=SystemClock())
+    attempts = [attempt("u1"), attempt("u2")]
+    made.submit(attempts)
+    async with running(made):
+        await asyncio.wait_for(dedup.asked.wait(), 60)
+    assert await asyncio.wait_for(made.deliverer.quiesce(lambda _ticket: True), 60) == attempts
+    assert not made.deliverer.busy
 
 
-class AwayDedup(MemoryDedup):
-    """Grants claims, and then Redis does not answer any more."""
-
-    def __init__(self) -> None:
-        super().__init__(30.0, lambda: 0)
-        self.marker = self.run
-        self.asked = asyncio.Event()
-
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        self.asked.set()
-        raise RedisUnavailable("the test says so")
-
-    async def release(self, items: Sequence[Item]) -> None:
-        self.asked.set()
-        raise RedisUnavailable("the test says so")
-
-
-class Answering(NoSender):
-    """Every call gets this answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        self._answer = answer
-
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        return self._answer
-
-
-async def at_the_end(answer: Answer, monkeypatch: pytest.MonkeyPatch) -> list[Work]:
-    """What was done of one work when Redis goes away after its claim, and the process is to end."""
-    monkeypatch.setattr(deliver, "HURRY_S", 0.05)
+async def at_the_end(dedup: MemoryDedup, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> tuple[Finished, ...]:
+    """What was done of one mail when Redis goes away after its claim, and the process is to end."""
+    monkeypatch.setattr(gates, "HURRY_S", 0.05)
     monkeypatch.setattr(patience, "REDIS_RETRY_S", 0.01)
-    dedup, sender, clock, meter, done = AwayDedup(), Answering(answer), SystemClock(), Meter(), list[Work]()
-    deliverer = Deliverer(
-        DeliveryConfig(8, 1.0, RetryTable()),
-        dedup,
-        sender,
-        Allowance(Limits(), 60.0, sender, cast(Pace, NoPace()), clock, meter),
-        clock,
-        lambda _work: {},
-        lambda: asyncio.sleep(0),
-        done.append,
-        meter,
-    )
-    deliverer.submit([work("u1")])
-    running = asyncio.create_task(deliverer.run())
-    await asyncio.wait_for(dedup.asked.wait(), 60)
-    assert not done, "while nobody wants it to end, Redis is waited for"
-    deliverer.hurry()
-    assert await asyncio.wait_for(deliverer.quiesce(lambda _work: True), 60) == []
-    assert await end(running)
-    return done
+    made = Made(dedup, Ses(answer), clock=SystemClock())
+    made.submit([attempt("u1")])
+    async with running(made):
+        await until(lambda: made.ses.asked != [] and not made.deliverer.calling)
+        assert not made.done, "while nobody wants it to end, Redis is waited for"
+        made.deliverer.hurry()
+        assert await asyncio.wait_for(made.deliverer.quiesce(lambda _ticket: True), 60) == []
+    return made.done
 
 
 async def test_an_acceptance_that_redis_cannot_be_told_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """G2 and a stop that ends: what SES said is a fact, and the ledger is told it."""
-    (done,) = await at_the_end(Accepted("m1"), monkeypatch)
+    (done,) = await at_the_end(Away("mark_sent"), Accepted("m1"), monkeypatch)
     assert isinstance(done.result, decide.Settle)
     assert (done.result.outcome, done.result.message_id) == (Outcome.SENT, "m1")
 
 
 async def test_a_claim_that_cannot_be_given_back_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stop that ends: the work is neither settled nor withdrawn, so its next reader waits for the claim's end."""
-    assert await at_the_end(ServiceError(429, "TooManyRequestsException", "too fast"), monkeypatch) == []
+    """A stop that ends: the mail is neither settled nor withdrawn, so its next reader waits for the claim's end."""
+    throttled = ServiceError(429, "TooManyRequestsException", "too fast")
+    assert await at_the_end(Away("release"), throttled, monkeypatch) == ()
+
+
+async def test_no_more_calls_at_once_than_were_granted() -> None:
+    """G4: a crash leaves in doubt what was inside a call."""
+    made = Made(calls_at_once=2)
+    most, claim = 0, made.dedup.claim
+
+    async def claimed(items: Sequence[Item]) -> list[Claim]:
+        nonlocal most
+        most = max(most, made.attempts.active)
+        return await claim(items)
+
+    made.dedup.claim = claimed  # type: ignore[method-assign]
+    made.submit([attempt(f"u{n}") for n in range(7)])
+    async with running(made):
+        await until(lambda: len(made.done) == 7)
+    assert most == 2
+
+
+async def test_a_set_that_is_not_whole_is_waited_for() -> None:
+    """G1: it may lack a claim. When it is whole again, sending goes on."""
+    dedup = MemoryDedup(30.0, lambda: 0)
+
+    async def make_whole() -> None:
+        whole(dedup)
+
+    made = Made(dedup, make_whole=make_whole)
+    made.submit([attempt()])
+    async with running(made):
+        await until(lambda: len(made.done) == 1)
+    assert made.meter.rebuilds._value.get() == 1
+
+
+async def test_a_redis_that_does_not_answer_is_asked_again_in_a_moment() -> None:
+    """Nothing starts meanwhile, and nothing is lost."""
+    made = Made(Away("claim", times=2), clock=SystemClock())
+    made.submit([attempt("u1"), attempt("u2", value=None)])
+    async with running(made):
+        await until(lambda: made.gates.shut(made.clock.boot_s()))
+        assert made.ses.asked == []
+        await until(lambda: len(made.done) == 2)
+
+
+async def test_an_account_that_may_not_send_stops_it() -> None:
+    """SES has disabled sending: an operator must act."""
+    made = Made(ses=Ses(account=Account(sending_enabled=False)))
+    made.submit([attempt()])
+    async with running(made):
+        await until(lambda: made.deliverer.halted is not None)
+        assert made.deliverer.halted is not None
+        assert made.deliverer.halted.reason == "sending-paused"
+        assert await made.deliverer.quiesce(lambda _ticket: True) != []
+    assert made.ses.asked == []
+
+
+async def test_without_quota_only_calls_wait() -> None:
+    """Until SES says that there is room again."""
+    made = Made(ses=Ses(account=Account(max_24_hour_send=9)), pace=FakePace(Lease(0, 0.0, 0.0), opens_s=3.0))
+    made.submit([attempt("u1"), attempt("u2", value=None)])
+    async with running(made):
+        await until(lambda: made.gates.quota_used_up)
+        await until(lambda: len(made.done) == 1)
+        assert made.ses.asked == []
+        made.clock.s += 3.0
+        made.deliverer.wake()
+        await until(lambda: len(made.done) == 2)
+    assert not made.gates.quota_used_up
+
+
+async def test_the_first_reason_to_leave_wakes_whoever_rests() -> None:
+    """The worker leaves at once."""
+    made = Made(clock=SystemClock())
+    resting = asyncio.create_task(made.deliverer.rest(60.0))
+    await asyncio.sleep(0)
+    made.deliverer.halt(Halted("redis-evicts", "the test says so"))
+    made.deliverer.halt(Halted("breaker", "later"))
+    await asyncio.wait_for(resting, 60)
+    assert made.deliverer.halted is not None
+    assert made.deliverer.halted.reason == "redis-evicts"
+    await asyncio.wait_for(made.deliverer.rest(0.001), 60)

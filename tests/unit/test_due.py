@@ -11,22 +11,20 @@ from hypothesis import strategies as st
 from processor.core.decide import Settle
 from processor.core.due import DueQueue
 from processor.core.offsets import Window
-from processor.core.work import Work
+from processor.core.ticket import Attempt, Ticket
 from schemas.reading import Record
 from schemas.records import Outcome
 
 
-def work(offset: int = 0, *, value: bytes | None = b"{}", refused: bool = False) -> Work:
-    found = Work(Record(0, offset, b"u1:2026-11", value, [], 0), Window(0))
-    if refused:
-        found.refusal = Settle(Outcome.DEAD)
-    return found
+def attempt(offset: int = 0, *, value: bytes | None = b"{}", refused: bool = False) -> Attempt:
+    refusal = Settle(Outcome.DEAD) if refused else None
+    return Attempt(Ticket(Record(0, offset, b"u1:2026-11", value, [], 0), Window(0), refusal=refusal))
 
 
 def test_only_what_needs_a_call_waits_for_one() -> None:
     """Tombstones and refused records are settled without SES, whatever SES's quota is."""
     due = DueQueue()
-    job, tombstone, poison = work(), work(value=None), work(refused=True)
+    job, tombstone, poison = attempt(), attempt(value=None), attempt(refused=True)
     due.submit([job, tombstone, poison])
     assert (due.ready, due.aside) == (1, 2)
     assert due.take(5) == [job]
@@ -37,8 +35,8 @@ def test_only_what_needs_a_call_waits_for_one() -> None:
 def test_no_more_is_taken_than_was_asked_for() -> None:
     """A crash leaves in doubt only what was being called for."""
     due = DueQueue()
-    first, second, third = works = [work(offset) for offset in range(3)]
-    due.submit(works)
+    first, second, third = attempts = [attempt(offset) for offset in range(3)]
+    due.submit(attempts)
     assert due.take(-1) == []
     assert due.take(2) == [first, second]
     due.put_back([first, second])
@@ -46,11 +44,11 @@ def test_no_more_is_taken_than_was_asked_for() -> None:
 
 
 def test_what_was_put_off_waits_for_its_time_and_comes_first_then() -> None:
-    """A back-off is kept to; then the work goes before those that came after it, in the order of their times."""
+    """A back-off is kept to; then the attempt goes before those that came after it, in the order of their times."""
     due = DueQueue()
     assert due.next_s == inf
-    late, early, same, fresh = (work(offset) for offset in range(4))
-    cancel = work(4, value=None)
+    late, early, same, fresh = (attempt(offset) for offset in range(4))
+    cancel = attempt(4, value=None)
     due.submit([fresh])
     for put_off, due_s in zip((late, early, same, cancel), (3.0, 1.0, 1.0, 1.0), strict=True):
         due.put_off(put_off, due_s)
@@ -70,13 +68,13 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_every_work_stands_in_one_place(steps: list[tuple[str, int]]) -> None:
-    """G2: whatever comes, a work is queued once, or was taken, or was dropped; and no back-off is cut short."""
+def test_every_attempt_stands_in_one_place(steps: list[tuple[str, int]]) -> None:
+    """G2: whatever comes, an attempt is queued once, or was taken, or was dropped; and no back-off is cut short."""
     due, outside, queued, times, now_s = DueQueue(), [], [], {}, 0.0
     for number, (step, n) in enumerate(steps):
-        taken: list[Work] = []
+        taken: list[Attempt] = []
         if step == "submit":
-            new = [work(number * 10 + i, value=None if i % 3 == 2 else b"{}") for i in range(n)]
+            new = [attempt(number * 10 + i, value=None if i % 3 == 2 else b"{}") for i in range(n)]
             due.submit(new)
             queued += new
         elif step == "put_off" and outside:
@@ -95,8 +93,8 @@ def test_every_work_stands_in_one_place(steps: list[tuple[str, int]]) -> None:
             queued += outside[:n]
             outside = outside[n:]
         elif step == "drop":
-            taken = due.drop(lambda w, n=n: w.record.offset % 7 == n)  # type: ignore[misc]
-            assert due.drop(lambda w, n=n: w.record.offset % 7 == n) == []  # type: ignore[misc]
+            taken = due.drop(lambda t, n=n: t.record.offset % 7 == n)  # type: ignore[misc]
+            assert due.drop(lambda t, n=n: t.record.offset % 7 == n) == []  # type: ignore[misc]
         if step in {"take", "aside"}:
             assert all(times.get(w, 0.0) <= now_s for w in taken), "taken before its time"
         for w in taken:

@@ -56,3 +56,20 @@ async def test_a_wrong_number_of_answers_is_everybodys_error() -> None:
     found = await asyncio.gather(call(1), call(2), return_exceptions=True)
     assert [type(answer) for answer in found][-1] is ValueError
     assert await asyncio.gather(call(1), return_exceptions=True)
+
+
+async def test_who_asks_no_more_is_not_answered() -> None:
+    """They were cancelled while the call was under way; the others have their answers."""
+    go_on = asyncio.Event()
+
+    async def slow(items: Sequence[int]) -> list[int]:
+        await go_on.wait()
+        return list(items)
+
+    call = Together(slow)
+    gone, stays = asyncio.ensure_future(call(1)), asyncio.ensure_future(call(2))
+    await asyncio.sleep(0.01)
+    gone.cancel()
+    await asyncio.wait({gone})
+    go_on.set()
+    assert await stays == 2

@@ -1,120 +1,316 @@
-"""The worker's loop on twins in memory: what a rebalance does to records that wait behind another one of their key."""
+"""The worker's loop on twins in memory: transactions that end badly, partitions that come and go, and every end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, cast
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
+import pytest
+
+from processor import drain, pulse, worker
 from processor.adapters.clock import SystemClock
-from processor.allowance import Allowance
-from processor.core.answers import Accepted, Answer
-from processor.core.breaker import Breaker
-from processor.core.pace import Account, Limits
-from processor.core.work import Work
-from processor.deliver import Deliverer, DeliveryConfig
+from processor.assembly import Parts, Ports, assemble
+from processor.core.answers import Accepted, ServiceError
+from processor.intake import IntakeConfig
 from processor.ledger import Scribe
 from processor.meter import Meter
-from processor.ports import Pace, Poll, Transaction
+from processor.ports import Poll, Transaction
 from processor.templates import SesTemplates
-from processor.worker import Worker, WorkerConfig
+from processor.worker import Worker
 from schemas.codec import encode
-from schemas.errors import TransactionAborted
+from schemas.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
 from schemas.reading import Record
-from schemas.settings import RetryTable
-from schemas.template import Needs
+from schemas.records import Job
+from schemas.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
+from tests.support.parts import FakePace, Ses, until, whole
 from tests.support.world import MONTH, job
 
+TOPICS = Topics("t-")
+Commit = Callable[[Transaction], Awaitable[None]]
 
-class LosingLog(MemoryJobLog):
-    """Aborts the first transaction; then another member comes and takes partition 0 away."""
 
-    def __init__(self, kafka: MemoryKafka) -> None:
+class OddLog(MemoryJobLog):
+    """Its first transactions end as they are told to; another member may come."""
+
+    def __init__(
+        self,
+        kafka: MemoryKafka,
+        *ends: type[Exception],
+        visible: bool = False,
+        joined: Callable[[OddLog], bool] = lambda _log: False,
+    ) -> None:
         super().__init__(kafka, "one")
-        self._memory = kafka
-        self._aborted = False
+        self.bad_ends = [*ends]
+        self.commits = 0
+        self._visible = visible
+        self._joined = joined
 
     async def commit(self, transaction: Transaction) -> None:
-        if not self._aborted:
-            self._aborted = True
-            raise TransactionAborted("the test says so")
-        await super().commit(transaction)
+        self.commits += 1
+        if not self.bad_ends:
+            await super().commit(transaction)
+            return
+        end = self.bad_ends.pop(0)
+        if self._visible:
+            await super().commit(transaction)
+        raise end("the test says so")
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
-        if self._aborted and self in self._memory.members and len(self._memory.members) == 1:
+        if self._joined(self) and self in self._kafka.members and len(self._kafka.members) == 1:
             # It comes first in the order of members, so partition 0 is its own from now on.
-            self._memory.members.insert(0, MemoryJobLog(self._memory, "two"))
+            self._kafka.members.insert(0, MemoryJobLog(self._kafka, "two"))
         poll = await super().poll(records_max, timeout_s, paused)
         await asyncio.sleep(0.001)
         return poll
 
 
-class Ses:
-    """Accepts everything."""
-
-    def __init__(self) -> None:
-        self.taken: list[Work] = []
-
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        self.taken.append(request["work"])
-        return Accepted(f"m{len(self.taken)}")
-
-    async def account(self) -> Account:
-        return Account()
-
-    async def template_needs(self, name: str) -> Needs:
-        return Needs()
+def publish(kafka: MemoryKafka, user: str, partition: int = 0, *, n: int = 1, month: str = MONTH, **about: Any) -> None:
+    log = kafka.jobs[partition]
+    value = about.get("value", encode(job(user, n=n, month=month)))
+    log.append(Record(partition, len(log), about.get("key", f"{user}:{month}".encode()), value, [], partition))
 
 
-class NoPace:
-    async def leased(self) -> int:
-        return 0
+def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about: Any) -> Worker:
+    clock = about.pop("clock", None) or SystemClock()
+    meter = about.pop("meter", None) or Meter()
+    intake = about.pop("intake", None) or IntakeConfig(13)
+    templates = about.pop("templates", None) or SesTemplates(ses)
+    compose = about.pop("compose", lambda attempt: {"ticket": attempt.ticket})
+    is_drain = about.pop("drain", False)
+    return assemble(
+        load_settings(**({"breaker_consecutive": 0, "breaker_share": 0} | about)),
+        Ports(log, dedup or whole(), ses, FakePace(), clock),
+        Parts(
+            intake=intake,
+            templates=templates,
+            compose=compose,
+            make_whole=lambda: asyncio.sleep(0),
+            scribe=Scribe(TOPICS, "one", "1", clock.now_ms),
+            this_month=lambda: MONTH,
+            meter=meter,
+            drain=is_drain,
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(one: Worker) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(one.run())
+    try:
+        yield task
+    finally:
+        one.stop()
+        one.stop()
+        await task
+
+
+def visible(kafka: MemoryKafka, topic: str) -> int:
+    return sum(record.topic == topic for record in kafka.visible)
 
 
 async def test_a_record_behind_one_whose_partition_leaves_is_attempted() -> None:
     """G2: a key's records stand in two partitions after partitions were added. The later one must not wait for ever."""
-    kafka = MemoryKafka(2)
+    kafka, ses = MemoryKafka(2), Ses()
     for partition in (0, 1):
-        key = f"u1:{MONTH}".encode()
-        kafka.jobs[partition].append(Record(partition, 0, key, encode(job("u1", n=partition)), [], partition))
-    dedup = MemoryDedup(30.0, lambda: 0)
-    dedup.marker = dedup.run
-    ses, clock, meter = Ses(), SystemClock(), Meter()
+        publish(kafka, "u1", partition, n=partition)
+    async with running(made(OddLog(kafka, TransactionAborted, joined=lambda log: log.commits > 0), ses)):
+        await until(lambda: kafka.partitions[1].committed[0] == 1)
+    assert [request["ticket"].record.partition for request in ses.asked] == [1]
 
-    def make_deliverer(on_done: Any) -> Deliverer:
-        return Deliverer(
-            DeliveryConfig(8, 30.0, RetryTable()),
-            dedup,
-            ses,
-            Allowance(Limits(), 60.0, ses, cast(Pace, NoPace()), clock, meter),
-            clock,
-            lambda work: {"work": work},
-            lambda: asyncio.sleep(0),
-            on_done,
-            meter,
-        )
 
-    worker = Worker(
-        WorkerConfig(13, 8),
-        LosingLog(kafka),
-        dedup,
-        SesTemplates(ses),
-        clock,
-        Scribe(Topics("t-"), "one", "1", clock.now_ms),
-        Breaker(0, 0),
-        make_deliverer,
-        lambda: MONTH,
-        meter=meter,
+async def test_a_partition_leaves_with_what_is_settled() -> None:
+    """G3: its calls end, outcome and offset go in the transaction before it does."""
+    kafka, ses = MemoryKafka(2), Ses()
+    publish(kafka, "u1", 0)
+    publish(kafka, "u2", 1)
+    one = made(OddLog(kafka, joined=lambda _log: len(ses.asked) == 2), ses)
+    async with running(one):
+        await until(lambda: one.joined and one.prefixes() == {1: 1})
+    assert (kafka.partitions[0].committed[0], kafka.partitions[1].committed[0]) == (1, 1)
+    assert visible(kafka, TOPICS.deliveries) == len(ses.asked) == 2
+
+
+@pytest.mark.parametrize("committed", [True, False])
+async def test_after_an_unknown_end_everything_is_read_again(committed: bool) -> None:
+    """G1, G2: nobody knows whether intents are visible, so their attempts are never made; others are."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    async with running(made(OddLog(kafka, TransactionUnknown, visible=committed), ses)):
+        await until(lambda: kafka.partitions[0].committed[0] == 1)
+    assert len(ses.asked) == 1
+    assert visible(kafka, TOPICS.attempts) == 1 + committed
+
+
+async def test_who_has_no_partition_loses_none() -> None:
+    """An unknown end may come after the last one was taken away."""
+    meter = Meter()
+    await made(OddLog(MemoryKafka(1)), Ses(), meter=meter)._rebalances.lost(frozenset())
+    assert not next(iter(meter._rebalances.collect())).samples
+
+
+async def test_a_stop_settles_what_was_called_for_and_withdraws_the_rest() -> None:
+    """G4: an intent that is left open would be doubt; and the last transaction may abort once."""
+    kafka, ses, meter = MemoryKafka(1), Ses(), Meter()
+    gate = asyncio.Event()
+    send = ses.send
+
+    async def slow(request: Any, start_by_s: float) -> Any:
+        await gate.wait()
+        return await send(request, start_by_s)
+
+    ses.send = slow  # type: ignore[method-assign]
+    for n in range(20):
+        publish(kafka, f"u{n}")
+    log = OddLog(kafka)
+    one = made(log, ses, calls_at_once=2, meter=meter)
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.calling)
+    one.stop()
+    log.bad_ends = [TransactionAborted]
+    gate.set()
+    await task
+    intents = visible(kafka, TOPICS.attempts)
+    outcomes = visible(kafka, TOPICS.deliveries)
+    assert outcomes == len(ses.asked) == one.settled_count > 0
+    withdrawn = sum(b'"withdrawn":true' in (record.value or b"") for record in kafka.visible)
+    assert intents - withdrawn == outcomes + withdrawn
+    assert meter.partitions._value.get() == 1
+
+
+async def test_a_stop_whose_transaction_ends_nowhere_is_left_as_it_is() -> None:
+    """Whoever takes over reads from what is committed."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    log = OddLog(kafka)
+    one = made(log, ses)
+    task = asyncio.create_task(one.run())
+    await until(lambda: ses.asked != [])
+    one.stop()
+    log.bad_ends = [TransactionUnknown]
+    await task
+    assert len(ses.asked) == 1
+
+
+async def test_a_drain_ends_when_every_job_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G2: jobs, a cancelled one, another month's, and one without a key that has its letter already."""
+    monkeypatch.setattr(drain, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(pulse, "PROGRESS_EVERY_S", 0.0)
+    kafka, ses, meter = MemoryKafka(1), Ses(), Meter()
+    publish(kafka, "u1")
+    publish(kafka, "u2", value=None)
+    publish(kafka, "u3", month="2026-10")
+    publish(kafka, "u4", key=b"nonsense", value=b"{")
+    publish(kafka, "u5", key=f"u5:{MONTH}".encode(), value=b"{")
+    intake = IntakeConfig(13, MONTH, frozenset({(0, 3)}))
+    one = made(OddLog(kafka), ses, intake=intake, drain=True, meter=meter)
+    await asyncio.wait_for(one.run(), 60)
+    assert (one.settled_count, len(ses.asked), one.prefixes()) == (5, 1, {0: 5})
+    assert visible(kafka, TOPICS.dead_letters) == 1
+    assert meter.settled_by_outcome() == {"sent": 1, "cancelled": 1, "dead": 1, "skipped": 2}
+    assert one.turned_s > 0
+
+
+async def test_a_record_that_was_told_as_broken_is_passed_over() -> None:
+    """G6: one letter for one record, also where no key says so."""
+    kafka = MemoryKafka(1)
+    publish(kafka, "u1", key=b"nonsense", value=b"{")
+    publish(kafka, "u2", key=b"nonsense", value=b"{")
+    one = made(OddLog(kafka), Ses(), intake=IntakeConfig(13, told_before=frozenset({(0, 0)})), drain=True)
+    await asyncio.wait_for(one.run(), 60)
+    assert (one.settled_count, visible(kafka, TOPICS.dead_letters)) == (2, 1)
+
+
+class Choosy:
+    """Templates that miss something for one user, and are not there for another."""
+
+    async def check(self, job: Job) -> None:
+        if job.user_id == "u1":
+            raise BadRecord("missing-data", "city")
+        if job.user_id == "u2":
+            raise Halted("template-missing", "no template of this name")
+
+    def content(self, job: Job) -> dict[str, Any]:
+        raise AssertionError
+
+
+async def test_a_mail_that_cannot_be_made_is_dead_and_a_missing_template_halts() -> None:
+    """One is this mail's fault, the other is nobody's: nothing is dead-lettered for it."""
+    kafka = MemoryKafka(1)
+    publish(kafka, "u1")
+    publish(kafka, "u2")
+    one = made(OddLog(kafka), Ses(), templates=Choosy())
+    with pytest.raises(Halted, match="no template"):
+        await asyncio.wait_for(one.run(), 60)
+    assert visible(kafka, TOPICS.deliveries) <= 1
+
+
+async def test_a_reason_that_is_everybodys_ends_it() -> None:
+    """Redis may evict keys: the processor leaves with that reason."""
+    one = made(OddLog(MemoryKafka(1)), Ses())
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.joined)
+    one.halt(Halted("redis-evicts", "the test says so"))
+    with pytest.raises(Halted, match="the test says so"):
+        await asyncio.wait_for(task, 60)
+
+
+async def test_a_processor_that_must_leave_gives_back_what_was_not_called_for() -> None:
+    """Fenced: nothing is committed any more, and its calls end all the same."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    one = made(OddLog(kafka), ses)
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.joined)
+    kafka.new_epoch("one")
+    with pytest.raises(Exception, match="another processor"):
+        await asyncio.wait_for(task, 60)
+    assert not one.calling
+
+
+async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
+    """It must not read on in silence while nothing is sent."""
+
+    class Broken(FakePace):
+        async def leased(self) -> int:
+            raise KeyError("a defect")
+
+    one = assemble(
+        load_settings(),
+        Ports(OddLog(MemoryKafka(1)), whole(), Ses(), Broken(), SystemClock()),
+        Parts(
+            intake=IntakeConfig(13),
+            templates=Choosy(),
+            compose=lambda _attempt: {},
+            make_whole=lambda: asyncio.sleep(0),
+            scribe=Scribe(TOPICS, "one", "1", lambda: 0),
+            this_month=lambda: MONTH,
+            meter=Meter(),
+        ),
     )
-    running = asyncio.create_task(worker.run())
-    try:
-        async with asyncio.timeout(60):
-            while kafka.partitions[1].committed[0] < 1:
-                await asyncio.sleep(0.01)
-    finally:
-        worker.stop()
-        await running
-    assert [work.record.partition for work in ses.taken] == [1]
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(one.run(), 60)
+
+
+async def test_nothing_new_is_read_while_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has a limit: what is in back-off counts."""
+    from processor import back_pressure
+
+    monkeypatch.setattr(back_pressure, "WAITING_MAX", 1)
+    monkeypatch.setattr(worker, "REST_S", 0.001)
+    throttled = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
+    kafka, ses = MemoryKafka(1), Ses(throttled, Accepted("m1"))
+    publish(kafka, "u1")
+    slow = {name: {"interval_s": 0.1, "backoff_rate": 1, "max_attempts": 9, "max_delay_s": 0.1} for name in RETRIES}
+    async with running(made(OddLog(kafka), ses, retry=slow)):
+        await until(lambda: len(ses.asked) == 1)
+        publish(kafka, "u2")
+        await until(lambda: kafka.partitions[0].committed[0] == 2)
+    assert len(ses.asked) == 3
+
+
+RETRIES = ("throttled", "unreachable")

@@ -1,11 +1,12 @@
-"""Records become work: jobs, tombstones, and what must not reach SES."""
+"""Records become tickets: jobs, tombstones, and what must not reach SES."""
 
 from __future__ import annotations
 
 import pytest
 
+from processor.core.answers import RetryClass
 from processor.core.offsets import Window
-from processor.core.work import Work, examine, months_between, refused
+from processor.core.ticket import Attempt, Ticket, examine, months_between, refused
 from processor.templates import check_needs
 from schemas.codec import RESEND_HEADER, encode
 from schemas.errors import BadRecord
@@ -15,52 +16,52 @@ from schemas.template import Needs
 from tests.support.world import job
 
 
-def look(value: bytes | None, key: bytes | None = b"u1:2026-11", suppressed: frozenset[str] = frozenset()) -> Work:
+def look(value: bytes | None, key: bytes | None = b"u1:2026-11", suppressed: frozenset[str] = frozenset()) -> Ticket:
     record = Record(0, 5, key, value, [], 0)
     return examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=suppressed)
 
 
 def test_a_job_is_read() -> None:
     """A good record becomes a job with its fingerprint."""
-    work = look(encode(job("u1")))
-    assert work.job is not None
-    assert work.fingerprint
-    assert work.refusal is None
-    assert not work.is_tombstone
+    ticket = look(encode(job("u1")))
+    assert ticket.job is not None
+    assert ticket.fingerprint
+    assert ticket.refusal is None
+    assert not ticket.is_tombstone
 
 
 def test_a_tombstone_is_no_poison() -> None:
     """A record without a value cancels."""
-    work = look(None)
-    assert work.is_tombstone
-    assert work.refusal is None
+    ticket = look(None)
+    assert ticket.is_tombstone
+    assert ticket.refusal is None
     assert look(None, key=b"x").refusal is not None
 
 
 def test_poison_is_refused_with_its_code() -> None:
     """What cannot be a mail is dead-lettered, its key kept where it has one."""
-    work = look(b"{")
-    assert work.refusal is not None
-    assert (work.refusal.outcome, work.refusal.reason, work.refusal.report) == (Outcome.DEAD, "not-json", True)
-    assert work.key is not None
+    ticket = look(b"{")
+    assert ticket.refusal is not None
+    assert (ticket.refusal.outcome, ticket.refusal.reason, ticket.refusal.report) == (Outcome.DEAD, "not-json", True)
+    assert ticket.key is not None
     assert look(b"{", key=b"nonsense").key is None
 
 
 def test_jobs_older_than_the_retention_are_too_old() -> None:
     """G1: the dedup set no longer knows them, so they are never sent."""
     old = job("u1", month="2025-10")
-    work = look(encode(old), key=b"u1:2025-10")
-    assert work.refusal is not None
-    assert work.refusal.reason == "too-old"
+    ticket = look(encode(old), key=b"u1:2025-10")
+    assert ticket.refusal is not None
+    assert ticket.refusal.reason == "too-old"
     assert look(encode(job("u1", month="2025-11")), key=b"u1:2025-11").refusal is None
     assert months_between("2025-12", "2026-01") == 1
 
 
 def test_suppressed_addresses_are_not_called_for() -> None:
     """An address on the account's list, however it is written."""
-    work = look(encode(job("u1", email="Anna@Example.com")), suppressed=frozenset({"anna@example.com"}))
-    assert work.refusal is not None
-    assert (work.refusal.outcome, work.refusal.report) == (Outcome.SUPPRESSED, False)
+    ticket = look(encode(job("u1", email="Anna@Example.com")), suppressed=frozenset({"anna@example.com"}))
+    assert ticket.refusal is not None
+    assert (ticket.refusal.outcome, ticket.refusal.report) == (Outcome.SUPPRESSED, False)
 
 
 def test_missing_template_data_is_poison() -> None:
@@ -77,12 +78,31 @@ def test_a_leave_to_send_again_is_read() -> None:
     leave = Resend("a1", "ops", "lost")
     window = Window(0)
 
-    def work(header: bytes) -> Work:
+    def ticket(header: bytes) -> Ticket:
         record = Record(0, 5, b"u1:2026-11", encode(job("u1")), [("x", b"y"), (RESEND_HEADER, header)], 0)
         return examine(record, window, this_month="2026-11", retention_months=13, suppressed=())
 
-    assert work(encode(leave)).resend == leave
-    assert work(encode(leave)).place.offset == 5
-    refusal = work(b"please").refusal
+    assert ticket(encode(leave)).resend == leave
+    assert ticket(encode(leave)).place.offset == 5
+    refusal = ticket(b"please").refusal
     assert refusal is not None
     assert refusal.reason == "bad-resend"
+
+
+def test_what_befalls_an_attempt_makes_another_value() -> None:
+    """Nobody who holds an attempt sees it change."""
+    first = Attempt(look(encode(job("u1"))), "a1")
+    twice = first.refused_for_now(RetryClass.THROTTLED).refused_for_now(RetryClass.THROTTLED)
+    assert (dict(first.tries), dict(twice.tries)) == ({}, {RetryClass.THROTTLED: 2})
+    assert (first.waiting().waited, first.waited) == (True, False)
+    assert twice.waiting().ticket is first.ticket
+    assert twice.id == "a1"
+
+
+def test_a_ticket_that_is_refused_keeps_what_was_read() -> None:
+    """Its dead letter and its outcome name the key."""
+    ticket = look(encode(job("u1")))
+    bad = ticket.refused(BadRecord("missing-data", "city"))
+    assert (bad.key, bad.window, bad.fingerprint) == (ticket.key, ticket.window, ticket.fingerprint)
+    assert bad.refusal == refused(BadRecord("missing-data", "city"))
+    assert (ticket.needs_call, bad.needs_call) == (True, False)

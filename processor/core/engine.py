@@ -1,0 +1,139 @@
+"""A processor without I/O: records go in, attempts to be made and transactions to be committed come out.
+
+It owns everything that a processor knows of its partitions and their records. Whoever drives it does the rest: reads,
+commits, asks Redis and SES, looks at the clock. The asyncio shell drives it, and so do the simulator and the explorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from processor.core.assignments import Assignments
+from processor.core.batch import Batch, Batches
+from processor.core.decide import before_claim
+from processor.core.due import DueQueue
+from processor.core.key_order import KeyOrder
+from processor.core.ticket import Attempt, Finished, Ticket
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """The way of a record: `accept`, `next` and `committed`, `take` and `end`, `next` and `committed`."""
+
+    def __init__(self) -> None:
+        self.assigned = Assignments()
+        self.batches = Batches(self.assigned)
+        self.due = DueQueue()
+        self._order = KeyOrder()
+        self._leaving: Batch | None = None
+        """What partitions that leave are waiting for."""
+
+    # ---- reading ----
+
+    def holds(self, key: bytes | None) -> bool:
+        """Whether a record of the key is on its way to an outcome."""
+        return key in self._order
+
+    def accept(self, ticket: Ticket) -> None:
+        """Takes a record as it was read; it starts when it is its turn."""
+        if self._order.arrive(ticket):
+            self._route(ticket)
+
+    def _route(self, ticket: Ticket) -> None:
+        if ticket.needs_call:
+            self.batches.add_fresh(ticket)
+        else:
+            self.due.submit([Attempt(ticket)])
+
+    def _start_next(self, ended: Ticket) -> None:
+        """Starts the next record of the key, if there is one."""
+        if follower := self._order.end(ended):
+            self._route(follower)
+
+    # ---- transactions ----
+
+    def next(self, open_max: int, new_attempt: Callable[[], str]) -> Batch:
+        """Outcomes of all that has ended, and as many intents as leave at most `open_max` waiting for a call."""
+        return self.batches.next(max(0, open_max - self.due.ready), new_attempt)
+
+    def last(self, withdrawn: Iterable[Attempt]) -> Batch:
+        """The end: outcomes, and what was intended and is never called for."""
+        return self.batches.last(withdrawn)
+
+    def committed(self, batch: Batch) -> None:
+        """What it intended may be called for; what was to leave has left."""
+        self.batches.committed(batch)
+        self.due.submit(batch.intended)
+        if batch.leaving:
+            self._forget(batch.leaving, batch.withdrawn)
+
+    def aborted(self, batch: Batch) -> None:
+        """Nothing of it is visible."""
+        self.batches.aborted(batch)
+
+    # ---- partitions ----
+
+    def assign(self, committed: Mapping[int, tuple[int, str]]) -> None:
+        """Partitions came, with committed offset and metadata."""
+        self.assigned.assign(committed)
+
+    def leave(self, partitions: frozenset[int], withdrawn: Iterable[Attempt]) -> Batch:
+        """Partitions are to go, and nothing of theirs is in flight: what is to be committed before they do."""
+        self._leaving = self.batches.last(withdrawn, partitions)
+        return self._leaving
+
+    def left(self) -> Batch:
+        """What `leave` returned has committed, or held nothing."""
+        assert self._leaving is not None
+        batch, self._leaving = self._leaving, None
+        self.committed(batch)
+        return batch
+
+    def lost(self, partitions: frozenset[int]) -> list[Attempt]:
+        """Partitions are gone. Calls in flight go on; returns the attempts that were not started, and never are.
+
+        What they accept is a fact, and its outcome is recorded by whoever comes next.
+        """
+        leaving, self._leaving = self._leaving, None
+        self._forget(partitions, leaving.withdrawn if leaving else ())
+        dropped = self.due.drop(lambda ticket: ticket.window.closed)
+        for attempt in dropped:
+            self._start_next(attempt.ticket)
+        return dropped
+
+    def _forget(self, partitions: frozenset[int], dropped: Iterable[Attempt]) -> None:
+        """Partitions have left, and with them what was `dropped` and never started; others' turn may have come."""
+        self.assigned.forget(partitions)
+        self._order.forget_closed()
+        for ticket in [*(attempt.ticket for attempt in dropped), *self.batches.forget_closed()]:
+            self._start_next(ticket)
+
+    # ---- attempts ----
+
+    def take(self, count: int) -> list[Attempt]:
+        """Up to `count` to be claimed and called for; ends those among them that need no call any more."""
+        taken = []
+        for attempt in self.due.take(count):
+            ticket = attempt.ticket
+            skip = before_claim(left=ticket.window.closed, superseded=self._order.superseded(ticket))
+            if skip is None:
+                taken.append(attempt)
+            else:
+                self.end(Finished(attempt, skip))
+        return taken
+
+    def end(self, finished: Finished) -> None:
+        """An attempt has its outcome: it is recorded, and the next record of its key starts."""
+        self.batches.add_ended(finished)
+        self._start_next(finished.attempt.ticket)
+
+    def correct(self, better: Iterable[Finished]) -> None:
+        """Recorded outcomes are to be recorded anew: evidence knew better."""
+        for finished in better:
+            self.batches.add_ended(finished)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for a call or a transaction; calls in flight are the driver's to know."""
+        return not (self.batches.fresh or self.batches.ended) and self.due.empty

@@ -1,0 +1,69 @@
+"""Why no call may start now: the processor halts, the quota is used up, Redis is away."""
+
+from __future__ import annotations
+
+from math import inf
+
+from processor.core.breaker import Breaker
+from processor.core.decide import Settle
+from processor.core.ticket import Finished
+from schemas.errors import Halted
+from schemas.records import Outcome
+
+__all__ = ["HURRY_S", "REDIS_RETRY_S", "Gates"]
+
+REDIS_RETRY_S = 0.5
+HURRY_S = 3.0
+"""How much longer Redis is waited for when the process is to end."""
+
+
+class Gates:
+    """Each gate is closed and opened by name; times are on the boot clock."""
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+        self.halted: Halted | None = None
+        """For good: nothing is started any more, and the processor leaves for this reason."""
+        self.quota_used_up = False
+        """What needs no call goes on."""
+        self.redis_asked_s = -inf
+        """Until then Redis, which did not answer, is left alone."""
+        self.redis_until_s = inf
+        """Until then what Redis is to be told is tried again."""
+
+    def halt(self, halted: Halted, now_s: float) -> bool:
+        """Nothing is started any more, and the process is to end. Returns whether for this reason: the first stands."""
+        if self.halted is not None:
+            return False
+        self.halted = halted
+        self.hurry(now_s)
+        return True
+
+    def hurry(self, now_s: float) -> None:
+        """The process is to end: what Redis is to be told is tried a little longer, not until it answers."""
+        self.redis_until_s = min(self.redis_until_s, now_s + HURRY_S)
+
+    def redis_away(self, now_s: float) -> None:
+        """It did not answer: it is asked again in a moment."""
+        self.redis_asked_s = now_s + REDIS_RETRY_S
+
+    def shut(self, now_s: float) -> bool:
+        """Whether nothing at all may be started."""
+        return self.halted is not None or now_s < self.redis_asked_s
+
+    def no_call(self, now_s: float) -> bool:
+        """Whether no call may be started."""
+        return self.quota_used_up or self.shut(now_s)
+
+    @property
+    def opens_s(self) -> float:
+        """When it is worth looking again, where nothing at all may be started."""
+        return self.redis_asked_s if self.halted is None else inf
+
+    def note(self, finished: Finished) -> Halted | None:
+        """Takes note of an outcome; a reason to halt when too many are bad. A partition that left counts elsewhere."""
+        result = finished.result
+        if not isinstance(result, Settle) or finished.attempt.ticket.window.closed:
+            return None
+        reason = self._breaker.note(bad=result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN})
+        return Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again") if reason else None

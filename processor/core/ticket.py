@@ -1,0 +1,162 @@
+"""A record of the jobs topic on its way to an outcome, in values that never change.
+
+ticket
+    What came from the record: what it is, and whether it may be called for at all.
+attempt
+    A ticket under an attempt's id, with what befell it so far; whatever befalls it next makes another value.
+finished
+    An attempt with its outcome. The other ends of a call lead to another call, or to none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from functools import cache
+
+import msgspec
+
+from processor.core.answers import RetryClass
+from processor.core.decide import Settle, Skip
+from processor.core.offsets import Window
+from schemas.codec import decode_job, decode_resend, fingerprint
+from schemas.errors import BadRecord, Halted
+from schemas.identity import Key, Place
+from schemas.reading import Record
+from schemas.records import Job, Outcome, Resend
+
+__all__ = [
+    "Attempt",
+    "End",
+    "Finished",
+    "GivenBack",
+    "PutOff",
+    "Stays",
+    "Ticket",
+    "examine",
+    "months_between",
+    "refused",
+]
+
+
+class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """What came from a record. `window` says which assignment of its partition it belongs to."""
+
+    record: Record
+    window: Window
+    key: Key | None = None
+    job: Job | None = None
+    fingerprint: str = ""
+    refusal: Settle | None = None
+    """Set when the record must not reach SES."""
+    resend: Resend | None = None
+    """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
+
+    @property
+    def place(self) -> Place:
+        return Place(self.record.partition, self.record.offset, self.fingerprint)
+
+    @property
+    def is_tombstone(self) -> bool:
+        return self.record.value is None
+
+    @property
+    def needs_call(self) -> bool:
+        """Whether its outcome takes a call to SES; a tombstone and a refused record are settled without one."""
+        return self.refusal is None and self.record.value is not None
+
+    def refused(self, bad: BadRecord) -> Ticket:
+        """The same record, which must not reach SES."""
+        return msgspec.structs.replace(self, refusal=refused(bad))
+
+
+class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A ticket that may be called for under `id`, or be settled without a call (then it has no id)."""
+
+    ticket: Ticket
+    id: str = ""
+    tries: Mapping[RetryClass, int] = {}
+    """Calls that were refused for now."""
+    waited: bool = False
+    """Whether it was said that this one waits for another attempt."""
+
+    def refused_for_now(self, retry: RetryClass) -> Attempt:
+        return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
+
+    def waiting(self) -> Attempt:
+        """It waits for another attempt, and that was said."""
+        return msgspec.structs.replace(self, waited=True)
+
+
+class Finished(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """An attempt and its outcome, which the ledger is to hold."""
+
+    attempt: Attempt
+    result: Settle | Skip
+
+
+class PutOff(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Refused for now: the key is free, and is called for again after a while."""
+
+    attempt: Attempt
+    delay_s: float
+
+
+class GivenBack(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Not sent, through no fault of the mail: the key is free, and is called for again as soon as anything is."""
+
+    attempt: Attempt
+    halted: Halted | None = None
+    """Why the processor must leave."""
+
+
+class Stays(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """Nobody can record it now: the claim stays until its lifetime has passed."""
+
+    halted: Halted | None = None
+    """Why the processor must leave."""
+
+
+End = Finished | PutOff | GivenBack | Stays
+"""How a call ends."""
+
+
+def examine(
+    record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: Container[str]
+) -> Ticket:
+    """Reads a record: a job, a tombstone, or one that must not reach SES (`Ticket.refusal` says why)."""
+    key, job, content, resend, refusal = None, None, "", None, None
+    try:
+        key = Key.from_bytes(record.key)
+        if record.value is not None:
+            job = decode_job(record.key, record.value)
+            content = fingerprint(job)
+            resend = decode_resend(record.headers)
+            _check_age(job.month, this_month, retention_months)
+            refusal = _suppressed(job, suppressed)
+    except BadRecord as bad:
+        refusal = refused(bad)
+    return Ticket(record, window, key, job, content, refusal, resend)
+
+
+def _check_age(month: str, this_month: str, retention_months: int) -> None:
+    age = months_between(month, this_month)
+    if age >= retention_months:
+        raise BadRecord("too-old", f"month: {month} is {age} months ago; the dedup set knows {retention_months} months")
+
+
+def _suppressed(job: Job, suppressed: Container[str]) -> Settle | None:
+    if job.email.lower() not in suppressed:
+        return None
+    return Settle(Outcome.SUPPRESSED, reason="suppression-list", detail="the address is on the suppression list")
+
+
+@cache
+def months_between(earlier: str, later: str) -> int:
+    """Whole months from one ``YYYY-MM`` to another."""
+    (y1, m1), (y2, m2) = (map(int, month.split("-")) for month in (earlier, later))
+    return (y2 - y1) * 12 + m2 - m1
+
+
+def refused(bad: BadRecord) -> Settle:
+    """What follows for a record that must not reach SES."""
+    return Settle(Outcome.DEAD, reason=bad.code, detail=bad.detail, report=True)

@@ -1,0 +1,262 @@
+"""What drives the engine in the model: a processor's steps, each as if nothing else happened meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from processor.core import decide
+from processor.core.answers import Accepted
+from schemas.records import Outcome
+from tests.simulation import machine
+from tests.simulation.machine import KEYS, NOTHING, Committed, Held, Known, Result
+from tests.simulation.model_world import (
+    ANSWERS,
+    TRIES_MAX,
+    Call,
+    Mark,
+    Processor,
+    Rules,
+    Steps,
+    World,
+    claimed,
+    item,
+    replaced,
+    with_processor,
+)
+
+__all__ = ["assigned", "attempts_of", "left", "processor_steps"]
+
+
+def processor_steps(world: World, rules: Rules, number: int) -> Steps:
+    processor = world.processors[number]
+    known = processor.known
+    if known.window is not None and known.window[1] < len(world.jobs):
+        read = processor._replace(known=machine.read(known, world.jobs))
+        yield f"poll {number}", with_processor(world, number, read)
+    if known.fresh or known.ended:
+        yield from _commits(world, rules, number, processor)
+    for index in range(len(known.ready)):
+        yield from _claims(world, rules, number, index)
+    for index, call in enumerate(processor.calls):
+        others = (*processor.calls[:index], *processor.calls[index + 1 :])
+        for name, after, goes_on, result in _call_steps(world, rules, call):
+            mine = processor._replace(calls=(*others, goes_on) if goes_on else others)
+            if goes_on is None:
+                mine = mine._replace(known=_ended(world, known, call.held, result))
+            yield f"{name} {number}/{call.offset}", with_processor(after, number, mine)
+    for index, call in enumerate(processor.orphans):
+        others = (*processor.orphans[:index], *processor.orphans[index + 1 :])
+        for name, after, goes_on, _ in _call_steps(world, rules, call):
+            orphaned = processor._replace(orphans=(*others, goes_on) if goes_on else others)
+            yield f"orphan {name} {number}/{call.offset}", with_processor(after, number, orphaned)
+    if processor.marks:
+        yield _mark_recorded(world, rules, number, processor)
+
+
+def attempts_of(processor: Processor) -> Iterator[str]:
+    """Attempts that it may still make, or makes."""
+    yield from (attempt for _, attempt in processor.known.ready)
+    yield from (call.attempt for call in (*processor.calls, *processor.orphans))
+
+
+def _ended(world: World, known: Known, held: Held, result: Result | None) -> Known:
+    """A call has ended; without a result it is given back."""
+    if result is None:
+        return machine.given_back(known, world.jobs, held)
+    return machine.ended(known, world.jobs, held, result)
+
+
+# ---- claim, call, answer ----
+
+
+def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
+    processor = world.processors[number]
+    known, held = machine.taken(processor.known, world.jobs, index)
+    if held is None:
+        yield (
+            f"skip {number}/{processor.known.ready[index][0]}",
+            with_processor(world, number, processor._replace(known=known)),
+        )
+        return
+    call = Call(held[0], *world.jobs[held[0]], held[1])
+    if not rules.claim_first:
+        yield (
+            f"take {number}/{call.offset}",
+            with_processor(world, number, processor._replace(known=known, calls=(*processor.calls, call))),
+        )
+    elif world.whole or not rules.needs_marker:
+        claim = rules.scripts.claim(world.claims[call.key], item(world.jobs, held), 0)
+        after = claimed(world, call.key, claim)
+        match rules.after_claim(claim, call):
+            case decide.Call():
+                mine = processor._replace(known=known, calls=(*processor.calls, call))
+                yield f"claim {number}/{call.offset}", with_processor(after, number, mine)
+            case decide.WaitForOther():
+                pass  # put off, and in front again when its time has come: as before
+            case result:
+                mine = processor._replace(known=machine.ended(known, world.jobs, held, result))
+                yield f"look {number}/{call.offset}", with_processor(after, number, mine)
+
+
+def _call_steps(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, Call | None, Result | None]]:
+    """Each with the call as it goes on, or, where it has ended, its result."""
+    if call.phase == "air":
+        yield "answer", *_answered(world, rules, call)
+        return
+    for name, after, changed in _sent(world, rules, call):
+        yield name, after, changed, None
+
+
+def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, Call]]:
+    """The request leaves, unless it is too late; SES takes it or not; the answer is on its way."""
+    if call.attempt in world.late and rules.deadline_checked:
+        yield "too late", world, call._replace(phase="air", answer="late")
+        return
+    if call.key == world.rejects:
+        yield "call", world, call._replace(phase="air", answer="refused")
+        return
+    accepted = replaced(world.accepted, call.key, (*world.accepted[call.key], call.attempt))
+    events = tuple(sorted((*world.events, (call.key, call.attempt))))
+    took = world._replace(accepted=accepted, events=events)
+    yield "call", took, call._replace(phase="air", answer="ok")
+    if world.faults:
+        one_less = {"faults": world.faults - 1}
+        doubt = {"excused": world.excused | {call.key}}
+        yield "!answer lost", took._replace(**one_less, **doubt), call._replace(phase="air", answer="lost")
+        yield "!never came", world._replace(**one_less, **doubt), call._replace(phase="air", answer="lost")
+        yield "!throttled", world._replace(**one_less), call._replace(phase="air", answer="throttled")
+
+
+def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, Result | None]:
+    answer = Accepted(call.attempt) if call.answer == "ok" else ANSWERS[call.answer]
+    follows = decide.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
+    claim, told = world.claims[call.key], item(world.jobs, call.held)
+    match follows:
+        case decide.Finish(decide.MarkSent(message_id), settle):
+            claim = rules.scripts.mark_sent(claim, told) if rules.mark_at_once else claim
+            better = decide.after_mark(claim, message_id=message_id, attempt=call.attempt)
+        case decide.Finish(decide.MarkDoubt(), settle):
+            claim = rules.scripts.mark_doubt(claim, told)
+            better = decide.after_doubt(claim, call.attempt)
+        case decide.Finish(_, settle):
+            claim, better = rules.scripts.release(claim, told), None
+        case _:
+            claim = rules.scripts.release(claim, told)
+            return claimed(world, call.key, claim), None, None
+    return claimed(world, call.key, claim), None, better or settle
+
+
+def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor) -> tuple[str, World]:
+    """Redis hears of one outcome that the ledger holds; the ledger hears if Redis knows better."""
+    mark, *rest = processor.marks
+    attempt = mark.result.attempt or mark.held[1]
+    key = world.jobs[mark.held[0]][0]
+    told, claim, better = item(world.jobs, mark.held, attempt), world.claims[key], None
+    match mark.result.outcome:
+        case Outcome.SENT:
+            claim = rules.scripts.record_sent(claim, told)
+            better = decide.after_mark(claim, message_id=attempt, attempt=attempt)
+        case Outcome.UNCERTAIN:
+            claim = rules.scripts.record_doubt(claim, told)
+            better = decide.after_doubt(claim, attempt)
+        case _:
+            claim = rules.scripts.close(claim, told)
+    known = processor.known
+    if better and mark.ours:
+        known = machine.corrected(known, world.jobs, mark.held, better)
+    changed = processor._replace(marks=tuple(rest), known=known)
+    return f"mark {number}/{mark.held[0]}", with_processor(claimed(world, key, claim), number, changed)
+
+
+# ---- transactions ----
+
+
+def _commits(world: World, rules: Rules, number: int, processor: Processor) -> Steps:
+    batch = machine.transacted(processor.known, world.jobs, _new_attempts(world, rules, number, processor.known))
+    if not world.log.admits(number, processor.generation) and rules.owner_checked:
+        yield f"refused {number}", _lost(world, number)
+        return
+    if not rules.outcomes_with_offsets and batch.finished and batch.offset and world.faults:
+        # The mutation: the offsets go first, the outcomes would follow in a transaction of their own.
+        early = world._replace(log=world.log.settled(batch.offset), faults=world.faults - 1)
+        yield f"!crash between offsets and outcomes {number}", with_processor(early, number, Processor())
+    visible = _visible(world, batch, intents=rules.intent_first)
+    marks = (*processor.marks, *_marks(batch))
+    yield f"commit {number}", with_processor(visible, number, processor._replace(known=batch.after, marks=marks))
+    if world.faults:
+        less = world._replace(faults=world.faults - 1)
+        yield f"!aborted {number}", with_processor(less, number, processor._replace(known=batch.aborted))
+        # Unknown: a new producer, everything read again.
+        yield f"!unknown, not committed {number}", assigned(_lost(less, number), number, processor.generation)
+        seen = _lost(visible._replace(faults=world.faults - 1), number)
+        yield f"!unknown, committed {number}", assigned(seen, number, processor.generation)
+
+
+def _new_attempts(world: World, rules: Rules, number: int, known: Known) -> tuple[str, ...]:
+    keys = [world.jobs[offset][0] for offset in known.fresh]
+    if rules.intent_first:
+        return tuple(f"{KEYS[key].user_id}{len(world.intents[key])}" for key in keys)
+    return tuple(f"{KEYS[key].user_id}{number}x{world.log.generation}" for key in keys)
+
+
+def _visible(world: World, batch: Committed, *, intents: bool = True) -> World:
+    """What a transaction holds, all of it visible together."""
+    written, ledger = list(world.intents), list(world.ledger)
+    for offset, attempt in batch.intended if intents else ():
+        key, overrides = world.jobs[offset]
+        written[key] = (*written[key], (attempt, offset, overrides, False))
+    for offset, attempt in batch.withdrawn:
+        key, overrides = world.jobs[offset]
+        written[key] = (*written[key], (attempt, offset, overrides, True))
+    for (offset, attempt), result in batch.finished:
+        if isinstance(result, decide.Settle):
+            key = world.jobs[offset][0]
+            entry = (result.outcome.value, result.attempt or attempt, result.message_id or "", offset)
+            ledger[key] = (*ledger[key], entry)
+    log = world.log.settled(batch.offset) if batch.offset else world.log
+    return world._replace(intents=tuple(written), ledger=tuple(ledger), log=log)
+
+
+def _marks(batch: Committed) -> Iterator[Mark]:
+    for held, result in batch.finished:
+        if isinstance(result, decide.Settle):
+            yield Mark(held, result)
+
+
+# ---- partitions ----
+
+
+def assigned(world: World, number: int, generation: int) -> World:
+    """The partition comes, in a new life, and is read from what is committed."""
+    world = _lost(world, number)
+    known = machine.assigned(world.jobs, world.log.committed)
+    return with_processor(world, number, world.processors[number]._replace(generation=generation, known=known))
+
+
+def _lost(world: World, number: int) -> World:
+    """Everything of the partition is forgotten; calls in flight go on; what never started is given back."""
+    processor = world.processors[number]
+    world = _freed(world, machine.lost(processor.known, world.jobs))
+    marks = tuple(mark._replace(ours=False) for mark in processor.marks)
+    orphans = processor.orphans + processor.calls
+    return with_processor(
+        world, number, processor._replace(generation=0, known=NOTHING, calls=(), orphans=orphans, marks=marks)
+    )
+
+
+def _freed(world: World, dropped: tuple[Held, ...]) -> World:
+    """A rebuild may have put back their claims."""
+    for held in dropped:
+        key = world.jobs[held[0]][0]
+        world = claimed(world, key, Rules.scripts.release(world.claims[key], item(world.jobs, held)))
+    return world
+
+
+def left(world: World, number: int) -> World:
+    """Scaled down gracefully: settles, withdraws the intents it did not use, frees their claims."""
+    processor = world.processors[number]
+    batch = machine.left(processor.known, world.jobs)
+    gone = _freed(_visible(world, batch), batch.withdrawn)
+    gone = gone._replace(log=gone.log.left())
+    marks = tuple(mark._replace(ours=False) for mark in (*processor.marks, *_marks(batch)))
+    return with_processor(gone, number, processor._replace(generation=0, known=NOTHING, marks=marks))

@@ -1,0 +1,192 @@
+"""A deliverer on twins whose answers a test writes down, and the engine that it drives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from processor.allowance import Allowance
+from processor.attempts import Attempts
+from processor.calls import Calls
+from processor.core.answers import Accepted, Answer
+from processor.core.breaker import Breaker
+from processor.core.engine import Engine
+from processor.core.gates import Gates
+from processor.core.offsets import Window
+from processor.core.pace import Account, Limits
+from processor.core.ticket import Attempt, Finished, Ticket, examine
+from processor.deliver import Deliverer
+from processor.meter import Meter
+from processor.ports import Lease
+from schemas.codec import encode
+from schemas.errors import RedisUnavailable
+from schemas.reading import Record
+from schemas.settings import RetryTable
+from schemas.template import Needs
+from tests.simulation.dedup import MemoryDedup
+from tests.support.world import MONTH, job
+
+__all__ = ["Away", "FakeClock", "FakePace", "Made", "Ses", "attempt", "ticket", "until", "whole"]
+
+
+def ticket(
+    user: str = "u1",
+    offset: int = 0,
+    *,
+    partition: int = 0,
+    key: bytes | None = b"",
+    value: bytes | None = b"",
+    window: Window | None = None,
+) -> Ticket:
+    """Of a good job; of another `key` or `value`, where one is given."""
+    found = encode(job(user)) if value == b"" else value
+    record = Record(partition, offset, f"{user}:{MONTH}".encode() if key == b"" else key, found, [], 0)
+    return examine(record, window or Window(0), this_month=MONTH, retention_months=13, suppressed=())
+
+
+def attempt(user: str = "u1", **about: Any) -> Attempt:
+    return Attempt(ticket(user, **about), "attempt-1")
+
+
+def whole(dedup: MemoryDedup | None = None) -> MemoryDedup:
+    """A dedup set in which nothing expires by itself."""
+    dedup = dedup or MemoryDedup(30.0, lambda: 0)
+    dedup.marker = dedup.run
+    return dedup
+
+
+class FakeClock:
+    """Time passes when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def now_ms(self) -> int:
+        return int(self.s * 1000)
+
+    def boot_s(self) -> float:
+        return self.s
+
+    def random(self) -> float:
+        return 0.5
+
+    async def sleep(self, seconds: float) -> None:
+        self.s += seconds
+        await asyncio.sleep(0)
+
+
+class Ses:
+    """Gives the answers it was told, the last one for ever; keeps what it was asked."""
+
+    def __init__(self, *answers: Answer, account: Account | None = None) -> None:
+        self.answers = [*answers] or [Accepted("m1")]
+        self.accounts = [account or Account()]
+        self.asked: list[Mapping[str, Any]] = []
+
+    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+        self.asked.append(request)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+    async def account(self) -> Account:
+        return self.accounts.pop(0) if len(self.accounts) > 1 else self.accounts[0]
+
+    async def template_needs(self, name: str) -> Needs:
+        return Needs()
+
+
+class FakePace:
+    """Gives the leases it was told, then all that is wanted."""
+
+    def __init__(self, *leases: Lease, opens_s: float | None = None) -> None:
+        self.leases = [*leases]
+        self.opens_s = opens_s
+        self.room: list[float] = []
+        self.slowed = 0
+
+    async def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
+        return self.leases.pop(0) if self.leases else Lease(wanted, 0.0, 1e9)
+
+    async def leased(self) -> int:
+        return 0
+
+    async def set_room(self, left: float, leased_before: int) -> None:
+        self.room.append(left)
+
+    async def quota_opens_s(self) -> float | None:
+        return self.opens_s
+
+    async def throttled(self) -> float:
+        self.slowed += 1
+        return 0.5
+
+
+class Made:
+    """A deliverer and its parts."""
+
+    def __init__(
+        self,
+        dedup: MemoryDedup | None = None,
+        ses: Any = None,
+        *,
+        pace: FakePace | None = None,
+        clock: Any = None,
+        make_whole: Callable[[], Awaitable[object]] | None = None,
+        breaker: Breaker | None = None,
+        compose: Callable[[Attempt], Mapping[str, Any]] = lambda _attempt: {},
+        calls_at_once: int = 8,
+    ) -> None:
+        self.dedup = dedup or whole()
+        self.ses, self.pace, self.clock, self.meter = ses or Ses(), pace or FakePace(), clock or FakeClock(), Meter()
+        self.engine, self.gates = Engine(), Gates(breaker or Breaker(0, 0))
+        self.allowance = Allowance(Limits(), 60.0, self.ses, self.pace, self.clock, self.meter, self.gates)
+        self.calls = Calls(
+            self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
+        )
+        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, self.clock, self.meter, 1.0)
+        self.deliverer = Deliverer(
+            self.engine,
+            self.gates,
+            self.attempts,
+            self.allowance,
+            make_whole or (lambda: asyncio.sleep(0)),
+            self.clock,
+            self.meter,
+            calls_at_once,
+        )
+
+    @property
+    def done(self) -> tuple[Finished, ...]:
+        """What has its outcome."""
+        return tuple(self.engine.batches._ended)
+
+    def submit(self, attempts: Sequence[Attempt]) -> None:
+        self.engine.due.submit(attempts)
+        self.deliverer.wake()
+
+
+class Away(MemoryDedup):
+    """Redis does not answer these questions, so many times."""
+
+    def __init__(self, *questions: str, times: int = 1_000_000) -> None:
+        super().__init__(30.0, lambda: 0)
+        self.marker = self.run
+        self.left = times
+        for question in questions:
+            setattr(self, question, self._silent(getattr(self, question)))
+
+    def _silent(self, question: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def ask(*about: Any) -> Any:
+            if self.left > 0:
+                self.left -= 1
+                raise RedisUnavailable("the test says so")
+            return await question(*about)
+
+        return ask
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets others go on until it holds."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.001)

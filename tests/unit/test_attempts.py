@@ -1,0 +1,150 @@
+"""From the claim to the end: what the dedup set says, and what follows from each end of a call."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from processor.core.answers import Accepted, ServiceError
+from processor.core.breaker import Breaker
+from processor.core.decide import Settle, Skip
+from processor.core.states import Claim, State
+from processor.core.ticket import Attempt
+from schemas.errors import RedisUnavailable
+from schemas.records import Outcome
+from tests.support.parts import Away, FakeClock, Made, Ses, attempt, until, whole
+
+THROTTLED = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
+PAUSED = ServiceError(400, "SendingPausedException", "paused")
+REFUSED = ServiceError(400, "MessageRejected", "content")
+
+
+async def started(made: Made, *attempts: Attempt) -> None:
+    """Claims and calls, to their ends."""
+    made.engine.due.submit(attempts)
+    await made.attempts.start(9)
+    await until(lambda: made.attempts.active == 0)
+
+
+async def test_nothing_to_claim_asks_nobody() -> None:
+    """Redis is not asked in vain."""
+    await Made(Away("claim")).attempts.start(9)
+
+
+async def test_a_claim_that_was_granted_is_called_for_once() -> None:
+    """G1: and its end goes to the engine."""
+    made = Made(ses=Ses(Accepted("m1")))
+    await started(made, attempt())
+    assert (len(made.ses.asked), len(made.done)) == (1, 1)
+    assert made.attempts.ended.is_set()
+
+
+async def test_what_another_attempt_holds_is_looked_at_again() -> None:
+    """G1, G4: when its lifetime has passed it is in doubt, which is a takeover."""
+    dedup, one = whole(), attempt()
+    assert one.ticket.key is not None
+    dedup.claims[one.ticket.key] = Claim(State.SENDING, attempt="another")
+    made = Made(dedup, Ses())
+    await started(made, one)
+    assert (made.engine.due.later, made.done) == (1, ())
+    made.clock.s += 1.0
+    made.engine.due.promote(made.clock.s)
+    await started(made)
+    assert made.engine.due.later == 1
+    dedup.claims[one.ticket.key] = Claim(State.UNCERTAIN, attempt="another")
+    made.clock.s += 1.0
+    made.engine.due.promote(made.clock.s)
+    await started(made)
+    (finished,) = made.done
+    assert isinstance(finished.result, Settle)
+    assert finished.result.outcome is Outcome.UNCERTAIN
+    assert made.meter.takeovers._value.get() == 1
+    assert made.ses.asked == []
+
+
+async def test_what_was_refused_for_now_waits_in_the_queue() -> None:
+    """Its time is the back-off's."""
+    made = Made(ses=Ses(THROTTLED))
+    await started(made, attempt())
+    assert (made.engine.due.later, made.done) == (1, ())
+    assert made.engine.due.next_s > made.clock.boot_s()
+
+
+async def test_a_reason_to_leave_closes_the_gates() -> None:
+    """The mail stands in front again, and is withdrawn when the processor leaves."""
+    made = Made(ses=Ses(PAUSED))
+    await started(made, attempt())
+    assert made.gates.halted is not None
+    assert (made.gates.halted.reason, made.engine.due.ready) == ("sending-paused", 1)
+    assert made.meter.halted._value.get() == 1
+
+
+async def test_a_defect_closes_the_gates() -> None:
+    """And the mail is neither here nor settled: its claim stays."""
+    made = Made(compose=lambda _attempt: {}[0])
+    await started(made, attempt())
+    assert made.gates.halted is not None
+    assert made.engine.idle
+
+
+async def test_a_run_of_bad_outcomes_closes_the_gates() -> None:
+    """A bad deploy halts instead of pouring the month away."""
+    made = Made(ses=Ses(REFUSED), breaker=Breaker(2, 0))
+    await started(made, attempt("u1"))
+    assert made.gates.halted is None
+    await started(made, attempt("u2"))
+    assert made.gates.halted is not None
+    assert made.gates.halted.reason == "breaker"
+
+
+async def test_what_reaches_no_call_is_settled_by_a_look() -> None:
+    """A tombstone cancels, a broken record becomes a dead letter, also one without a key."""
+    made = Made()
+    cancel, poison = attempt("u1", value=None), attempt("u2", value=b"{")
+    nameless = attempt(key=b"nonsense")
+    made.engine.due.submit([cancel, poison, nameless])
+    await made.attempts.settle_without_call()
+    outcomes = {one.attempt: one.result.outcome for one in made.done if isinstance(one.result, Settle)}
+    assert outcomes == {cancel: Outcome.CANCELLED, poison: Outcome.DEAD, nameless: Outcome.DEAD}
+    again = attempt("u1", value=None)
+    made.engine.due.submit([again])
+    await made.attempts.settle_without_call()
+    assert made.done[-1].attempt is again
+
+
+async def test_looks_that_redis_does_not_answer_are_made_again() -> None:
+    """G2: they stand where they stood."""
+    made = Made(Away("look", times=1))
+    poison = attempt(value=b"{")
+    made.engine.due.submit([poison])
+    with pytest.raises(RedisUnavailable):
+        await made.attempts.settle_without_call()
+    assert made.engine.due.aside == 1
+    await made.attempts.settle_without_call()
+    assert [one.attempt for one in made.done] == [poison]
+
+
+async def test_a_claim_that_is_being_asked_for_is_waited_for() -> None:
+    """A partition that leaves must not leave a call behind that was about to begin."""
+    made = Made(clock=FakeClock())
+    asked, answer = asyncio.Event(), asyncio.Event()
+    claim = made.dedup.claim
+
+    async def slow(items: object) -> list[Claim]:
+        asked.set()
+        await answer.wait()
+        return await claim(items)  # type: ignore[arg-type]
+
+    made.dedup.claim = slow  # type: ignore[method-assign]
+    made.engine.due.submit([attempt()])
+    starting = asyncio.create_task(made.attempts.start(9))
+    await asked.wait()
+    leaving = asyncio.create_task(made.attempts.quiesce(lambda _ticket: True))
+    await asyncio.sleep(0)
+    assert not leaving.done()
+    answer.set()
+    await starting
+    assert await leaving == []
+    assert len(made.done) == 1
+    assert isinstance(made.done[0].result, Settle | Skip)

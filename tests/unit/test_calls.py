@@ -1,0 +1,181 @@
+"""One call and its end: what SES answered decides what Redis is told, and what is returned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from processor.core.answers import Accepted, Answer, NotWritten, RetryClass, ServiceError, Unanswered
+from processor.core.decide import Settle
+from processor.core.states import ABSENT, Claim, State
+from processor.core.ticket import Attempt, Finished, GivenBack, PutOff, Stays
+from processor.ports import Item
+from schemas.records import Outcome
+from schemas.settings import RetryTable
+from tests.simulation.dedup import MemoryDedup
+from tests.support.parts import Away, Made, Ses, attempt, whole
+
+THROTTLED = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
+NO_QUOTA = ServiceError(429, "TooManyRequestsException", "Daily message quota exceeded.")
+REFUSED = ServiceError(400, "MessageRejected", "content")
+PAUSED = ServiceError(400, "SendingPausedException", "paused")
+LOST = Unanswered("ReadTimeoutError", "no answer")
+
+
+async def claimed(dedup: MemoryDedup) -> Attempt:
+    one = attempt()
+    await dedup.claim([Item.of(one)])
+    return one
+
+
+async def called(answer: Answer, dedup: MemoryDedup | None = None, **about: Any) -> tuple[Made, Attempt, Any]:
+    made = Made(dedup, Ses(answer), **about)
+    one = await claimed(made.dedup)
+    return made, one, await made.calls.attempt(one, 0.0)
+
+
+def state(made: Made, one: Attempt) -> Claim:
+    assert one.ticket.key is not None
+    return made.dedup.claims.get(one.ticket.key, ABSENT)
+
+
+async def test_an_accepted_mail_is_marked_before_it_is_told() -> None:
+    """G4: a crash between the answer and the commit leaves no doubt."""
+    made, one, end = await called(Accepted("m1"))
+    assert isinstance(end, Finished)
+    assert end.attempt is one
+    assert isinstance(end.result, Settle)
+    assert (end.result.outcome, end.result.message_id) == (Outcome.SENT, "m1")
+    assert state(made, one) == Claim(State.SENT, message_id="m1")
+    assert made.calls.in_flight == 0
+
+
+async def test_another_message_of_the_key_is_told_of() -> None:
+    """A duplicate is never silent."""
+    dedup = whole()
+    one = await claimed(dedup)
+    assert one.ticket.key is not None
+    dedup.claims[one.ticket.key] = Claim(State.SENT, message_id="m0")
+    made = Made(dedup, Ses(Accepted("m1")))
+    await made.calls.attempt(one, 0.0)
+    assert made.meter.duplicates._value.get() == 1
+
+
+async def test_a_message_that_ses_dropped_meanwhile_is_dead() -> None:
+    """SES's own word stands over our mark."""
+    dedup = whole()
+    one = await claimed(dedup)
+    assert one.ticket.key is not None
+    dedup.claims[one.ticket.key] = Claim(State.DROPPED, attempt=one.id)
+    end = await Made(dedup, Ses(Accepted("m1"))).calls.attempt(one, 0.0)
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert (end.result.outcome, end.result.reason) == (Outcome.DEAD, "dropped-by-ses")
+
+
+async def test_a_lost_answer_is_doubt() -> None:
+    """G1: nobody calls again."""
+    made, one, end = await called(LOST)
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert end.result.outcome is Outcome.UNCERTAIN
+    assert state(made, one).state is State.UNCERTAIN
+
+
+async def test_a_refused_message_frees_its_key() -> None:
+    """A corrected record may be called for."""
+    made, one, end = await called(REFUSED)
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert (end.result.outcome, end.result.report) == (Outcome.DEAD, True)
+    assert state(made, one) == ABSENT
+
+
+async def test_what_was_refused_for_now_comes_again_later() -> None:
+    """With its key free, its tries counted, and the group told to be slower."""
+    made, one, end = await called(THROTTLED)
+    assert isinstance(end, PutOff)
+    assert (dict(end.attempt.tries), dict(one.tries)) == ({RetryClass.THROTTLED: 1}, {})
+    assert end.delay_s == RetryTable().throttled.interval_s * 0.5
+    assert (state(made, one), made.pace.slowed) == (ABSENT, 1)
+    made, _, end = await called(NotWritten("unreachable", "no route"))
+    assert isinstance(end, PutOff)
+    assert (list(end.attempt.tries), made.pace.slowed) == ([RetryClass.UNREACHABLE], 0)
+
+
+async def test_what_was_refused_too_often_is_dead() -> None:
+    """The back-off has an end."""
+    made = Made(ses=Ses(THROTTLED))
+    one = await claimed(made.dedup)
+    for _ in range(RetryTable().throttled.max_attempts - 1):
+        one = one.refused_for_now(RetryClass.THROTTLED)
+    end = await made.calls.attempt(one, 0.0)
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert end.result.reason == "retries-exhausted-throttled"
+    assert sum(end.attempt.tries.values()) == RetryTable().throttled.max_attempts
+
+
+async def test_without_quota_it_is_given_back() -> None:
+    """And nothing is called for until there is some."""
+    made, one, end = await called(NO_QUOTA)
+    assert isinstance(end, GivenBack)
+    assert (end.attempt, end.halted) == (one, None)
+    assert made.gates.quota_used_up
+    assert state(made, one) == ABSENT
+
+
+async def test_a_reason_to_leave_is_returned() -> None:
+    """Nothing is dead-lettered for it; who called decides what follows."""
+    made, one, end = await called(PAUSED)
+    assert isinstance(end, GivenBack)
+    assert end.halted is not None
+    assert (end.halted.reason, made.gates.halted) == ("sending-paused", None)
+    assert state(made, one) == ABSENT
+
+
+async def test_a_request_that_cannot_be_made_is_never_sent() -> None:
+    """It is this mail's fault."""
+
+    def compose(_attempt: Attempt) -> Mapping[str, Any]:
+        raise ValueError("longer than SES takes")
+
+    made, _, end = await called(Accepted("m1"), compose=compose)
+    assert made.ses.asked == []
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert end.result.outcome is Outcome.DEAD
+
+
+async def test_a_defect_is_loud() -> None:
+    """G2: its job would hang without an outcome; and nobody knows whether the request left."""
+
+    def compose(_attempt: Attempt) -> Mapping[str, Any]:
+        raise KeyError("name")
+
+    made, one, end = await called(Accepted("m1"), compose=compose)
+    assert isinstance(end, Stays)
+    assert end.halted is not None
+    assert end.halted.reason == "defect"
+    assert state(made, one).state is State.SENDING
+
+
+@pytest.mark.parametrize("answer", [Accepted("m1"), LOST])
+async def test_what_redis_cannot_be_told_at_the_end_is_settled(answer: Answer) -> None:
+    """What SES said is a fact: the ledger holds it, and a rebuild takes it from there."""
+    made = Made(Away("mark_sent", "mark_doubt"), Ses(answer))
+    one = await claimed(made.dedup)
+    made.gates.hurry(made.clock.boot_s())
+    assert isinstance(await made.calls.attempt(one, 0.0), Finished)
+
+
+async def test_a_claim_that_cannot_be_given_back_at_the_end_stays() -> None:
+    """Its next reader waits for the claim's end."""
+    made = Made(Away("release"), Ses(THROTTLED))
+    one = await claimed(made.dedup)
+    made.gates.hurry(made.clock.boot_s())
+    end = await made.calls.attempt(one, 0.0)
+    assert isinstance(end, Stays)
+    assert end.halted is None

@@ -1,0 +1,162 @@
+"""The whole of a processor without I/O: what comes in, and what is to be done then."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from processor.core.decide import Skip
+from processor.core.engine import Engine
+from processor.core.ticket import Finished, Ticket
+from tests.support.parts import ticket
+
+DONE = Skip("the test says so")
+
+
+class Driver:
+    """Reads into an engine with two partitions."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.engine.assign({0: (0, ""), 1: (0, "")})
+        self._attempts = count(1)
+        self._offsets = count()
+
+    def new_attempt(self) -> str:
+        return f"attempt-{next(self._attempts)}"
+
+    def read(self, user: str = "u1", partition: int = 0, *, value: bytes | None = b"") -> Ticket:
+        offset, window = next(self._offsets), self.engine.assigned.get(partition)
+        assert window is not None
+        assert window.add(offset)
+        found = ticket(user, offset, partition=partition, value=value, window=window)
+        self.engine.accept(found)
+        return found
+
+    def intend(self, open_max: int = 9) -> None:
+        self.engine.committed(self.engine.next(open_max, self.new_attempt))
+
+
+def test_nothing_is_called_for_before_its_intent_has_committed() -> None:
+    """G1: a crash would leave a call that nobody knows of."""
+    driver = Driver()
+    driver.read()
+    batch = driver.engine.next(9, driver.new_attempt)
+    assert driver.engine.take(9) == []
+    driver.engine.committed(batch)
+    assert [attempt.id for attempt in driver.engine.take(9)] == ["attempt-1"]
+
+
+def test_a_crash_leaves_only_so_many_intents_open() -> None:
+    """G4: what waits for a call counts against the next batch."""
+    driver = Driver()
+    for number in range(5):
+        driver.read(f"u{number}")
+    driver.intend(2)
+    driver.intend(3)
+    assert (driver.engine.due.ready, driver.engine.batches.fresh) == (3, 2)
+    driver.intend(1)
+    assert driver.engine.due.ready == 3
+
+
+def test_the_next_of_a_key_starts_when_the_first_has_ended() -> None:
+    """A cancel that came after a call waits for its end, and needs no intent."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    (called,) = driver.engine.take(9)
+    driver.read(value=None)
+    assert (driver.engine.due.aside, driver.engine.holds(called.ticket.record.key)) == (0, True)
+    driver.engine.end(Finished(called, DONE))
+    assert (driver.engine.due.aside, driver.engine.idle) == (1, False)
+
+
+def test_what_a_newer_record_replaced_is_not_called_for() -> None:
+    """G5: it ends without a call, and the newer one starts."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    newer = driver.read()
+    assert driver.engine.take(9) == []
+    assert (driver.engine.batches.ended, driver.engine.batches.fresh) == (1, 1)
+    driver.intend()
+    (attempt,) = driver.engine.take(9)
+    assert attempt.ticket is newer
+
+
+def test_what_left_with_its_partition_is_not_called_for() -> None:
+    """Whoever has the partition now does that; what waited behind it goes on."""
+    driver = Driver()
+    driver.read("u1", 0)
+    behind = driver.read("u1", 1)
+    driver.intend()
+    (dropped,) = driver.engine.lost(frozenset({0}))
+    assert dropped.id == "attempt-1"
+    assert driver.engine.take(9) == []
+    driver.intend()
+    assert [attempt.ticket for attempt in driver.engine.take(9)] == [behind]
+
+
+def test_an_attempt_of_a_lost_partition_ends_without_a_call() -> None:
+    """It was being claimed when the partition went, and was given back."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    attempts = driver.engine.take(9)
+    driver.engine.lost(frozenset({0}))
+    driver.engine.due.put_back(attempts)
+    assert driver.engine.take(9) == []
+    assert driver.engine.next(9, driver.new_attempt).finished == ()
+
+
+def test_partitions_leave_with_what_was_never_called_for() -> None:
+    """G4: its intents are withdrawn in the transaction that settles the rest; then others go on."""
+    driver = Driver()
+    driver.read("u1", 0)
+    behind = driver.read("u1", 1)
+    driver.intend()
+    dropped = driver.engine.due.drop(lambda ticket: ticket.record.partition == 0)
+    batch = driver.engine.leave(frozenset({0}), dropped)
+    assert (batch.withdrawn, batch.leaving) == (tuple(dropped), {0})
+    assert driver.engine.assigned.partitions == {0, 1}, "not before it has committed"
+    assert driver.engine.left() is batch
+    assert driver.engine.assigned.partitions == {1}
+    driver.intend()
+    assert [attempt.ticket for attempt in driver.engine.take(9)] == [behind]
+
+
+def test_a_leave_that_failed_is_a_loss() -> None:
+    """What was dropped for it does not hold up the others of its key."""
+    driver = Driver()
+    driver.read("u1", 0)
+    behind = driver.read("u1", 1)
+    driver.intend()
+    driver.engine.leave(frozenset({0}), driver.engine.due.drop(lambda ticket: ticket.record.partition == 0))
+    assert driver.engine.lost(frozenset({0})) == []
+    driver.intend()
+    assert [attempt.ticket for attempt in driver.engine.take(9)] == [behind]
+
+
+def test_a_better_outcome_is_recorded_as_well() -> None:
+    """G6: evidence may know better after the commit; the record stays settled."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    (attempt,) = driver.engine.take(9)
+    driver.engine.end(Finished(attempt, DONE))
+    driver.intend()
+    assert driver.engine.idle
+    better = Finished(attempt, Skip("evidence knew better"))
+    driver.engine.correct([better])
+    assert not driver.engine.idle
+    batch = driver.engine.last([])
+    assert (batch.finished, dict(batch.offsets)) == ((better,), {})
+
+
+def test_an_aborted_batch_is_made_anew() -> None:
+    """G2: its intents under other attempts, because nobody saw the former."""
+    driver = Driver()
+    driver.read()
+    driver.engine.aborted(driver.engine.next(9, driver.new_attempt))
+    assert driver.engine.take(9) == []
+    driver.intend()
+    assert [attempt.id for attempt in driver.engine.take(9)] == ["attempt-2"]
