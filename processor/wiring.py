@@ -52,8 +52,6 @@ log = get_log()
 STILL_S = 90.0
 """Longer than any one step may wait for Kafka."""
 LOOK_EVERY_S = 0.25
-STOP_S = 10.0
-"""A stop may take so long, calls in flight excepted."""
 TRACES_CLOSE_S = 5.0
 
 
@@ -161,7 +159,7 @@ async def _serve(
                 ),
             ),
         ):
-            await obey(worker.run(), stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+            await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
     finally:
         await end(watching, looking)
     return worker.settled_count

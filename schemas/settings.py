@@ -75,6 +75,13 @@ class Settings(BaseSettings):
         description="how long a processor waits for a Kafka that does not answer before it ends with exit code 7; "
         "shorter than 20, a dead processor's open transaction may do that too, seconds",
     )
+    stop_s: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="how long a processor's graceful stop may take, calls to SES in flight excepted, before it leaves "
+        "the rest to the next and ends with exit code 7, seconds",
+    )
     partitions: int = Field(12, ge=1, le=1000, description="partitions of topics that `topics create` makes")
     replication_factor: int = Field(
         0, ge=0, le=10, description="copies of each partition; 0: three, or as many as there are brokers"

@@ -159,6 +159,7 @@ class _Lane:
         env = self.world.env | {
             "MAILONCE_ACCOUNT_REFRESH_S": str(self.plan.refresh_s),
             "MAILONCE_SES_TRANSPORT": self.plan.transport,
+            "MAILONCE_STOP_S": "10",
         }
         command = ["process", "--instance", self.name, *args]
         process = self.forks.Process(target=_mailonce, args=(command, env, str(log), self.plan.bare), daemon=True)
