@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
+app = typer.Typer(name="stack", no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the stack's data, logs and pids.")]
 Only = Annotated[
