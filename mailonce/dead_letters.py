@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mailonce.options import EXIT_FOUND, Json, OnlyMonth, Who, load, login, month_of, now_ms, parse_time
-from mailonce.shown import bars, console, follow, print_json, say, table, utc
+from mailonce.shown import bars, console, follow, print_json, say, table, to_json, utc
 from schemas.errors import BadRecord, UsageError
 
 if TYPE_CHECKING:
@@ -109,7 +107,7 @@ def show(
     if as_json:
         return print_json(about)
     for name, value in about.items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        shown = value if isinstance(value, str) else to_json(value)
         say(f"[bold]{name}[/]:", shown, soft_wrap=True)
     return None
 
@@ -137,6 +135,8 @@ def export(
     state: State = None,
 ) -> None:
     """All of them with their original values, to standard output. It holds addresses."""
+    import csv
+
     from processor.ops.dead_letters import list_entries
 
     settings, wanted = load(), _wanted(month, reason, user, since, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +34,8 @@ def missing(
 
     Exit code 1 when there is somebody.
     """
+    import csv
+
     import msgspec
 
     from processor.ops.missing import find_missing

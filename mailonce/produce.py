@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +93,7 @@ def _show_sample(source: Source, month: str, template: str, count: int) -> None:
 
     for entry in islice(plan_of(source, month, template), count):
         if isinstance(entry, Reject):
-            print(json.dumps({"rejected": entry.reason, "detail": entry.detail, "line": entry.line}))  # noqa: T201
+            print_json({"rejected": entry.reason, "detail": entry.detail, "line": entry.line}, plain=True)
         else:
             print_json(msgspec.to_builtins(entry) | {"email": mask(entry.email)})
 
@@ -108,6 +106,8 @@ def _rejects_file(source: str, month: str) -> Path:
 
 def _write_rejects(rejects: list[Reject], path: Path) -> str | None:
     """Reason first, then the row as it was; without rejects there is no file."""
+    import csv
+
     if not rejects:
         return None
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
@@ -121,7 +121,7 @@ def _write_rejects(rejects: list[Reject], path: Path) -> str | None:
 
 def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(facts))  # noqa: T201 - the answer
+        print_json(facts, plain=True)
         return
     told = console(stderr=True)
     verb = "would be published" if facts["dry_run"] else "published"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 from mailonce.options import EXIT_FOUND, Json, MonthArgument, Unmasked, User, key_of, load, on_dedup
-from mailonce.shown import print_json, say
+from mailonce.shown import print_json, say, to_json
 
 if TYPE_CHECKING:
     from processor.ops.status import Story
@@ -63,4 +62,4 @@ def _show(story: Story) -> None:
     )
     for name, entries in sections:
         for entry in entries:
-            say(f"[dim]{name}[/]", json.dumps(entry, ensure_ascii=False), soft_wrap=True)
+            say(f"[dim]{name}[/]", to_json(entry), soft_wrap=True)

@@ -1,11 +1,10 @@
 """How answers are printed: JSON for programs, else lines, tables and, on standard error, bars.
 
-Rich is imported by whoever prints with it: an answer in JSON does without.
+Rich and json are imported by whoever prints with them: an answer in JSON does without the one, help without both.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,18 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-__all__ = ["bars", "console", "follow", "print_json", "say", "table", "utc"]
+__all__ = ["bars", "console", "follow", "print_json", "say", "table", "to_json", "utc"]
 
 
-def print_json(answer: Any) -> None:
-    print(json.dumps(answer, ensure_ascii=False))  # noqa: T201 - the answer
+def to_json(answer: Any, *, plain: bool = False) -> str:
+    """One line; in ASCII alone where it must be `plain`."""
+    import json
+
+    return json.dumps(answer, ensure_ascii=plain)
+
+
+def print_json(answer: Any, *, plain: bool = False) -> None:
+    print(to_json(answer, plain=plain))  # noqa: T201 - the answer
 
 
 def console(*, stderr: bool = False) -> Console:
