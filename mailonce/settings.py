@@ -22,7 +22,7 @@ def settings(as_json: Json = False) -> None:
     rows = list(describe_settings(load()))
     if as_json:
         names = ("name", "value", "default", "meaning")
-        return print_json([dict(zip(names, row, strict=True)) for row in rows])
+        return print_json([dict(zip(names, row, strict=True)) for row in rows], plain=True)
     lines = table("variable", "now", "default", "meaning")
     for name, now, default, meaning in rows:
         lines.add_row(name, Text(now, style="" if now == default else "bold"), Text(default), Text(meaning))
