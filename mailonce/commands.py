@@ -1,4 +1,4 @@
-"""The tree of commands, and what an error of theirs becomes.
+"""The tree of commands, and what an error of theirs becomes. ``mailonce X`` stands in the module `mailonce.x`.
 
 Each command imports what it needs when it runs, so that ``--help`` and small commands start at once.
 """
@@ -11,10 +11,29 @@ from pathlib import Path
 
 import typer
 
-from mailonce import month, stack
-from mailonce.dead_letters import dead_letters_app
-from mailonce.judgements import suppressions_app, uncertain_app
-from mailonce.upkeep import dedup_app, settings_app, templates_app, topics_app
+from mailonce import (
+    cancel,
+    dashboard,
+    dead_letters,
+    dedup,
+    doctor,
+    evidence,
+    forecast,
+    forget,
+    missing,
+    preview,
+    process,
+    produce,
+    replay,
+    settings,
+    show,
+    stack,
+    status,
+    suppressions,
+    templates,
+    topics,
+    uncertain,
+)
 from schemas.errors import Interrupted, MailonceError, UsageError
 
 __all__ = ["app", "run"]
@@ -25,15 +44,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Each user's monthly e-mail, sent exactly once.",
 )
-app.add_typer(month.app)
-app.add_typer(settings_app)
-app.add_typer(topics_app, name="topics")
-app.add_typer(templates_app, name="templates")
-app.add_typer(dead_letters_app, name="dead-letters")
-app.add_typer(uncertain_app, name="uncertain")
-app.add_typer(suppressions_app, name="suppressions")
-app.add_typer(dedup_app, name="dedup")
-app.add_typer(stack.app, name="stack")
+_IN_ORDER = (
+    *(produce, preview, process, evidence, status, missing, forecast, show, replay, dashboard, cancel),
+    *(settings, doctor, forget),
+    *(topics, templates, dead_letters, uncertain, suppressions, dedup, stack),
+)
+for module in _IN_ORDER:
+    app.add_typer(module.app)
 
 
 def run() -> None:

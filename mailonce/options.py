@@ -1,32 +1,59 @@
-"""Options that several commands share, and the settings they run with."""
+"""What several commands take, and what they run with: settings, a source's rows, the dedup set."""
 
 from __future__ import annotations
 
 import getpass
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from schemas.identity import check_month
+from schemas.errors import UsageError
+from schemas.identity import Key, check_month
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from processor.adapters.redis import RedisDedup
+    from producer.sources import Source
+    from producer.sources.shaped import Shape
     from schemas.settings import Settings
 
 __all__ = [
+    "EXIT_BAD_DATA",
+    "EXIT_FOUND",
+    "TEMPLATE",
     "Json",
     "Maps",
     "MetricsPort",
     "Month",
     "MonthArgument",
+    "OnlyMonth",
+    "Rows",
+    "Template",
     "Unmasked",
     "User",
+    "Where",
     "Who",
     "Why",
+    "key_of",
     "load",
     "login",
     "month_of",
+    "now_ms",
+    "on_dedup",
+    "open_rows",
+    "parse_time",
 ]
+
+T = TypeVar("T")
+
+# Exit codes of an answer; those of errors stand in `schemas.errors`.
+EXIT_FOUND = 1
+"""What was looked for is there, or what should be is not."""
+EXIT_BAD_DATA = 3
 
 
 def month_of(text: str) -> str:
@@ -39,18 +66,28 @@ def month_of(text: str) -> str:
 
 Month = Annotated[str, typer.Option("--month", "-m", callback=month_of, help="The month, YYYY-MM.")]
 MonthArgument = Annotated[str, typer.Argument(metavar="MONTH", callback=month_of, help="The month, YYYY-MM.")]
+OnlyMonth = Annotated[str | None, typer.Option("--month", "-m", help="Only this month, YYYY-MM.")]
 User = Annotated[str, typer.Argument(help="The user id.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MetricsPort = Annotated[
     int | None,
     typer.Option(help="Serve /metrics, /healthz and /readyz here, or on the next free port after it."),
 ]
-Maps = Annotated[
-    list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
-]
 Unmasked = Annotated[bool, typer.Option("--unmasked", help="Show whole addresses.")]
 Why = Annotated[str, typer.Option(help="Why: kept with the record.")]
 Who = Annotated[str | None, typer.Option(help="Who decides; your login name unless given.")]
+
+Rows = Annotated[
+    str, typer.Option("--source", help="Where the users are: a file or a URI; columns user_id, email and the data.")
+]
+Maps = Annotated[
+    list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
+]
+Where = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only such rows (or NAME!=VALUE); repeatable.")
+]
+Template = Annotated[str, typer.Option(help="Name of the SES template.")]
+TEMPLATE = "monthly-usage"
 
 
 def load(**overrides: Any) -> Settings:
@@ -65,9 +102,54 @@ def load(**overrides: Any) -> Settings:
 
 def login(given: str | None) -> str:
     """Who acts. Raises `UsageError` where nobody knows the user's name, as in many containers."""
-    from schemas.errors import UsageError
-
     try:
         return given or getpass.getuser()
     except (KeyError, OSError):
         raise UsageError(f"this user ({os.getuid()}) has no name here: say who decides with --who") from None
+
+
+def key_of(user: str, month: str) -> Key:
+    """The mail's key; raises `UsageError`."""
+    try:
+        return Key(user, month)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def parse_time(text: str, option: str) -> int:
+    """A time as milliseconds since 1970, UTC unless it says otherwise; raises `UsageError` that names the option."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option}: {text!r} is not a time: write 2026-11-01, 2026-11-01T08:30 (UTC) or 2026-11-01T08:30+01:00"
+        ) from None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def open_rows(uri: str, month: str, shape: Shape) -> Source:
+    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`."""
+    from mailonce.shown import console
+    from producer.sources.shaped import open_shaped
+
+    with console(stderr=True).status("opening the source") as line:
+        return open_shaped(uri, month, shape, line.update)
+
+
+def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]]) -> T:
+    """Runs a step on the dedup set, and lets go of Redis."""
+    from processor.adapters.redis import CLOSE_S, RedisDedup, connect
+    from schemas.ending import run, within
+
+    async def go() -> T:
+        client = connect(settings)
+        try:
+            return await step(RedisDedup.of(settings, client))
+        finally:
+            await within(CLOSE_S, client.aclose())
+
+    return run(go())

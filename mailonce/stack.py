@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailonce.options import Json
+from mailonce.options import EXIT_FOUND, Json
+from mailonce.shown import console, print_json, say
 from mailonce.signals import end_in_order
 from schemas.errors import UsageError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
+app = typer.Typer(name="stack", no_args_is_help=True, help="Kafka, Valkey, an SES sandbox and SQS on this machine.")
 
 Dir = Annotated[Path, typer.Option("--dir", help="Folder of the stack's data, logs and pids.")]
 Only = Annotated[
@@ -60,38 +61,30 @@ def up(
     ] = None,
 ) -> None:
     """Start what does not run; data and ports of an earlier start are kept."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
+    told = console(stderr=True)
     stack = _stack(folder, brokers)
     end_in_order(signal.SIGTERM, signal.SIGHUP)
-    with console.status("starting") as line:
+    with told.status("starting") as line:
         stack.up(_names(only), lambda text: line.update(text))
         if events:
             stack.connect_events()
     for name, (running, alive) in stack.status().items():
         if alive and running:
-            console.print(f"{name}: 127.0.0.1:{running.port}", highlight=False)
+            told.print(f"{name}: 127.0.0.1:{running.port}", highlight=False)
     where = "" if folder == STACK_DIR else f" --dir {folder}"
-    console.print(f'point your shell at it: eval "$(mailonce stack env{where})"', highlight=False, markup=False)
+    told.print(f'point your shell at it: eval "$(mailonce stack env{where})"', highlight=False, markup=False)
 
 
 @app.command("down")
 def down(folder: Dir = STACK_DIR, only: Only = None) -> None:
     """Stop; the data stays."""
-    from rich.console import Console
-
     ran = _stack(folder).down(_names(only))
-    Console(stderr=True).print(f"stopped: {', '.join(ran) or 'nothing ran'}", highlight=False)
+    console(stderr=True).print(f"stopped: {', '.join(ran) or 'nothing ran'}", highlight=False)
 
 
 @app.command("status")
 def status(folder: Dir = STACK_DIR, as_json: Json = False) -> None:
     """What runs, and where. Exit code 1 when something that was started does not run."""
-    import json
-
-    from rich.console import Console
-
     states = _stack(folder).status()
     shown = {
         name: {
@@ -102,13 +95,13 @@ def status(folder: Dir = STACK_DIR, as_json: Json = False) -> None:
         for name, (running, alive) in states.items()
     }
     if as_json:
-        print(json.dumps(shown))  # noqa: T201 - the answer
+        print_json(shown)
     else:
         for name, about in shown.items():
             where = f"127.0.0.1:{about['port']}, pid {about['pid']}" if about["running"] else "not running"
-            Console().print(f"{name}: {where}", highlight=False)
+            say(f"{name}: {where}")
     if any(running and not alive for running, alive in states.values()):
-        raise typer.Exit(1)
+        raise typer.Exit(EXIT_FOUND)
 
 
 @app.command("env")
@@ -123,10 +116,8 @@ def env(folder: Dir = STACK_DIR) -> None:
 @app.command("fetch", hidden=True)
 def fetch() -> None:
     """Download what the stack needs, so that `up` is quick."""
-    from rich.console import Console
-
     from infra.embedded.kafka import KAFKA
     from infra.embedded.others import ELASTICMQ
 
     for program in (KAFKA, ELASTICMQ):
-        program.fetch(lambda text: Console(stderr=True).print(text, highlight=False))
+        program.fetch(lambda text: console(stderr=True).print(text, highlight=False))

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from producer.sources import Row
+from producer.sources import Row, Source
 from schemas.addresses import address_problem
 from schemas.codec import template_data
+from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Job, Provenance
 
-__all__ = ["OnDuplicate", "Reject", "Users", "find_users", "plan"]
+__all__ = ["OnDuplicate", "Reject", "Users", "find_users", "job_of", "jobs_of", "plan", "plan_of"]
 
 
 class OnDuplicate(StrEnum):
@@ -92,6 +93,45 @@ def plan(
             yield Reject(row.line, "data-too-large", why, row.raw, row.file)
         else:
             yield job
+
+
+def plan_of(
+    source: Source,
+    month: str,
+    template: str,
+    users: Users | None = None,
+    on_duplicate: OnDuplicate = OnDuplicate.LAST,
+    now_ms: Callable[[], int] = lambda: 0,
+) -> Iterator[Job | Reject]:
+    """A source's plan; without `users` that of one look: a user who stands there twice is two entries."""
+    return plan(
+        source.rows(),
+        users or Users(0, {}),
+        month=month,
+        template=template,
+        on_duplicate=on_duplicate,
+        source=source.name,
+        snapshot=source.snapshot,
+        now_ms=now_ms,
+    )
+
+
+def jobs_of(source: Source, month: str, template: str) -> Iterator[Job]:
+    """The jobs of the rows that are not rejected, as they would be published."""
+    return (entry for entry in plan_of(source, month, template) if isinstance(entry, Job))
+
+
+def job_of(source: Source, user: str, month: str, template: str) -> Job:
+    """A user's job. Raises `UsageError` when the source has none, with the reason if his row is rejected."""
+    last: Job | Reject | None = None
+    for entry in plan_of(source, month, template):
+        of_user = entry.user_id if isinstance(entry, Job) else (user if user in entry.raw else "")
+        last = entry if of_user == user else last
+    if last is None:
+        raise UsageError(f"{source.name} has no row of {user}")
+    if isinstance(last, Reject):
+        raise UsageError(f"{source.name}:{last.line}: {last.reason}: {last.detail}")
+    return last
 
 
 def _too_large(job: Job, row: Row) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
-from producer.sources import Row, Source
+from producer.sources import Asked, Row, Source, open_source
 from schemas.errors import UsageError
 
-__all__ = ["Condition", "Shaped", "parse_conditions", "parse_renames"]
+__all__ = ["Condition", "Shape", "Shaped", "open_shaped", "parse_conditions", "parse_renames", "parse_shape"]
 
 Condition = tuple[str, bool, str]
 """column, whether it must equal, value"""
@@ -37,6 +38,30 @@ def parse_renames(texts: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"--map: {text!r} is not NAME=COLUMN, for example user_id=customer_number")
         renames[theirs] = ours
     return renames
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which rows of a source, and by which names."""
+
+    renames: Mapping[str, str] = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
+    limit: int | None = None
+
+
+def parse_shape(
+    renames: Sequence[str] | None, conditions: Sequence[str] | None = None, limit: int | None = None
+) -> Shape:
+    """The shape as its texts ask for it; raises `UsageError`."""
+    return Shape(parse_renames(renames or []), parse_conditions(conditions or []), limit)
+
+
+def open_shaped(uri: str, month: str, shape: Shape, say: Callable[[str], None]) -> Source:
+    """The source seen so; `say` is told how a slow one comes along. Raises `SourceError`."""
+    source = open_source(uri, Asked(month, shape.renames, say))
+    if shape.conditions or shape.limit is not None:
+        return Shaped(source, shape.conditions, shape.limit)
+    return source
 
 
 class Shaped:

@@ -31,7 +31,7 @@ from tests.support.world import World, job, make_world
 
 __all__ = ["Plan", "Report", "run"]
 
-PRELOADED = ["tests.stops.run", "processor.wiring", "mailonce.month", "uvloop", "boto3"]
+PRELOADED = ["tests.stops.run", "processor.wiring", "mailonce.commands", "uvloop", "boto3"]
 JOBS_A_DRAIN = 3
 JOBS_A_TERM = 20
 LATENCY_MS = 20

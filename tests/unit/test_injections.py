@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import structlog
 
-from processor.cli.preview import preview
+from mailonce.preview import write_files
 from processor.core.evidence import Foreign, read_event
 from processor.core.mail import MailConfig, compose
+from processor.trial import preview
 from producer.sources.files import fetch
 from schemas.identity import Place
 from schemas.logs import Event, configure_logs, get_log
@@ -51,14 +52,15 @@ def test_no_value_becomes_a_log_line(form: str, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("user", ["../../etc/passwd", "/etc/passwd", "..", "a/b\0c"])
-def test_no_user_id_becomes_a_path(user: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_user_id_becomes_a_path(user: str, tmp_path: Path) -> None:
     """A preview's files stay in their folder."""
     settings = load_settings(render="local", templates_folder="infra/demo/templates")
     names = ("name", "device", "usage_kwh", "active_days", "plan", "cost_eur", "change_percent")
-    preview(settings, job(user, **dict.fromkeys(names, "x")), folder=tmp_path / "out", as_json=False)
-    written = [path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*") if path.is_file()]
-    assert written == ["out", "out"]
-    assert "x" in capsys.readouterr().out
+    evil = job(user, **dict.fromkeys(names, "x"))
+    write_files(tmp_path / "out", evil, preview(settings, evil))
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.relative_to(tmp_path).parts[0] for path in written] == ["out", "out"]
+    assert all("x" in path.read_text() for path in written)
 
 
 @pytest.mark.parametrize("key", ["in/../../../x.csv", "/etc/passwd", "in/..\\x.csv"])

@@ -1,80 +1,87 @@
-"""Templates: filled in on trial with a source's data, and put into SES."""
+"""Templates filled in on trial: what a mail would look like, and whether one can be made of its data at all."""
 
 from __future__ import annotations
 
+import email
+import email.policy
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 
 from processor.adapters.local_templates import LocalTemplates
-from processor.adapters.templates import push_templates, ses_client, stored_form
-from processor.core.shapes import distinct_shapes
+from processor.adapters.templates import ses_client, stored_form
 from processor.templates import check_needs
 from schemas.codec import template_data
 from schemas.ending import run
-from schemas.errors import BadRecord, MailonceError, UsageError
+from schemas.errors import BadRecord, Halted, MailonceError, UsageError
 from schemas.records import Job
 from schemas.settings import Settings
 from schemas.template import Needs, has_blocks
 
-__all__ = ["EXIT_NOT_FILLED", "check_and_push"]
+__all__ = ["Check", "Preview", "preview", "trial"]
 
-EXIT_NOT_FILLED = 3
 RENDERS_A_SECOND = 1.0
 """TestRenderEmailTemplate's limit, by its page in the API reference."""
 
 Check = Callable[[Job], None]
+"""Raises `BadRecord` for a job whose mail cannot be made."""
 
 
-def check_and_push(settings: Settings, folder: Path, jobs: Iterable[Job] | None, *, dry_run: bool) -> int:
-    """Fills the templates in with one job of each shape, then pushes them; returns the exit code.
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A mail as it would look."""
 
-    Nothing is pushed when a shape cannot be filled in, nor when the processors fill in themselves.
-    """
-    console = Console()
-    if jobs is not None and not _check(settings, folder, jobs, console):
-        return EXIT_NOT_FILLED
-    if settings.render == "local":
-        names = ", ".join(LocalTemplates(folder).names)
-        console.print(f"{names}: not pushed, the processors fill in themselves (MAILONCE_RENDER=local)")
-        return 0
-    for pushed in push_templates(folder, dry_run=dry_run):
-        needs = ", ".join(sorted(pushed.needs)) or "nothing"
-        what = f"would be {pushed.what}" if dry_run and pushed.what != "unchanged" else pushed.what
-        console.print(f"{pushed.name}: {what}; needs {needs}", highlight=False)
-    return 0
+    subject: str
+    text: str
+    html: str
 
 
-def _check(settings: Settings, folder: Path, jobs: Iterable[Job], console: Console) -> bool:
-    shapes = bad = 0
-    with _checker(settings, folder) as check:
-        for job in distinct_shapes(jobs):
-            shapes += 1
-            try:
-                check(job)
-            except BadRecord as why:
-                bad += 1
-                row = f"{job.provenance.source}:{job.provenance.row}" if job.provenance else job.user_id
-                console.print(f"[red]cannot be filled in[/] {row} ({job.user_id}): {why.detail}", highlight=False)
-    console.print(f"{shapes} shapes of data were filled in, {bad} of them could not", highlight=False)
-    return not bad
+def preview(settings: Settings, job: Job) -> Preview:
+    """The mail, rendered as the processors' mails are. Raises `UsageError`."""
+    return _by_ses(job) if settings.render == "ses" else _here(settings, job)
+
+
+def _here(settings: Settings, job: Job) -> Preview:
+    try:
+        found = LocalTemplates(Path(settings.templates_folder)).render(job)
+    except (BadRecord, Halted) as why:
+        raise UsageError(f"{job.user_id}: {why}") from None
+    return Preview(found["Subject"], found.get("Text", ""), found.get("Html", ""))
+
+
+def _by_ses(job: Job) -> Preview:
+    try:
+        answer = ses_client().test_render_email_template(
+            TemplateName=job.template, TemplateData=template_data(job, twin=True)
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise UsageError(f"SES could not render template {job.template!r}: {error}") from None
+    message = email.message_from_string(answer["RenderedTemplate"], policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return Preview(str(message["Subject"] or ""), _part(message, "plain"), _part(message, "html"))
+
+
+def _part(message: EmailMessage, kind: str) -> str:
+    found = message.get_body((kind,)) if message.is_multipart() or message.get_content_subtype() == kind else None
+    return str(found.get_content()) if found is not None else ""
 
 
 @contextmanager
-def _checker(settings: Settings, folder: Path) -> Iterator[Check]:
-    """What fills in as the month's mails will be filled in."""
+def trial(settings: Settings, folder: Path) -> Iterator[Check]:
+    """What fills in the folder's templates as the month's mails will be filled in."""
     if settings.render == "local":
         local = LocalTemplates(folder)
         yield lambda job: run(local.check(job))
         return
     stored = stored_form(folder)
-    trial = _Trial()
+    ses = _Trial()
 
     def check(job: Job) -> None:
         if job.template not in stored:
@@ -82,12 +89,12 @@ def _checker(settings: Settings, folder: Path) -> Iterator[Check]:
         content = stored[job.template]
         check_needs(job, Needs.of(content))
         if any(has_blocks(part) for part in content.values()):
-            trial.render(job, content)
+            ses.render(job, content)
 
     try:
         yield check
     finally:
-        trial.end()
+        ses.end()
 
 
 class _Trial:

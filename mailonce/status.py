@@ -1,39 +1,52 @@
-"""Where a month stands, once or live; and who of a source has no mail, and why."""
+"""``mailonce status``: where a month stands, once or live."""
 
 from __future__ import annotations
 
-import asyncio
-import csv
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
-from rich.console import Console, Group
-from rich.live import Live
-from rich.padding import Padding
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+import typer
 
-from processor.cli.month import month_forecast
-from processor.cli.shown import now_ms, print_json
-from processor.core.fold import STANDINGS, MonthCounts
-from processor.core.pace import Account, quota_left
-from processor.ops.missing import Missing, find_missing
-from processor.ops.status import MonthView
-from processor.wiring import ask_account
-from schemas.ending import end, in_thread, run
+from mailonce.forecast import month_forecast
+from mailonce.options import Json, Month, load, now_ms
+from mailonce.shown import console, print_json, table
 from schemas.errors import MailonceError
-from schemas.settings import Settings
 
-__all__ = ["show_missing", "show_status"]
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from processor.core.fold import MonthCounts
+    from processor.core.pace import Account
+    from processor.ops.status import MonthView
+    from schemas.settings import Settings
+
+__all__ = ["app"]
+
+app = typer.Typer()
 
 WATCH_EVERY_S = 1.0
 ASK_EVERY_S = 30.0
+
+
+@app.command(epilog="Example: `mailonce status --month 2026-11 --watch`")
+def status(
+    month: Month,
+    watch: Annotated[bool, typer.Option(help="Live, until nothing is pending; with --json a line a second.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Where a month stands: jobs and outcomes, what is pending where, rate, quota, expected end."""
+    from processor.ops.status import MonthView
+    from schemas.ending import run
+
+    settings = load()
+    view = MonthView(settings, month)
+    if watch:
+        return _watch(settings, view, as_json=as_json)
+    now = run(_look(settings, view))
+    return print_json(now.to_dict()) if as_json else console().print(_table(now))
 
 
 @dataclass(slots=True)
@@ -47,6 +60,8 @@ class _Now:
     ends_at: datetime | None
 
     def to_dict(self) -> dict[str, Any]:
+        import msgspec
+
         return {
             **msgspec.to_builtins(self.counts),
             "sent_per_s": round(self.sent_per_s, 2),
@@ -56,19 +71,12 @@ class _Now:
         }
 
 
-def show_status(settings: Settings, month: str, *, as_json: bool, watch: bool) -> None:
-    view = MonthView(settings, month)
-    if watch:
-        return _watch(settings, view, as_json=as_json)
-    now = run(_look(settings, view))
-    if as_json:
-        return print_json(now.to_dict())
-    Console().print(_table(now))
-    return None
-
-
 async def _look(settings: Settings, view: MonthView) -> _Now:
     """SES is asked while the topics are read."""
+    import asyncio
+
+    from schemas.ending import end, in_thread
+
     asked = asyncio.create_task(_asked(settings))
     try:
         counts = await in_thread(view.refresh)
@@ -79,8 +87,10 @@ async def _look(settings: Settings, view: MonthView) -> _Now:
 
 def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
     """Until the month has nothing pending, or Ctrl-C; with `as_json` a line each time."""
+    from rich.live import Live
+
     account, asked_s = _account(settings), time.monotonic()
-    with Live(console=Console(), auto_refresh=False, screen=False) as live:
+    with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             if time.monotonic() - asked_s > ASK_EVERY_S:
                 account, asked_s = _account(settings), time.monotonic()
@@ -96,11 +106,15 @@ def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
 
 
 def _account(settings: Settings) -> Account | None:
+    from schemas.ending import run
+
     return run(_asked(settings))
 
 
 async def _asked(settings: Settings) -> Account | None:
     """Nothing where SES may not be asked: the topics tell the rest."""
+    from processor.wiring import ask_account
+
     try:
         return await ask_account(settings)
     except MailonceError:
@@ -108,6 +122,8 @@ async def _asked(settings: Settings) -> Account | None:
 
 
 def _now(settings: Settings, view: MonthView, counts: MonthCounts, account: Account | None) -> _Now:
+    from processor.core.pace import quota_left
+
     left, ends_at = None, None
     if account is not None:
         left = quota_left(account, settings.quota_reserve) if account.max_24_hour_send >= 0 else None
@@ -118,13 +134,18 @@ def _now(settings: Settings, view: MonthView, counts: MonthCounts, account: Acco
 
 
 def _table(now: _Now) -> Group:
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.progress_bar import ProgressBar
+
+    from processor.core.fold import STANDINGS
+
     counts = now.counts
-    table = Table("outcome", "jobs", title=f"month {counts.month}")
-    table.columns[1].justify = "right"
+    lines = table("outcome", "jobs", title=f"month {counts.month}", right=[1])
     for name in STANDINGS:
-        table.add_row(name, f"{getattr(counts, name):,}")
-    table.add_section()
-    table.add_row("[bold]jobs", f"[bold]{counts.jobs:,}")
+        lines.add_row(name, f"{getattr(counts, name):,}")
+    lines.add_section()
+    lines.add_row("[bold]jobs", f"[bold]{counts.jobs:,}")
     bar = ProgressBar(total=max(counts.jobs, 1), completed=counts.jobs - counts.pending, width=40)
     facts = [f"{now.sent_per_s:,.1f} mails a second in the last minute"]
     if now.quota_left is not None:
@@ -133,38 +154,5 @@ def _table(now: _Now) -> Group:
         facts.append(f"done by {now.ends_at:%Y-%m-%d %H:%M} UTC at the account's rate")
     lag = ", ".join(f"{partition}: {many:,}" for partition, many in now.lag.items())
     return Group(
-        table, Padding(bar, 0), "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending"
+        lines, Padding(bar, 0), "; ".join(facts), f"pending by partition  {lag}" if lag else "nothing is pending"
     )
-
-
-def show_missing(
-    settings: Settings, month: str, user_ids: Iterable[tuple[int, str]], *, as_json: bool, as_csv: bool
-) -> int:
-    """Prints who of a source has no mail, and why; returns 0, or 1 when there is somebody."""
-    found = list(find_missing(settings, month, user_ids))
-    if as_json:
-        print_json([msgspec.to_builtins(missing) for missing in found])
-    elif as_csv:
-        _write_csv(found)
-    else:
-        table = Table("line", "user", "why", "detail")
-        for missing in found[:100]:
-            table.add_row(str(missing.line), missing.user_id, missing.why, missing.detail)
-        console = Console()
-        if found:
-            console.print(table)
-        for why, many in Counter(missing.why for missing in found).most_common():
-            console.print(f"{many:>7,}  {why}", highlight=False)
-        more = f" ({len(found):,}; the first 100 are shown, --csv gives all)" if len(found) > 100 else ""
-        console.print(f"without mail: {len(found):,}{more}" if found else "everybody has mail", highlight=False)
-    return 1 if found else 0
-
-
-def _write_csv(found: list[Missing]) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["line", "user_id", "why", "detail"])
-    writer.writerows(_cells(found))
-
-
-def _cells(found: list[Missing]) -> Iterator[tuple[object, ...]]:
-    return ((missing.line, missing.user_id, missing.why, missing.detail) for missing in found)

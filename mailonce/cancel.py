@@ -1,0 +1,22 @@
+"""``mailonce cancel``: one mail that was not sent yet."""
+
+from __future__ import annotations
+
+import typer
+
+from mailonce.options import MonthArgument, User, key_of, load
+from mailonce.shown import say
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command(epilog="Example: `mailonce cancel u-1042 2026-11`")
+def cancel(user: User, month: MonthArgument) -> None:
+    """Cancel one mail that was not sent yet."""
+    from processor.ops.cancel import cancel as publish
+
+    settings, key = load(), key_of(user, month)
+    publish(settings, key)
+    say(f"cancellation of {key} published; `mailonce show` tells whether it came before the mail")

@@ -1,0 +1,144 @@
+"""``mailonce produce``: a month's jobs published, and what of the source became none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mailonce.forecast import warn_of_a_long_month
+from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Json, Maps, Month, Rows, Template, Where, load, open_rows
+from mailonce.shown import bars, console, follow, print_json
+from schemas.errors import UsageError
+
+if TYPE_CHECKING:
+    from producer.plan import OnDuplicate, Reject
+    from producer.sources import Source
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+Duplicate = Annotated[
+    str, typer.Option(help="A user who stands there twice: `error` rejects all his rows, `last` takes the last.")
+]
+Rejects = Annotated[Path | None, typer.Option(help="Where rejected rows go (SOURCE-MONTH.rejects.csv).")]
+Cancelled = Annotated[bool, typer.Option(help="Publish cancelled mails again.")]
+Limit = Annotated[int | None, typer.Option(min=0, help="So many rows at the most, for a trial run.")]
+Sample = Annotated[int, typer.Option(min=0, help="Show so many jobs, publish nothing.")]
+Rate = Annotated[float, typer.Option(help="Jobs a second at the most, to spare a shared cluster; 0: all.")]
+DryRun = Annotated[bool, typer.Option(help="Say what would happen, publish nothing.")]
+
+
+@app.command(epilog="Example: `mailonce produce --month 2026-11 --source users.csv --dry-run`")
+def produce(
+    month: Month,
+    source: Rows,
+    template: Template = TEMPLATE,
+    on_duplicate: Duplicate = "error",
+    rejects: Rejects = None,
+    include_cancelled: Cancelled = False,
+    maps: Maps = None,
+    where: Where = None,
+    limit: Limit = None,
+    sample: Sample = 0,
+    max_rate: Rate = 0,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected.
+
+    A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
+    or postgresql:// or mysql:// with ?query=FILE.sql.
+    """
+    from producer.month import Order, publish_month
+    from producer.sources.shaped import parse_shape
+
+    order = Order(month, template, _duplicate(on_duplicate), include_cancelled, max_rate, dry_run)
+    shape = parse_shape(maps, where, limit)
+    if sample:
+        return _show_sample(open_rows(source, month, shape), month, template, sample)
+    settings = load()
+    rows = open_rows(source, month, shape)
+    with bars(remaining=True) as shown:
+        done = publish_month(settings, rows, order, follow(shown))
+    if done.published:
+        warn_of_a_long_month(settings, done.published)
+    written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))
+    facts = {"month": month, **done.to_dict(), "rejects_file": written, "dry_run": dry_run}
+    _report(facts, done.rejects, as_json=as_json)
+    if done.rejects:
+        raise typer.Exit(EXIT_BAD_DATA)
+    return None
+
+
+def _duplicate(text: str) -> OnDuplicate:
+    from producer.plan import OnDuplicate
+
+    try:
+        return OnDuplicate(text)
+    except ValueError:
+        raise UsageError(f"--on-duplicate is `error` or `last`, not {text!r}") from None
+
+
+def _show_sample(source: Source, month: str, template: str, count: int) -> None:
+    """The first jobs as they would be published, addresses masked."""
+    from itertools import islice
+
+    import msgspec
+
+    from producer.plan import Reject, plan_of
+    from schemas.addresses import mask
+
+    for entry in islice(plan_of(source, month, template), count):
+        if isinstance(entry, Reject):
+            print_json({"rejected": entry.reason, "detail": entry.detail, "line": entry.line}, plain=True)
+        else:
+            print_json(msgspec.to_builtins(entry) | {"email": mask(entry.email)})
+
+
+def _rejects_file(source: str, month: str) -> Path:
+    """A file in the present folder, by the source's name."""
+    plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(source).stem).strip("-")
+    return Path(f"{plain or 'source'}-{month}.rejects.csv")
+
+
+def _write_rejects(rejects: list[Reject], path: Path) -> str | None:
+    """Reason first, then the row as it was; without rejects there is no file."""
+    import csv
+
+    if not rejects:
+        return None
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
+        writer = csv.writer(out)
+        writer.writerow(["line", "reason", "detail", "row…"])
+        for reject in rejects:
+            place = f"{reject.file}:{reject.line}" if reject.file else reject.line
+            writer.writerow([place, reject.reason, reject.detail, *reject.raw])
+    return str(path)
+
+
+def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> None:
+    if as_json:
+        print_json(facts, plain=True)
+        return
+    told = console(stderr=True)
+    verb = "would be published" if facts["dry_run"] else "published"
+    told.print(f"[bold]{facts['published']:,}[/] jobs {verb} for {facts['month']}", highlight=False)
+    if facts["changed"]:
+        told.print(f"  {facts['changed']:,} of them with changed content", highlight=False)
+    if facts["unchanged"]:
+        told.print(f"  {facts['unchanged']:,} unchanged, left as they are", highlight=False)
+    if facts["cancelled"]:
+        told.print(f"  {facts['cancelled']:,} were cancelled and stay so (--include-cancelled)", highlight=False)
+    if not rejects:
+        return
+    told.print(f"[yellow]{len(rejects):,} rows rejected[/]", highlight=False)
+    for reject in rejects[:20]:
+        place = f"{reject.file or facts['source']}:{reject.line}"
+        told.print(f"  {place}: {reject.reason}: {reject.detail}", highlight=False, markup=False)
+    if len(rejects) > 20:
+        told.print(f"  … and {len(rejects) - 20:,} more", highlight=False)
+    if facts["rejects_file"]:
+        told.print(f"  all of them, with their rows: {facts['rejects_file']}", highlight=False, markup=False)

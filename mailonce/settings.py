@@ -1,0 +1,29 @@
+"""``mailonce settings``: every setting, its value and what it means."""
+
+from __future__ import annotations
+
+import typer
+
+from mailonce.options import Json, load
+from mailonce.shown import console, print_json, table
+
+__all__ = ["app"]
+
+app = typer.Typer()
+
+
+@app.command()
+def settings(as_json: Json = False) -> None:
+    """Every setting: value now, default, unit and meaning. Secrets are hidden."""
+    from rich.text import Text
+
+    from schemas.settings import describe_settings
+
+    rows = list(describe_settings(load()))
+    if as_json:
+        names = ("name", "value", "default", "meaning")
+        return print_json([dict(zip(names, row, strict=True)) for row in rows], plain=True)
+    lines = table("variable", "now", "default", "meaning")
+    for name, now, default, meaning in rows:
+        lines.add_row(name, Text(now, style="" if now == default else "bold"), Text(default), Text(meaning))
+    return console().print(lines)
