@@ -1,5 +1,5 @@
 """What mailonce costs, and how it compares: each module is a program on loopback servers of its own."""
 
-from schemas.entry import enter
+from schemas.runtime.entry import enter
 
 enter()

@@ -12,8 +12,8 @@ import urllib.error
 import urllib.request
 
 from benchmarks.bench import Bench, Command, Month, a_bench, say
-from schemas.reading import read_topic
-from schemas.settings import Settings
+from schemas.kafka.reading import read_topic
+from schemas.runtime.settings import Settings
 
 __all__: list[str] = []
 

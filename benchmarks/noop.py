@@ -15,8 +15,8 @@ from typing import Any, cast
 from processor.core.answers import Accepted, Answer
 from processor.ports import Sender
 from processor.wiring import Ports, process
-from schemas.logs import configure_logs
-from schemas.settings import Settings
+from schemas.runtime.logs import configure_logs
+from schemas.runtime.settings import Settings
 
 WARM = 1000
 

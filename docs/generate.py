@@ -12,7 +12,7 @@ import msgspec
 
 from processor.core.states import diagram
 from schemas.records import Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
-from schemas.settings import Settings, describe_settings
+from schemas.runtime.settings import Settings, describe_settings
 from schemas.topics import Topics
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["Jar", "JarLock", "cache_folder", "fetch", "locks", "main", "sweep", "wrong"]
 

@@ -21,7 +21,7 @@ def main() -> None:
 
             check_packages()
             from mailonce.commands import run
-            from schemas.entry import enter
+            from schemas.runtime.entry import enter
 
             enter()
         run()

@@ -34,7 +34,7 @@ from mailonce import (
     topics,
     uncertain,
 )
-from schemas.errors import Interrupted, MailonceError, UsageError
+from schemas.runtime.errors import Interrupted, MailonceError, UsageError
 
 __all__ = ["app", "run"]
 
@@ -59,7 +59,7 @@ def run() -> None:
         _run()
     except SystemExit as left:
         # Only what runs tasks or threads has loaded it, and only a process of its own may be ended.
-        ending = sys.modules.get("schemas.ending")
+        ending = sys.modules.get("schemas.runtime.ending")
         if ending is not None and isinstance(left.code, int) and _is_program():
             ending.leave(left.code)
         raise
@@ -89,7 +89,7 @@ def _wrong_option(error: Exception) -> UsageError | None:
     """What librdkafka says of a ``MAILONCE_KAFKA_*`` it cannot make a client with."""
     from confluent_kafka import KafkaError, KafkaException
 
-    from schemas.secrets import told_by_librdkafka
+    from schemas.runtime.secrets import told_by_librdkafka
 
     cause = error.args[0] if isinstance(error, KafkaException) and error.args else None
     if isinstance(cause, KafkaError) and cause.code() == KafkaError._INVALID_ARG:

@@ -11,11 +11,11 @@ import typer
 
 from mailonce.options import EXIT_FOUND, Json, OnlyMonth, Who, load, login, month_of, now_ms, parse_time
 from mailonce.shown import bars, console, follow, print_json, say, table, to_json, utc
-from schemas.errors import BadRecord, UsageError
+from schemas.runtime.errors import BadRecord, UsageError
 
 if TYPE_CHECKING:
     from processor.ops.dead_letters import Entry, Wanted
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -177,9 +177,9 @@ def requeue(
     Refused by name: what was sent meanwhile, is in doubt, would die again, or came back too often. Exit code 1 when a
     letter that you named was refused.
     """
-    from processor.core.redrive import Refused
-    from processor.ops.redrive import look
-    from processor.ops.redrive import requeue as send_back
+    from processor.core.requeue import Refused
+    from processor.ops.requeue import look
+    from processor.ops.requeue import requeue as send_back
     from schemas.records import Requeue
 
     settings, named = load(), places or []
@@ -238,7 +238,7 @@ def discard(
 ) -> None:
     """Mark letters as done with: they are not deleted, and not requeued any more."""
     from processor.ops.dead_letters import OPEN
-    from processor.ops.redrive import discard as mark
+    from processor.ops.requeue import discard as mark
 
     settings, wanted, decider = load(), _open_ones(month, reason, user, since), login(who)
     entries = [entry for entry in _chosen(settings, places or [], wanted) if entry.state == OPEN]

@@ -13,8 +13,8 @@ from mailonce.shown import bars, console, print_json, say, table
 if TYPE_CHECKING:
     from processor.adapters.redis import RedisDedup
     from processor.ops.dedup import Verification
-    from processor.ops.rebuild import Progress, Tell
-    from schemas.settings import Settings
+    from processor.recovery.rebuild import Progress, Tell
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 

@@ -14,7 +14,7 @@ from mailonce.shown import print_json, say
 
 if TYPE_CHECKING:
     from processor.doctor.finding import Finding
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 

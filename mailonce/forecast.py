@@ -10,12 +10,12 @@ import typer
 
 from mailonce.options import Json, Month, load
 from mailonce.shown import console, print_json, say
-from schemas.errors import MailonceError
+from schemas.runtime.errors import MailonceError
 
 if TYPE_CHECKING:
     from processor.core.forecast import Forecast
     from processor.core.pace import Account
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app", "month_forecast", "warn_of_a_long_month"]
 
@@ -56,7 +56,7 @@ def month_forecast(settings: Settings, mails: int, account: Account | None = Non
     from processor.core.forecast import forecast
     from processor.core.pace import Limits
     from processor.wiring import ask_account
-    from schemas.ending import run
+    from schemas.runtime.ending import run
 
     return forecast(mails, account or run(ask_account(settings)), Limits.of(settings))
 

@@ -9,7 +9,7 @@ import typer
 
 from mailonce.options import Json, User, load, on_dedup
 from mailonce.shown import print_json, say
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from processor.ops.forget import Trace

@@ -18,7 +18,7 @@ def main() -> int:
     import urllib.error
     import urllib.request
 
-    from schemas.entry import enter
+    from schemas.runtime.entry import enter
 
     enter()
     ports = [os.environ.get("MAILONCE_METRICS_PORT", ""), os.environ.get("MAILONCE_DASHBOARD_PORT", "8600")]

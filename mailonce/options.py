@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from schemas.errors import UsageError
 from schemas.identity import Key, check_month
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from processor.adapters.redis import RedisDedup
     from producer.sources import Source
     from producer.sources.shaped import Shape
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = [
     "EXIT_BAD_DATA",
@@ -50,7 +50,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-# Exit codes of an answer; those of errors stand in `schemas.errors`.
+# Exit codes of an answer; those of errors stand in `schemas.runtime.errors`.
 EXIT_FOUND = 1
 """What was looked for is there, or what should be is not."""
 EXIT_BAD_DATA = 3
@@ -92,8 +92,8 @@ TEMPLATE = "monthly-usage"
 
 def load(**overrides: Any) -> Settings:
     """The settings, with the logs set up as they say."""
-    from schemas.logs import configure_logs
-    from schemas.settings import load_settings
+    from schemas.runtime.logs import configure_logs
+    from schemas.runtime.settings import load_settings
 
     settings = load_settings(**overrides)
     configure_logs(settings.log_format, settings.log_level)
@@ -143,7 +143,7 @@ def open_rows(uri: str, month: str, shape: Shape) -> Source:
 def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]]) -> T:
     """Runs a step on the dedup set, and lets go of Redis."""
     from processor.adapters.redis import CLOSE_S, RedisDedup, connect
-    from schemas.ending import run, within
+    from schemas.runtime.ending import run, within
 
     async def go() -> T:
         client = connect(settings)

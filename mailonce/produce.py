@@ -10,7 +10,7 @@ import typer
 from mailonce.forecast import warn_of_a_long_month
 from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Json, Maps, Month, Rows, Template, Where, load, open_rows
 from mailonce.shown import bars, console, follow, print_json
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from producer.plan import OnDuplicate, Reject

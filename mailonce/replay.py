@@ -8,14 +8,14 @@ import typer
 
 from mailonce.options import Json, MetricsPort, OnlyMonth, load, month_of, parse_time
 from mailonce.shown import bars, console, print_json, say, table
-from schemas.errors import Interrupted, UsageError
+from schemas.runtime.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from collections import Counter
 
     from processor.ops.replay import Start, WhereFrom
-    from processor.worker import Worker
-    from schemas.settings import Settings
+    from processor.shell.worker import Worker
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -91,8 +91,8 @@ def _move_group(settings: Settings, start: Start, *, as_json: bool) -> None:
 
 def _run(settings: Settings, start: Start, month: str) -> tuple[dict[str, int], bool]:
     """Runs to the topic's end as of now; returns how many records were settled how, and whether that was all."""
-    from processor.meter import Meter
     from processor.ops.replay import drop_group, set_group, told_before
+    from processor.telemetry.meter import Meter
     from processor.wiring import Run, run_processor
 
     own = _own_group(settings)
@@ -122,7 +122,7 @@ def _own_group(settings: Settings) -> Settings:
     import logging
     from uuid import uuid4
 
-    from schemas.logs import configure_logs
+    from schemas.runtime.logs import configure_logs
 
     # One line a dead letter is enough beside a progress bar; a level set on purpose stays.
     if "log_level" not in settings.model_fields_set:
@@ -131,7 +131,7 @@ def _own_group(settings: Settings) -> Settings:
 
 
 def _show_outcome(counts: dict[str, int], whole: bool) -> None:
-    from processor.meter import SKIPPED
+    from processor.telemetry.meter import SKIPPED
 
     skipped = counts.get(SKIPPED, 0)
     others = {outcome: many for outcome, many in counts.items() if outcome != SKIPPED and many}

@@ -17,7 +17,7 @@ def settings(as_json: Json = False) -> None:
     """Every setting: value now, default, unit and meaning. Secrets are hidden."""
     from rich.text import Text
 
-    from schemas.settings import describe_settings
+    from schemas.runtime.settings import describe_settings
 
     rows = list(describe_settings(load()))
     if as_json:

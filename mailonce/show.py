@@ -12,7 +12,7 @@ from mailonce.shown import print_json, say, to_json
 if TYPE_CHECKING:
     from processor.ops.status import Story
     from schemas.identity import Key
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app", "story_of"]
 

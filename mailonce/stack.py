@@ -11,7 +11,7 @@ import typer
 from mailonce.options import EXIT_FOUND, Json
 from mailonce.shown import console, print_json, say
 from mailonce.signals import end_in_order
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from infra.embedded import Stack

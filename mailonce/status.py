@@ -13,15 +13,15 @@ import typer
 from mailonce.forecast import month_forecast
 from mailonce.options import Json, Month, load, now_ms
 from mailonce.shown import console, print_json, table
-from schemas.errors import MailonceError
+from schemas.runtime.errors import MailonceError
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from processor.core.fold import MonthCounts
+    from processor.core.outcomes import MonthCounts
     from processor.core.pace import Account
     from processor.ops.status import MonthView
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -39,7 +39,7 @@ def status(
 ) -> None:
     """Where a month stands: jobs and outcomes, what is pending where, rate, quota, expected end."""
     from processor.ops.status import MonthView
-    from schemas.ending import run
+    from schemas.runtime.ending import run
 
     settings = load()
     view = MonthView(settings, month)
@@ -75,7 +75,7 @@ async def _look(settings: Settings, view: MonthView) -> _Now:
     """SES is asked while the topics are read."""
     import asyncio
 
-    from schemas.ending import end, in_thread
+    from schemas.runtime.ending import end, in_thread
 
     asked = asyncio.create_task(_asked(settings))
     try:
@@ -106,7 +106,7 @@ def _watch(settings: Settings, view: MonthView, *, as_json: bool) -> None:
 
 
 def _account(settings: Settings) -> Account | None:
-    from schemas.ending import run
+    from schemas.runtime.ending import run
 
     return run(_asked(settings))
 
@@ -138,7 +138,7 @@ def _table(now: _Now) -> Group:
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar
 
-    from processor.core.fold import STANDINGS
+    from processor.core.outcomes import STANDINGS
 
     counts = now.counts
     lines = table("outcome", "jobs", title=f"month {counts.month}", right=[1])

@@ -14,7 +14,7 @@ from mailonce.shown import console, say
 
 if TYPE_CHECKING:
     from schemas.records import Job
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -54,7 +54,7 @@ def _all_filled_in(settings: Settings, folder: Path, jobs: Iterable[Job]) -> boo
     """Fills the templates in with one job of each shape; says which cannot be."""
     from processor.core.shapes import distinct_shapes
     from processor.trial import trial
-    from schemas.errors import BadRecord
+    from schemas.runtime.errors import BadRecord
 
     shapes = bad = 0
     with trial(settings, folder) as check:

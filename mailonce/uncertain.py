@@ -8,12 +8,12 @@ import typer
 
 from mailonce.options import Json, Who, Why, key_of, load, login, month_of, now_ms, on_dedup
 from mailonce.shown import console, print_json, say, table, utc
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from processor.adapters.doubts import Doubt
+    from processor.core.uncertain import Doubt
     from processor.ops.uncertain import Resolution
-    from schemas.settings import Settings
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 

@@ -15,11 +15,11 @@ from processor.core.answers import Answer
 from processor.core.pace import Account
 from processor.core.states import Claim
 from processor.core.ticket import Attempt
-from schemas.errors import MailonceError
 from schemas.identity import Key
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Job
-from schemas.template import Needs
+from schemas.runtime.errors import MailonceError
+from schemas.templates.template import Needs
 
 __all__ = [
     "BY_KEY",

@@ -17,13 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.local_templates import LocalTemplates
 from processor.adapters.templates import ses_client, stored_form
-from processor.templates import check_needs
+from processor.shell.templates import check_needs
 from schemas.codec import template_data
-from schemas.ending import run
-from schemas.errors import BadRecord, Halted, MailonceError, UsageError
 from schemas.records import Job
-from schemas.settings import Settings
-from schemas.template import Needs, has_blocks
+from schemas.runtime.ending import run
+from schemas.runtime.errors import BadRecord, Halted, MailonceError, UsageError
+from schemas.runtime.settings import Settings
+from schemas.templates.template import Needs, has_blocks
 
 __all__ = ["Check", "Preview", "preview", "trial"]
 

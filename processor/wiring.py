@@ -23,24 +23,24 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics
-from processor.assembly import Parts, Ports, assemble
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
-from processor.intake import IntakeConfig
-from processor.ledger import Scribe
-from processor.meter import Meter
-from processor.ops.rebuild import ensure_whole
 from processor.ports import Sender, Templates
-from processor.templates import SesTemplates
-from processor.worker import Worker
-from schemas.ending import end, in_thread, obey, stop_on_signals, within
-from schemas.ending import run as run_loop
-from schemas.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
-from schemas.logs import Event, get_log
-from schemas.settings import Settings
-from schemas.tracing import end_tracing
-from schemas.tracing import tracer as make_tracer
+from processor.recovery.rebuild import ensure_whole
+from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.intake import IntakeConfig
+from processor.shell.ledger import Scribe
+from processor.shell.templates import SesTemplates
+from processor.shell.worker import Worker
+from processor.telemetry.meter import Meter
+from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
+from schemas.runtime.ending import run as run_loop
+from schemas.runtime.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+from schemas.runtime.tracing import end_tracing
+from schemas.runtime.tracing import tracer as make_tracer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -233,7 +233,7 @@ async def _build(
 
 
 def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:
-    from processor.traced import Parents, TracedJobLog, TracedSender
+    from processor.telemetry.traced import Parents, TracedJobLog, TracedSender
 
     parents = Parents()
     return replace(

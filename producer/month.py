@@ -12,7 +12,7 @@ from producer.plan import OnDuplicate, Reject, find_users, plan_of
 from producer.publish import Publisher, jobs_of_month
 from producer.sources import Source
 from schemas.records import Job
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 __all__ = ["Order", "Produced", "Tell", "publish_month"]
 

@@ -9,10 +9,10 @@ from enum import StrEnum
 from producer.sources import Row, Source
 from schemas.addresses import address_problem
 from schemas.codec import template_data
-from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Job, Provenance
+from schemas.runtime.errors import UsageError
 
 __all__ = ["OnDuplicate", "Reject", "Users", "find_users", "job_of", "jobs_of", "plan", "plan_of"]
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import decode_job, encode, fingerprint
-from schemas.errors import BadRecord, BrokerUnavailable
 from schemas.identity import Key
-from schemas.reading import read_topic
+from schemas.kafka.clients import producer_config
+from schemas.kafka.reading import read_topic
+from schemas.kafka.writing import flush
 from schemas.records import Job
 from schemas.registry import mark_of
-from schemas.settings import Settings
-from schemas.tracing import end_tracing, trace_header, tracer
-from schemas.wire import producer_config
-from schemas.writing import flush
+from schemas.runtime.errors import BadRecord, BrokerUnavailable
+from schemas.runtime.settings import Settings
+from schemas.runtime.tracing import end_tracing, trace_header, tracer
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer

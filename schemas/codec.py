@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.addresses import address_problem
-from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
-from schemas.template import with_twin
+from schemas.runtime.errors import BadRecord
+from schemas.templates.template import with_twin
 
 __all__ = [
     "DEAD_LETTER_HEADER",

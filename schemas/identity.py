@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
-from schemas.errors import BadRecord
+from schemas.runtime.errors import BadRecord
 
 __all__ = [
     "NO_PLACE",

@@ -9,9 +9,9 @@ from __future__ import annotations
 from importlib.resources import files
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from schemas.errors import MailonceError, UsageError
-from schemas.secrets import without
-from schemas.settings import Settings
+from schemas.runtime.errors import MailonceError, UsageError
+from schemas.runtime.secrets import without
+from schemas.runtime.settings import Settings
 
 __all__ = ["mark_of", "register_job_schema"]
 

@@ -1,5 +1,5 @@
 """The tests, and what they start: programs as any other, on loopback."""
 
-from schemas.entry import enter
+from schemas.runtime.entry import enter
 
 enter()

@@ -23,14 +23,14 @@ def test_the_layers_hold() -> None:
 
 def test_the_engine_is_made_of_small_classes() -> None:
     """What nobody can hold in their head is where the holes are: at most 150 lines and 12 fields a class."""
-    engine = [*(ROOT / "processor/core").glob("*.py"), *(ROOT / "processor").glob("*.py")]
+    engine = [*(ROOT / "processor/core").glob("*.py"), *(ROOT / "processor/shell").glob("*.py")]
     large = [
         f"{path.name}: {found.name}"
         for path in engine
         for found in ast.walk(ast.parse(path.read_text()))
         if isinstance(found, ast.ClassDef) and (_lines(found) > LINES_MAX or len(_fields(found)) > FIELDS_MAX)
     ]
-    assert large == ["meter.py: Meter"], "metrics are a list of names"
+    assert not large
 
 
 def _lines(found: ast.ClassDef) -> int:

@@ -24,7 +24,7 @@ from infra.bootstrap.index import Untranslatable
 from infra.bootstrap.jobs import Failed, Jobs, Stop
 from infra.bootstrap.platforms import facts, refusal, source_only
 from infra.bootstrap.steps import WORK, Steps
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["Refused", "main", "set_up"]
 

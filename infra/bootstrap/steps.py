@@ -9,7 +9,7 @@ from pathlib import Path
 
 from infra.bootstrap import index, lock
 from infra.bootstrap.jobs import Job
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["WORK", "Steps"]
 

@@ -30,13 +30,13 @@ from infra.demo.sandbox import SandboxView
 from infra.embedded import Stack
 from infra.embedded.deferred import deferred
 from infra.embedded.service import die_with_parent, own_program
-from processor.core.fold import MonthCounts
+from processor.core.outcomes import MonthCounts
 from processor.ops.dead_letters import Wanted, list_entries
 from processor.ops.status import month_status
-from schemas.entry import enter
-from schemas.errors import MailonceError
-from schemas.reading import read_topic
-from schemas.settings import Settings, load_settings
+from schemas.kafka.reading import read_topic
+from schemas.runtime.entry import enter
+from schemas.runtime.errors import MailonceError
+from schemas.runtime.settings import Settings, load_settings
 
 MONTH = "2026-11"
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ import pwd
 from contextlib import suppress
 from pathlib import Path
 
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["absolute", "check_name", "check_owner"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.embedded.service import missing_wheels
 from infra.jars import LOCKS, JarLock, cache_folder, fetch, wrong
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["JavaProgram", "check_disk", "java"]
 

@@ -17,7 +17,7 @@ from confluent_kafka.admin import AdminClient
 
 from infra.embedded.jars import JavaProgram, check_disk, java
 from infra.embedded.service import SERVER_LOCALE, Server, free_port, spawn, wait_until
-from schemas.errors import SetupError, UsageError
+from schemas.runtime.errors import SetupError, UsageError
 
 __all__ = ["KAFKA", "KAFKA_VERSION", "Cluster", "format_storage", "kafka_answers", "kafka_server"]
 

@@ -17,7 +17,7 @@ from infra.embedded.jars import JavaProgram
 from infra.embedded.kafka import KAFKA
 from infra.embedded.others import ELASTICMQ
 from infra.jars import LOCKS, Jar, JarLock
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["jar_at", "main", "resolve"]
 

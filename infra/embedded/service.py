@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = [
     "Running",

@@ -16,7 +16,7 @@ from infra.embedded.kafka import Cluster, kafka_server
 from infra.embedded.others import connect_events, queue_url, sandbox_server, sqs_server, valkey_server
 from infra.embedded.service import Running, Server, is_alive, stop
 from infra.ses_sandbox.connect import CONFIGURATION_SET
-from schemas.errors import SetupError, UsageError
+from schemas.runtime.errors import SetupError, UsageError
 
 __all__ = ["SERVICES", "Stack"]
 

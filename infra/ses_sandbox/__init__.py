@@ -5,6 +5,6 @@ answers: the record judges every test of mailonce.
 
 What it does not emulate: the value of a signature (its presence and age are checked), IAM, SMTP, raw messages and
 attachments, SendBulkEmail, contact lists, dedicated IPs, DKIM, deliverability, tenants, and real delivery. Templates
-are Handlebars as far as engines agree on it (`schemas.handlebars`); one that says more is refused when it is created.
-Limits that AWS does not document are not guessed.
+are Handlebars as far as engines agree on it (`schemas.templates.handlebars`); one that says more is refused when it is
+created. Limits that AWS does not document are not guessed.
 """

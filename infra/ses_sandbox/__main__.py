@@ -11,9 +11,9 @@ import msgspec
 
 from infra.ses_sandbox import __doc__ as about
 from infra.ses_sandbox.server import Sandbox
-from schemas.ending import obey, run, stop_on_signals
-from schemas.entry import enter
-from schemas.errors import Overdue
+from schemas.runtime.ending import obey, run, stop_on_signals
+from schemas.runtime.entry import enter
+from schemas.runtime.errors import Overdue
 
 STOP_S = 8.0
 """A stop may take so long: whoever runs the stack waits for ten seconds."""

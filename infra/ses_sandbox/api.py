@@ -16,7 +16,7 @@ import msgspec
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SesError
 from infra.ses_sandbox.store import Store
-from schemas.handlebars import NotFilledIn, TemplateRefused, check
+from schemas.templates.handlebars import NotFilledIn, TemplateRefused, check
 
 __all__ = ["Api"]
 

@@ -18,7 +18,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from schemas.entry import enter
+from schemas.runtime.entry import enter
 
 __all__ = ["CONFIGURATION_SET", "EVENT_KINDS", "client", "connect", "make_configuration_set", "queue_url"]
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings
 from infra.ses_sandbox.send import SIMULATOR
-from schemas.ending import in_thread
+from schemas.runtime.ending import in_thread
 
 __all__ = ["Events", "event_of", "kinds_of"]
 

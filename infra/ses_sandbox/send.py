@@ -13,8 +13,8 @@ from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, SesError
 from infra.ses_sandbox.store import Store
 from schemas.addresses import address_problem, bare_address
-from schemas.handlebars import NotFilledIn, TemplateRefused
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
+from schemas.templates.handlebars import NotFilledIn, TemplateRefused
 
 __all__ = ["SIMULATOR", "accept", "check_signature"]
 

@@ -9,7 +9,7 @@ import msgspec
 
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from schemas.addresses import bare_address
-from schemas.handlebars import render
+from schemas.templates.handlebars import render
 
 __all__ = ["Store"]
 
@@ -44,7 +44,7 @@ class Store:
         return self.kept.templates[name]
 
     def render(self, name: str, data: dict[str, Any]) -> tuple[str, str, str]:
-        """(subject, HTML, text); raises as `schemas.handlebars.render` does."""
+        """(subject, HTML, text); raises as `schemas.templates.handlebars.render` does."""
         content = self.template(name)
         subject, html, text = (render(content.get(part) or "", data) for part in ("Subject", "Html", "Text"))
         return subject, html, text

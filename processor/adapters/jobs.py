@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from processor.adapters.doubts import Doubt
 from processor.adapters.write import write_records
+from processor.core.uncertain import Doubt
 from processor.ports import BY_KEY, Produced
 from schemas.codec import RESEND_HEADER, encode
-from schemas.reading import Record, RecordReader, read_topic
+from schemas.kafka.reading import Record, RecordReader, read_topic
 from schemas.records import Resend, Source
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 __all__ = ["find_jobs", "publish_resends"]
 

@@ -22,13 +22,13 @@ from confluent_kafka.admin import AdminClient
 from processor.adapters.silence import Silence
 from processor.adapters.topics import too_few
 from processor.ports import Listener, Poll, Transaction
-from schemas.ending import Thread, within
-from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
-from schemas.logs import Event, get_log
-from schemas.reading import end_offsets, error_text, record_of, take
-from schemas.secrets import told_by_librdkafka
-from schemas.settings import Settings
-from schemas.wire import admin_config, jobs_consumer_config, transactional_config
+from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
+from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.runtime.ending import Thread, within
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.secrets import told_by_librdkafka
+from schemas.runtime.settings import Settings
 
 __all__ = ["KafkaJobLog", "names_a_member"]
 

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from schemas.errors import MailonceError
-from schemas.logs import Event, get_log
-from schemas.reading import no_answer
-from schemas.settings import Settings
-from schemas.wire import admin_config
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import no_answer
+from schemas.runtime.errors import MailonceError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 
 __all__ = ["KafkaWatch", "asks_kafka", "kafka_watched"]
 

@@ -9,9 +9,9 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyn
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from processor.adapters.templates import FILES, read_templates
-from processor.templates import check_line
-from schemas.errors import BadRecord, Halted, UsageError
+from processor.shell.templates import check_line
 from schemas.records import Job
+from schemas.runtime.errors import BadRecord, Halted, UsageError
 
 __all__ = ["LocalTemplates"]
 

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from schemas.errors import UsageError
-from schemas.logs import Event, get_log
+from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event, get_log
 
 __all__ = ["Check", "metrics_served"]
 

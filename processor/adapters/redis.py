@@ -29,9 +29,9 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim
 from processor.ports import Item, Lease, NotWhole
-from schemas.errors import RedisUnavailable, RedisUntrusted
 from schemas.identity import Key
-from schemas.settings import Settings
+from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from schemas.runtime.settings import Settings
 
 __all__ = ["CLOSE_S", "RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
 

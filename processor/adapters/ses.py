@@ -37,11 +37,11 @@ from processor.adapters.clock import boot_s
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
 from schemas.addresses import bare_address
-from schemas.ending import in_thread
-from schemas.errors import Halted, UsageError
-from schemas.logs import Event, get_log
-from schemas.settings import Settings
-from schemas.template import Needs
+from schemas.runtime.ending import in_thread
+from schemas.runtime.errors import Halted, UsageError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+from schemas.templates.template import Needs
 
 __all__ = ["BotoSender", "DeadlinePassed", "answer_of_exception", "answer_of_response"]
 

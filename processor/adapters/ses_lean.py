@@ -26,9 +26,9 @@ from processor.adapters.http import Broken, Connections, NotConnected, Response
 from processor.adapters.ses import BotoSender, DeadlinePassed, answer_of_exception, answer_of_response
 from processor.adapters.ses_wire import Wire
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
-from schemas.ending import in_thread
-from schemas.errors import Halted, UsageError
-from schemas.settings import Settings
+from schemas.runtime.ending import in_thread
+from schemas.runtime.errors import Halted, UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["LeanSender"]
 

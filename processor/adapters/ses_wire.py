@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.compat import get_current_datetime
 from botocore.credentials import ReadOnlyCredentials
 
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 __all__ = ["Specimen", "Wire", "take_specimen"]
 

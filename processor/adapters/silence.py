@@ -13,8 +13,8 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from schemas.errors import BrokerUnavailable
-from schemas.reading import error_text
+from schemas.kafka.reading import error_text
+from schemas.runtime.errors import BrokerUnavailable
 
 __all__ = ["ASKS", "Silence"]
 

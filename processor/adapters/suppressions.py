@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from processor.adapters.write import write_record
 from schemas.codec import decode_suppression, encode
-from schemas.errors import BadRecord
-from schemas.reading import Follower
+from schemas.kafka.reading import Follower
 from schemas.records import Suppression
-from schemas.settings import Settings
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.settings import Settings
 
 __all__ = ["Suppressions", "write_suppression"]
 

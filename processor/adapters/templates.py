@@ -14,9 +14,9 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
-from schemas.errors import MailonceError, UsageError
-from schemas.handlebars import TemplateRefused, check
-from schemas.template import escape_html_part, variables
+from schemas.runtime.errors import MailonceError, UsageError
+from schemas.templates.handlebars import TemplateRefused, check
+from schemas.templates.template import escape_html_part, variables
 
 __all__ = ["FILES", "Pushed", "push_templates", "read_templates", "ses_client", "stored_form"]
 

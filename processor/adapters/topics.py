@@ -15,11 +15,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from schemas.errors import BrokerUnavailable, UsageError
-from schemas.reading import TIMEOUT_S, answer, error_text, no_answer
-from schemas.settings import Settings
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import TIMEOUT_S, answer, error_text, no_answer
+from schemas.runtime.errors import BrokerUnavailable, UsageError
+from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
-from schemas.wire import admin_config
 
 __all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "too_few", "topic_config"]
 

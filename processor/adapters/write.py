@@ -8,11 +8,11 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.ports import BY_KEY, Produced
-from schemas.errors import BrokerUnavailable
-from schemas.reading import error_text
-from schemas.settings import Settings
-from schemas.wire import producer_config, transactional_config
-from schemas.writing import flush
+from schemas.kafka.clients import producer_config, transactional_config
+from schemas.kafka.reading import error_text
+from schemas.kafka.writing import flush
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 
 __all__ = ["TransactionalWriter", "write_record", "write_records"]
 

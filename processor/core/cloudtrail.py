@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from processor.core.evidence import Foreign, SesEvent, tell_of_mail
-from schemas.errors import BadRecord
+from schemas.runtime.errors import BadRecord
 
 __all__ = ["KIND", "read_log"]
 

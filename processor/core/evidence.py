@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from processor.core.states import Claim, State
-from schemas.errors import BadRecord
 from schemas.identity import NO_PLACE, Key, Place, read_place, read_tags
 from schemas.records import Feedback
+from schemas.runtime.errors import BadRecord
 
 __all__ = [
     "Foreign",

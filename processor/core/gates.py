@@ -7,8 +7,8 @@ from math import inf
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
 from processor.core.ticket import Finished
-from schemas.errors import Halted
 from schemas.records import Outcome
+from schemas.runtime.errors import Halted
 
 __all__ = ["HURRY_S", "REDIS_RETRY_S", "Gates"]
 

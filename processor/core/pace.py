@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 __all__ = [
     "BATCH_MAX",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.settings import Backoff
+from schemas.runtime.settings import Backoff
 
 __all__ = ["delay_s"]
 

@@ -19,10 +19,10 @@ from processor.core.answers import RetryClass
 from processor.core.decide import Settle, Skip
 from processor.core.offsets import Window
 from schemas.codec import decode_job, decode_resend, fingerprint
-from schemas.errors import BadRecord, Halted
 from schemas.identity import Key, Place
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Job, Outcome, Resend
+from schemas.runtime.errors import BadRecord, Halted
 
 __all__ = [
     "Attempt",

@@ -12,16 +12,16 @@ from importlib.metadata import version
 from aiohttp import web
 
 from processor.adapters.redis import RedisDedup, connect
-from processor.core.redrive import Redriven
+from processor.core.requeue import Requeued
 from processor.dashboard.web import Pages
 from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
-from processor.ops.redrive import discard, look, requeue
+from processor.ops.requeue import discard, look, requeue
 from processor.ops.uncertain import Decision, Resolution, doubts_of, resolve
-from schemas.errors import UsageError
 from schemas.identity import Key, check_month
-from schemas.logs import Event, get_log
 from schemas.records import Requeue
-from schemas.settings import Settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 
 __all__ = ["Actions"]
 
@@ -110,8 +110,8 @@ class Actions:
         entries = await self._letters(asked)
         note = Requeue(times=0, place="", who=who, why=asked["why"], at_ms=self._now_ms())
         decided = await asyncio.to_thread(look, self._settings, entries, note)
-        count = sum(isinstance(one.follows, Redriven) for one in decided)
-        refused = [f"{one.entry.place}: {one.follows.why}" for one in decided if not isinstance(one.follows, Redriven)]
+        count = sum(isinstance(one.follows, Requeued) for one in decided)
+        refused = [f"{one.entry.place}: {one.follows.why}" for one in decided if not isinstance(one.follows, Requeued)]
 
         async def go() -> None:
             await asyncio.to_thread(lambda: list(requeue(self._settings, decided, note)))

@@ -19,12 +19,12 @@ from faust.streams import _current_event
 from faust.types import EventT
 
 from processor.dashboard.faust_transport import CommittedTransport
-from processor.dashboard.fold import View, apply, pack, unpack
 from processor.dashboard.totals import Totals
-from schemas.errors import UsageError
-from schemas.logs import Event, get_log
-from schemas.reading import Record
-from schemas.settings import Settings
+from processor.dashboard.view import View, apply, pack, unpack
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 
 __all__ = ["Board", "create_app"]
 

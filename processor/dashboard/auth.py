@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from schemas.errors import UsageError
-from schemas.settings import Settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["Auth", "is_loopback"]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from schemas.errors import BrokerUnavailable
-from schemas.reading import TIMEOUT_S, end_offsets, error_text, partition_numbers, read_topic
-from schemas.settings import Settings
-from schemas.wire import admin_config, reader_config
+from schemas.kafka.clients import admin_config, reader_config
+from schemas.kafka.reading import TIMEOUT_S, end_offsets, error_text, partition_numbers, read_topic
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 
 __all__ = ["targets"]
 

@@ -10,19 +10,19 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from processor.core.fold import STANDINGS
 from processor.core.forecast import forecast
+from processor.core.outcomes import STANDINGS
 from processor.core.pace import Account, Limits, quota_left
 from processor.dashboard.app import Board
-from processor.dashboard.fold import View, hash_of
 from processor.dashboard.totals import MINUTE_MS
+from processor.dashboard.view import View, hash_of
 from processor.ops.dead_letters import Entry, Wanted, get_entries, list_entries
 from processor.ops.groups import members
 from schemas.codec import decode_job
-from schemas.errors import BadRecord, MailonceError
 from schemas.identity import Key
-from schemas.reading import read_record
-from schemas.settings import Settings
+from schemas.kafka.reading import read_record
+from schemas.runtime.errors import BadRecord, MailonceError
+from schemas.runtime.settings import Settings
 
 __all__ = ["Data"]
 

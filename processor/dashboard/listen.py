@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import socket
 
-from schemas.errors import UsageError
-from schemas.settings import Settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["listen"]
 

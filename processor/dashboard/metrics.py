@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from processor.core.fold import STANDINGS
+from processor.core.outcomes import STANDINGS
 from processor.dashboard.app import Board
-from processor.meter import build_info
+from processor.telemetry.meter import build_info
 
 __all__ = ["board_registry"]
 

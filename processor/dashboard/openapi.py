@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from processor.core.fold import STANDINGS
+from processor.core.outcomes import STANDINGS
 
 __all__ = ["document"]
 

@@ -29,11 +29,11 @@ from processor.dashboard.metrics import board_registry
 from processor.dashboard.quiet import Sparse
 from processor.dashboard.web import Pages, make_web
 from processor.wiring import ask_account
-from schemas.ending import leave_within
-from schemas.errors import MailonceError, UsageError
-from schemas.logs import Event, get_log
-from schemas.reading import partition_numbers
-from schemas.settings import Settings
+from schemas.kafka.reading import partition_numbers
+from schemas.runtime.ending import leave_within
+from schemas.runtime.errors import MailonceError, UsageError
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
 __all__ = ["serve"]

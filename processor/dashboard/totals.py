@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from processor.core.fold import PENDING
-from processor.dashboard.fold import View
+from processor.core.outcomes import PENDING
+from processor.dashboard.view import View
 from schemas.records import Outcome
 
 __all__ = ["MINUTE_MS", "MonthTotals", "Totals"]

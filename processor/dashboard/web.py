@@ -13,14 +13,14 @@ import jinja2
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from processor.core.fold import STANDINGS
+from processor.core.outcomes import STANDINGS
 from processor.dashboard.auth import Auth
 from processor.dashboard.chart import bars
 from processor.dashboard.data import Data
 from processor.dashboard.openapi import document
 from processor.ops.dead_letters import Wanted, parse_place
-from schemas.errors import MailonceError, UsageError
 from schemas.identity import check_month
+from schemas.runtime.errors import MailonceError, UsageError
 
 __all__ = ["make_web"]
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from schemas.errors import MailonceError
+from schemas.runtime.errors import MailonceError
 
 __all__ = ["Check", "Finding", "Level", "bad", "examine", "fine", "note"]
 

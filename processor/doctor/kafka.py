@@ -12,11 +12,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from processor.adapters.topics import topic_config
 from processor.doctor.finding import Finding, bad, fine, note
-from schemas.errors import BrokerUnavailable
-from schemas.reading import TIMEOUT_S, error_text
-from schemas.settings import Settings
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import TIMEOUT_S, error_text
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
-from schemas.wire import admin_config
 
 __all__ = ["check_kafka"]
 

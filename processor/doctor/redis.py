@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.doctor.finding import Finding, bad, fine, note
-from schemas.ending import run, within
-from schemas.errors import RedisUnavailable, RedisUntrusted
-from schemas.settings import Settings
+from schemas.runtime.ending import run, within
+from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from schemas.runtime.settings import Settings
 
 __all__ = ["SKEW_S", "check_redis", "clock_finding"]
 

@@ -17,8 +17,8 @@ from processor.adapters.local_templates import LocalTemplates
 from processor.doctor.finding import Finding, bad, fine, note
 from processor.doctor.redis import clock_finding
 from schemas.addresses import bare_address
-from schemas.errors import MailonceError, UsageError
-from schemas.settings import Settings
+from schemas.runtime.errors import MailonceError, UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["check_feed", "check_ses"]
 

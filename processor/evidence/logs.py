@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 __all__ = ["log_files"]
 

@@ -9,7 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
-from schemas.errors import QueueUnavailable, UsageError
+from schemas.runtime.errors import QueueUnavailable, UsageError
 
 __all__ = ["EventQueue", "QueueMessage"]
 

@@ -10,25 +10,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from processor.adapters.doubts import Doubts
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
-from processor.evidence.doubts import Sweeper
 from processor.evidence.logs import log_files
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
-from processor.meter import EvidenceMeter
-from schemas.ending import in_thread, obey, stop_on_signals, within
-from schemas.ending import run as run_loop
-from schemas.errors import BadRecord, BrokerUnavailable, Overdue, RedisUnavailable
-from schemas.logs import Event, get_log
-from schemas.reading import Follower, RecordReader
-from schemas.settings import Settings
+from processor.evidence.sweep import Doubts, Sweeper
+from processor.telemetry.meter import EvidenceMeter
+from schemas.kafka.reading import Follower, RecordReader
+from schemas.runtime.ending import in_thread, obey, stop_on_signals, within
+from schemas.runtime.ending import run as run_loop
+from schemas.runtime.errors import BadRecord, BrokerUnavailable, Overdue, RedisUnavailable
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 
 __all__ = ["Evidence", "gather", "gather_cloudtrail"]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from processor.core.evidence import SesEvent
 from processor.ports import BY_KEY, Produced
 from schemas.codec import dead_letter_headers, encode
-from schemas.errors import BadRecord
 from schemas.identity import NO_PLACE
-from schemas.logs import Event, get_log
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import EVIDENCE, DeadLetter, Delivery, Outcome, Source, Suppression
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.logs import Event, get_log
 from schemas.topics import Topics
 
 __all__ = ["EventScribe"]

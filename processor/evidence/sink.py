@@ -15,10 +15,10 @@ from processor.core.evidence import Meaning, SesEvent, drop_is_news, is_early, p
 from processor.core.states import Claim, State
 from processor.evidence.scribe import EventScribe
 from processor.ports import Item, Produced
-from schemas.ending import in_thread
-from schemas.errors import BadRecord
-from schemas.logs import Event, get_log
-from schemas.reading import RecordReader
+from schemas.kafka.reading import RecordReader
+from schemas.runtime.ending import in_thread
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.logs import Event, get_log
 
 __all__ = ["Sink"]
 

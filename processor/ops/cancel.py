@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processor.adapters.write import write_record
 from schemas.identity import Key
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 __all__ = ["cancel"]
 

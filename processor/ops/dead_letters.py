@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from schemas.codec import DEAD_LETTER_HEADER, MOVED_HEADER, decode_dead_letter, decode_mark
-from schemas.errors import BadRecord, UsageError
-from schemas.reading import Record, read_record, read_topic
+from schemas.kafka.reading import Record, read_record, read_topic
 from schemas.records import DeadLetter, Mark
-from schemas.settings import Settings
+from schemas.runtime.errors import BadRecord, UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["OPEN", "Entry", "Wanted", "get_entries", "list_entries", "parse_place", "read_marks"]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from processor.adapters.redis import RedisDedup
 from processor.core.states import Claim, State, parse_claim
-from processor.ops.rebuild import Tell, claims_from_topics, ensure_whole, take_chunk
-from schemas.ending import in_thread
+from processor.recovery.rebuild import Tell, claims_from_topics, ensure_whole, take_chunk
 from schemas.identity import Key
-from schemas.settings import Settings
+from schemas.runtime.ending import in_thread
+from schemas.runtime.settings import Settings
 
 __all__ = ["Finding", "Verification", "compare", "rebuild", "verify"]
 

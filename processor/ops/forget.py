@@ -17,11 +17,11 @@ from processor.adapters.write import write_records
 from processor.ops.moving import letters_of, take_out
 from processor.ports import Produced
 from schemas.codec import decode_delivery, encode
-from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import Record, read_topic
+from schemas.kafka.reading import Record, read_topic
 from schemas.records import Delivery
-from schemas.settings import Settings
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.settings import Settings
 
 __all__ = ["Trace", "find", "forget"]
 

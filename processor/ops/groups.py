@@ -10,10 +10,10 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from schemas.errors import BrokerUnavailable
-from schemas.reading import answer, error_text
-from schemas.settings import Settings
-from schemas.wire import CLIENT_ID, admin_config
+from schemas.kafka.clients import CLIENT_ID, admin_config
+from schemas.kafka.reading import answer, error_text
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 
 __all__ = ["Member", "coordinated", "members"]
 

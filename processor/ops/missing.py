@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from processor.core.fold import PENDING, Mail
+from processor.core.outcomes import PENDING, Mail
 from processor.ops.status import MonthView
 from schemas.identity import Key
 from schemas.records import Outcome
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 __all__ = ["Missing", "find_missing", "why_no_mail"]
 

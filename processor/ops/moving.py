@@ -15,10 +15,10 @@ from processor.adapters.write import write_records
 from processor.ops.dead_letters import read_marks
 from processor.ports import BY_KEY, Produced
 from schemas.codec import MOVED_HEADER, encode, moved_from
-from schemas.errors import BrokerUnavailable
-from schemas.reading import Record, answer, error_text, read_topic
-from schemas.settings import Settings
-from schemas.wire import admin_config
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import Record, answer, error_text, read_topic
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 
 __all__ = ["letters_of", "take_out"]
 

@@ -14,15 +14,15 @@ import msgspec
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from processor.core.fold import PENDING, Mail, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, with_delivery, with_job
 from processor.ops.dead_letters import Wanted, list_entries
 from processor.ops.groups import coordinated, members
 from schemas.codec import decode_delivery, decode_job
-from schemas.errors import BadRecord, BrokerUnavailable, UsageError
 from schemas.identity import Key
-from schemas.reading import TIMEOUT_S, Record, answer, end_offsets, error_text, partition_numbers, read_topic
-from schemas.settings import Settings
-from schemas.wire import admin_config, reader_config
+from schemas.kafka.clients import admin_config, reader_config
+from schemas.kafka.reading import TIMEOUT_S, Record, answer, end_offsets, error_text, partition_numbers, read_topic
+from schemas.runtime.errors import BadRecord, BrokerUnavailable, UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["FromOffsets", "FromTime", "Start", "WhereFrom", "drop_group", "plan", "set_group", "told_before", "where"]
 

@@ -10,14 +10,14 @@ from typing import Any
 import msgspec
 
 from processor.adapters.redis import RedisDedup
-from processor.core.fold import PENDING, Mail, MonthCounts, count, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_delivery, with_job
 from processor.core.states import State
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
-from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import Follower, Record, read_topic
+from schemas.kafka.reading import Follower, Record, read_topic
 from schemas.records import Delivery, Outcome
-from schemas.settings import Settings
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.settings import Settings
 
 __all__ = ["MonthView", "Story", "month_status", "tell_story"]
 

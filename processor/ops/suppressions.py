@@ -8,9 +8,9 @@ import msgspec
 
 from processor.adapters.suppressions import Suppressions, write_suppression
 from schemas.addresses import address_problem
-from schemas.errors import UsageError
 from schemas.records import Suppression
-from schemas.settings import Settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["list_suppressions", "remove_suppression", "suppress"]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from processor.adapters.doubts import Doubt, DoubtFold
 from processor.adapters.jobs import find_jobs, publish_resends
 from processor.adapters.write import TransactionalWriter
+from processor.core.uncertain import Doubt, DoubtFold
 from processor.ports import BY_KEY, Dedup, Item, Produced
 from schemas.codec import dead_letter_headers, encode
-from schemas.errors import UsageError
-from schemas.reading import partition_numbers, read_topic
+from schemas.kafka.reading import partition_numbers, read_topic
 from schemas.records import DeadLetter, Delivery, Outcome, Resend
-from schemas.settings import Settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings
 
 __all__ = ["Decision", "Resolution", "describe", "doubts_of", "resolve"]
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from schemas.errors import SourceError
+from schemas.runtime.errors import SourceError
 
 __all__ = ["NEEDED", "Asked", "Row", "Source", "check_columns", "open_source"]
 

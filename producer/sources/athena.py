@@ -22,8 +22,8 @@ from producer.sources.columns import ColumnsFile, read_query
 from producer.sources.csv_file import CsvFile
 from producer.sources.files import ManyFiles, fetch, s3_client
 from producer.sources.spool import Spool
-from schemas.errors import SourceError
 from schemas.identity import check_month
+from schemas.runtime.errors import SourceError
 
 __all__ = ["open_athena"]
 

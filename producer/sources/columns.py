@@ -12,7 +12,7 @@ import duckdb
 
 from producer.sources import Asked, Row, Source, check_columns
 from producer.sources.spool import Spool
-from schemas.errors import SourceError
+from schemas.runtime.errors import SourceError
 
 __all__ = ["ColumnsFile", "digest_of", "open_query", "read_query"]
 

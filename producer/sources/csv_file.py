@@ -8,7 +8,7 @@ from pathlib import Path
 
 from producer.sources import Asked, Row, check_columns
 from producer.sources.columns import digest_of
-from schemas.errors import SourceError
+from schemas.runtime.errors import SourceError
 
 __all__ = ["CsvFile"]
 

@@ -16,7 +16,7 @@ from producer.sources import Asked, Row, Source
 from producer.sources.columns import ColumnsFile
 from producer.sources.csv_file import CsvFile
 from producer.sources.spool import Spool
-from schemas.errors import SourceError
+from schemas.runtime.errors import SourceError
 
 __all__ = ["ManyFiles", "fetch", "open_files", "s3_client"]
 

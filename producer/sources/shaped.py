@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from producer.sources import Asked, Row, Source, open_source
-from schemas.errors import UsageError
+from schemas.runtime.errors import UsageError
 
 __all__ = ["Condition", "Shape", "Shaped", "open_shaped", "parse_conditions", "parse_renames", "parse_shape"]
 

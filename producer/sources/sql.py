@@ -10,7 +10,7 @@ from producer.sources import Asked, Source
 from producer.sources.columns import read_query
 from producer.sources.csv_file import CsvFile
 from producer.sources.spool import Spool
-from schemas.errors import SourceError
+from schemas.runtime.errors import SourceError
 
 __all__ = ["open_database"]
 

@@ -20,7 +20,7 @@ from infra.embedded.service import Running, free_port
 from processor.core.pace import BATCH_MAX
 from schemas.codec import decode_delivery
 from schemas.identity import Key
-from schemas.reading import read_topic
+from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
 from tests.chaos.plan import Plan, Step
 from tests.support.feed import connected, published

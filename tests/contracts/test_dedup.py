@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
 from processor.ports import Item, Lease, NotWhole
-from schemas.errors import RedisUnavailable
 from schemas.identity import Key
+from schemas.runtime.errors import RedisUnavailable
 
 KEY = Key("team:x/ü", "2026-11")
 MINE = Item(KEY, attempt="mine", partition=1, offset=10, message_id="m1", fingerprint="f")

@@ -16,9 +16,9 @@ from confluent_kafka import Consumer, TopicPartition
 from infra.embedded import Stack
 from processor.adapters.kafka import KafkaJobLog, names_a_member
 from processor.ports import JobLog, Produced, Transaction
-from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
-from schemas.reading import Record, read_topic
-from schemas.wire import reader_config
+from schemas.kafka.clients import reader_config
+from schemas.kafka.reading import Record, read_topic
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka as Cluster
 from tests.simulation.log import MemoryJobLog, MemoryKafka

@@ -25,9 +25,9 @@ from processor.adapters.clock import boot_s
 from processor.adapters.ses_lean import LeanSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from processor.wiring import make_sender
-from schemas.entry import sparing_loopback
-from schemas.errors import UsageError
-from schemas.settings import Settings, load_settings
+from schemas.runtime.entry import sparing_loopback
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings, load_settings
 
 REQUEST = {
     "FromEmailAddress": "usage@example.com",

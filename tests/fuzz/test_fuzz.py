@@ -18,7 +18,7 @@ from processor.core.evidence import read_event
 from producer.sources import Asked
 from producer.sources.csv_file import CsvFile
 from schemas.codec import DEAD_LETTER_HEADER, decode_job
-from schemas.errors import BadRecord, MailonceError
+from schemas.runtime.errors import BadRecord, MailonceError
 from tests.support.feed import gather
 from tests.support.world import MONTH, World
 

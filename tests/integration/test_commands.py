@@ -8,8 +8,8 @@ import urllib.request
 
 import pytest
 
-from schemas.errors import BrokerUnavailable
-from schemas.reading import partition_numbers, read_record, read_topic
+from schemas.kafka.reading import partition_numbers, read_record, read_topic
+from schemas.runtime.errors import BrokerUnavailable
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 

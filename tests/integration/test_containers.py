@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from infra.embedded import Stack
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import MONTH, ROOT, Process, wait_for
 

@@ -10,9 +10,9 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.codec import encode
-from schemas.reading import read_topic
+from schemas.kafka.clients import reader_config, transactional_config
+from schemas.kafka.reading import read_topic
 from schemas.records import Delivery, Outcome, Source
-from schemas.wire import reader_config, transactional_config
 from tests.support.dashboard import TOKEN, Dashboard, start_dashboard
 from tests.support.feed import gather, published
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for

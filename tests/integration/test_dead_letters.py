@@ -8,7 +8,7 @@ import json
 import time
 
 from schemas.codec import decode_requeue
-from schemas.reading import read_topic
+from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
 from tests.support.world import MONTH, World, job
 

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from schemas.wire import admin_config
+from schemas.kafka.clients import admin_config
 from tests.support.world import WAIT_S, World, wait_for
 
 

@@ -12,9 +12,9 @@ import boto3
 import pytest
 
 from infra.embedded import Stack
-from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Outcome
+from schemas.runtime.errors import UsageError
 from tests.support.feed import gather, published
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 

@@ -12,11 +12,11 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from processor.adapters.topics import topic_config
 from processor.ops import moving
 from schemas.codec import moved_from
-from schemas.errors import BrokerUnavailable
-from schemas.reading import end_offsets, partition_numbers, read_topic
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
 from schemas.records import Outcome
-from schemas.settings import Settings
-from schemas.wire import admin_config
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 ANNA = "anna@example.net"

@@ -9,9 +9,9 @@ from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from schemas.identity import Key
-from schemas.reading import read_topic
+from schemas.kafka.clients import reader_config
+from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
-from schemas.wire import reader_config
 from tests.support.killer import IN_TRANSACTION, STEPS
 from tests.support.world import CALLS_AT_ONCE, MONTH, WAIT_S, World, job, wait_for
 

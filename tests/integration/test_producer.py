@@ -10,7 +10,7 @@ from pathlib import Path
 
 from producer.publish import CANCELLED, jobs_of_month
 from schemas.codec import encode
-from schemas.reading import read_topic
+from schemas.kafka.reading import read_topic
 from tests.support.world import MONTH, Process, World, job, wait_for
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from infra.embedded import Stack
 from processor.adapters.topics import ensure_topic
-from schemas.reading import partition_numbers
+from schemas.kafka.reading import partition_numbers
 from schemas.topics import TopicSpec
 from tests.support.cluster import OwnKafka
 from tests.support.dashboard import TOKEN, start_dashboard

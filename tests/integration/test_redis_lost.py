@@ -12,8 +12,8 @@ import redis
 from confluent_kafka import Producer
 
 from infra.embedded import Stack
+from schemas.kafka.clients import transactional_config
 from schemas.records import Outcome
-from schemas.wire import transactional_config
 from tests.support.proxy import Proxy
 from tests.support.servers import kill_server
 from tests.support.world import MONTH, WAIT_S, Process, World, job, wait_for

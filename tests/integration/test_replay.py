@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from schemas.reading import end_offsets, partition_numbers, read_topic
+from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 OTHER = "2026-10"
@@ -133,7 +133,7 @@ def test_a_replays_group_does_not_stay(world: World) -> None:
     """Nothing is left behind in Kafka but the outcomes."""
     from confluent_kafka.admin import AdminClient
 
-    from schemas.wire import admin_config
+    from schemas.kafka.clients import admin_config
 
     world.publish([job("u1")])
     replay(world, "--from-beginning")

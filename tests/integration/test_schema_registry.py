@@ -12,7 +12,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.codec import encode
-from schemas.reading import read_topic
+from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
 from tests.support.apicurio import FOLDER, Apicurio
 from tests.support.world import MONTH, World, job

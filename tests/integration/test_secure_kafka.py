@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra.embedded import Stack
-from schemas import msk
+from schemas.kafka import msk
 from schemas.records import Outcome
 from tests.support.dashboard import start_dashboard
 from tests.support.sandbox import SandboxAdmin

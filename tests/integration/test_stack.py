@@ -19,7 +19,7 @@ import redis
 from infra.embedded import Stack
 from infra.embedded.jars import check_disk, java
 from infra.embedded.service import is_alive
-from schemas.errors import SetupError, UsageError
+from schemas.runtime.errors import SetupError, UsageError
 from tests.support.world import ROOT, wait_for
 
 

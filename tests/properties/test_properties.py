@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from processor.core.answers import Accepted, ServiceError, Unknown, classify
 from processor.core.offsets import Window, decode_settled, encode_settled
 from processor.core.retry import delay_s
-from processor.ops.spill import SpillingMap
+from processor.recovery.spill import SpillingMap
 from producer.plan import OnDuplicate, Reject, find_users, plan
 from producer.sources import Row
 from schemas.addresses import address_problem
 from schemas.codec import decode_job, encode, fingerprint
-from schemas.errors import BadRecord
 from schemas.identity import Key, message_tags, new_attempt_id, read_tags
 from schemas.limits import tag_problem
 from schemas.records import Job
-from schemas.settings import Backoff
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.settings import Backoff
 
 months = st.from_regex(r"20[0-9]{2}-(0[1-9]|1[0-2])", fullmatch=True)
 user_ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=48)

@@ -12,7 +12,7 @@ import pytest
 from infra.bootstrap import index
 from infra.bootstrap.steps import Steps
 from infra.jars import fetch, wrong
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 from tests.setup.test_jars import CONTENTS, LOCK
 from tests.support.company import Company
 

@@ -22,7 +22,7 @@ from infra.embedded.kafka import KAFKA
 from infra.embedded.lock_jars import PROGRAMS, jar_at
 from infra.embedded.others import ELASTICMQ
 from infra.jars import Jar, JarLock, fetch, sweep, wrong
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 CONTENTS = {f"part-{number}": f"content {number}".encode() * 100 for number in range(8)}
 

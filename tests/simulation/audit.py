@@ -9,13 +9,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import inf
 
-from processor.core.fold import Mail
-from processor.core.rebuild import NOBODYS
+from processor.core.claims import NOBODYS
+from processor.core.outcomes import Mail
 from processor.core.states import ABSENT, State
 from schemas.codec import RESEND_HEADER, decode_job, decode_resend
-from schemas.errors import BadRecord
 from schemas.identity import Key
 from schemas.records import EVIDENCE, Delivery, Outcome
+from schemas.runtime.errors import BadRecord
 from tests.simulation.history import Entry
 from tests.simulation.seen import Seen, key_of
 from tests.simulation.world import World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from processor.core.rebuild import NOBODYS
+from processor.core.claims import NOBODYS
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole
 from schemas.identity import Key

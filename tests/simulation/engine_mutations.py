@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import processor.attempts
-import processor.calls
 import processor.core.assignments
-from processor.attempts import Attempts
-from processor.calls import Calls
+import processor.shell.attempts
+import processor.shell.calls
 from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
 from processor.core.assignments import Assignments
@@ -20,10 +18,12 @@ from processor.core.gates import Gates
 from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
-from processor.drain import Drain
-from processor.transactions import Transactions
-from processor.worker import Worker
-from schemas.settings import Settings
+from processor.shell.attempts import Attempts
+from processor.shell.calls import Calls
+from processor.shell.drain import Drain
+from processor.shell.transactions import Transactions
+from processor.shell.worker import Worker
+from schemas.runtime.settings import Settings
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
     corrected_behind_a_broken_one,
@@ -105,7 +105,7 @@ def a_lost_answer_is_taken_for_a_refusal(patch: Patch) -> None:
     def trusting(answer: Any) -> Any:
         return RefusedForNow(RetryClass.UNREACHABLE, "") if isinstance(answer, Unanswered) else classify(answer)
 
-    patch.setattr(processor.calls, "classify", trusting)
+    patch.setattr(processor.shell.calls, "classify", trusting)
 
 
 @mutation(only=("replayed", "stalled", "zombie"), seeds=100)
@@ -115,7 +115,7 @@ def a_foreign_claim_is_taken_for_ones_own(patch: Patch) -> None:
     def greedy(claim: Claim, **about: Any) -> Any:
         return decide.Call() if claim.state is State.SENDING else after(claim, **about)
 
-    patch.setattr(processor.attempts.decide, "after_claim", greedy)
+    patch.setattr(processor.shell.attempts.decide, "after_claim", greedy)
 
 
 @mutation(story=stopped_in_a_call)

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from processor.ports import Listener, Poll, Transaction
-from schemas.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
-from schemas.reading import Record
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from tests.simulation.group import NoMember
 from tests.simulation.kafka import Kafka, ProducerFenced, Refused
 from tests.simulation.loop import OWNER

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from processor.ports import BY_KEY, Produced
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from tests.simulation.group import Group
 from tests.simulation.net import Net
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from processor.ports import Listener, Poll, Produced, Transaction
-from schemas.errors import Fenced, TransactionAborted, TransactionUnknown
-from schemas.reading import Record
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import Fenced, TransactionAborted, TransactionUnknown
 
 __all__ = ["MemoryJobLog", "MemoryKafka", "Partition"]
 

@@ -15,7 +15,7 @@ from processor.core.engine import Engine
 from processor.core.offsets import Window
 from processor.core.ticket import Attempt, Finished, Ticket
 from schemas.identity import Key
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Resend
 
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from processor.core import decide
 from processor.core.answers import Answer, NotWritten, RetryClass, ServiceError, Unanswered, Verdict, classify
+from processor.core.claims import Fold
 from processor.core.evidence import SesEvent, proof_is_news
-from processor.core.rebuild import Fold
 from processor.core.states import ABSENT, Claim
 from processor.ports import Item
 from tests.simulation.dedup import Scripts

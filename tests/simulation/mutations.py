@@ -8,8 +8,8 @@ from typing import Any
 
 from processor.core import decide
 from processor.core.answers import Answer, RefusedForNow, RefusedMessage, RetryClass, Unanswered, Verdict, classify
+from processor.core.claims import Fold
 from processor.core.evidence import SesEvent
-from processor.core.rebuild import Fold
 from processor.core.states import ABSENT, Claim, State
 from processor.ports import Item
 from tests.simulation.dedup import Scripts

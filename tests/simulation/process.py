@@ -10,23 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from processor.adapters.doubts import Doubts
-from processor.assembly import Parts, Ports, assemble
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
-from processor.evidence.doubts import Sweeper
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
-from processor.intake import IntakeConfig
-from processor.ledger import Scribe
-from processor.meter import EvidenceMeter, Meter
-from processor.ops.rebuild import ensure_whole
-from processor.templates import SesTemplates
-from processor.worker import Worker
-from schemas.ending import obey
-from schemas.errors import Halted, MailonceError, Overdue
-from schemas.reading import Follower
+from processor.evidence.sweep import Doubts, Sweeper
+from processor.recovery.rebuild import ensure_whole
+from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.intake import IntakeConfig
+from processor.shell.ledger import Scribe
+from processor.shell.templates import SesTemplates
+from processor.shell.worker import Worker
+from processor.telemetry.meter import EvidenceMeter, Meter
+from schemas.kafka.reading import Follower
+from schemas.runtime.ending import obey
+from schemas.runtime.errors import Halted, MailonceError, Overdue
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import OWNER

@@ -16,28 +16,28 @@ from typing import Any
 import pytest
 
 import processor.adapters.jobs
-import processor.allowance
-import processor.attempts
-import processor.calls
-import processor.deliver
-import processor.evidence.doubts
 import processor.evidence.run
 import processor.evidence.scribe
 import processor.evidence.sink
-import processor.halt
-import processor.leave
-import processor.ledger
-import processor.ops.rebuild
+import processor.evidence.sweep
 import processor.ops.uncertain
-import processor.patience
-import processor.pulse
-import processor.rebalances
-import processor.worker
-import schemas.ending
-import schemas.reading
+import processor.recovery.rebuild
+import processor.shell.allowance
+import processor.shell.attempts
+import processor.shell.calls
+import processor.shell.deliver
+import processor.shell.halt
+import processor.shell.leave
+import processor.shell.ledger
+import processor.shell.patience
+import processor.shell.pulse
+import processor.shell.rebalances
+import processor.shell.worker
+import schemas.kafka.reading
+import schemas.runtime.ending
 from processor.ports import Produced
-from schemas.errors import BrokerUnavailable
-from schemas.reading import Record
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import BrokerUnavailable
 from tests.simulation.kafka import Kafka, ProducerFenced, Refused
 from tests.simulation.loop import OWNER, Owner, VirtualLoop
 from tests.simulation.net import Lost, Net
@@ -49,24 +49,24 @@ LOCK_TTL_S = 3.0
 SWEEP_EVERY_S = 4.0
 THREAD_S = 0.01
 LOGS = (
-    processor.worker,
-    processor.deliver,
-    processor.attempts,
-    processor.calls,
-    processor.halt,
-    processor.rebalances,
-    processor.pulse,
-    processor.allowance,
-    processor.ledger,
-    processor.leave,
-    processor.patience,
-    processor.ops.rebuild,
+    processor.shell.worker,
+    processor.shell.deliver,
+    processor.shell.attempts,
+    processor.shell.calls,
+    processor.shell.halt,
+    processor.shell.rebalances,
+    processor.shell.pulse,
+    processor.shell.allowance,
+    processor.shell.ledger,
+    processor.shell.leave,
+    processor.shell.patience,
+    processor.recovery.rebuild,
     processor.evidence.run,
-    processor.evidence.doubts,
+    processor.evidence.sweep,
     processor.evidence.scribe,
     processor.evidence.sink,
-    schemas.ending,
-    schemas.reading,
+    schemas.runtime.ending,
+    schemas.kafka.reading,
 )
 
 
@@ -87,7 +87,7 @@ def _here() -> Reader:
 def read_topic(
     settings: Any, topic: str, partitions: list[int] | None = None, starts: Mapping[int, int] | None = None
 ) -> Iterator[Record]:
-    """As `schemas.reading.read_topic`."""
+    """As `schemas.kafka.reading.read_topic`."""
     kafka = _here().kafka
     numbers = partitions if partitions is not None else [log.number for log in kafka.topic(topic)]
     for number in numbers:
@@ -106,7 +106,7 @@ def write_records(settings: Any, records: Sequence[Produced]) -> list[int]:
 
 
 class SimRecordReader:
-    """As `schemas.reading.RecordReader`."""
+    """As `schemas.kafka.reading.RecordReader`."""
 
     def __init__(self, settings: Any, topic: str) -> None:
         self._topic = topic
@@ -163,7 +163,7 @@ async def in_thread(func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
 
 
 class _Thread:
-    """As `schemas.ending.Thread`: one call after the other. Whoever is cancelled meanwhile leaves the call behind."""
+    """As `schemas.runtime.ending.Thread`: one call after the other. Whoever is cancelled meanwhile leaves the call behind."""
 
     def __init__(self, name: str) -> None:
         self._turn = asyncio.Lock()
@@ -223,21 +223,26 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
     ids = _Ids()
     loop.in_thread = in_thread
     with pytest.MonkeyPatch.context() as patch:
-        for module in (schemas.reading, processor.ops.rebuild, processor.adapters.jobs, processor.ops.uncertain):
+        for module in (
+            schemas.kafka.reading,
+            processor.recovery.rebuild,
+            processor.adapters.jobs,
+            processor.ops.uncertain,
+        ):
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):
                     patch.setattr(module, name, twin)
-        patch.setattr(schemas.ending.Thread, "__init__", _Thread.__init__)
-        patch.setattr(schemas.ending.Thread, "__call__", _Thread.__call__)
-        patch.setattr(schemas.ending.Thread, "_make", _Thread._make, raising=False)
-        patch.setattr(schemas.ending.Thread, "close", _Thread.close)
+        patch.setattr(schemas.runtime.ending.Thread, "__init__", _Thread.__init__)
+        patch.setattr(schemas.runtime.ending.Thread, "__call__", _Thread.__call__)
+        patch.setattr(schemas.runtime.ending.Thread, "_make", _Thread._make, raising=False)
+        patch.setattr(schemas.runtime.ending.Thread, "close", _Thread.close)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
-        patch.setattr(processor.worker, "new_attempt_id", ids.attempt)
-        patch.setattr(processor.ops.rebuild, "secrets", ids)
-        patch.setattr(processor.ops.rebuild, "CHUNK", CHUNK)
-        patch.setattr(processor.ops.rebuild, "LOCK_TTL_S", LOCK_TTL_S)
+        patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
+        patch.setattr(processor.recovery.rebuild, "secrets", ids)
+        patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
+        patch.setattr(processor.recovery.rebuild, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.evidence.run, "SWEEP_EVERY_S", SWEEP_EVERY_S)
         for module in LOGS:
             if hasattr(module, "log"):

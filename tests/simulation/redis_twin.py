@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from processor.core.states import ABSENT, Claim
 from processor.ports import Lease
-from schemas.errors import RedisUnavailable
 from schemas.identity import Key
+from schemas.runtime.errors import RedisUnavailable
 from tests.simulation.budget import Budget
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.net import Lost, Net

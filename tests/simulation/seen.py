@@ -8,10 +8,10 @@ from math import inf
 from processor.core.offsets import decode_settled
 from processor.core.states import State
 from schemas.codec import decode_attempt, decode_delivery
-from schemas.errors import BadRecord
 from schemas.identity import Key
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome
+from schemas.runtime.errors import BadRecord
 from tests.simulation.kafka import Committed
 from tests.simulation.process import Process
 from tests.simulation.world import World

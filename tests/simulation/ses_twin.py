@@ -19,7 +19,7 @@ from processor.core.pace import Account
 from processor.evidence.queue import QueueMessage
 from processor.ports import Clock
 from schemas.identity import Key, Place, read_place, read_tags
-from schemas.template import Needs
+from schemas.templates.template import Needs
 from tests.simulation.loop import OWNER
 from tests.simulation.net import Lost, Net
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import processor.after_commit
-import processor.calls
-import processor.core.rebuild
+import processor.core.claims
+import processor.shell.after_commit
+import processor.shell.calls
 import tests.simulation.process
-from processor.after_commit import AfterCommit
 from processor.core.states import Claim, State
 from processor.evidence.run import Evidence
+from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
@@ -36,13 +36,13 @@ def claims_are_not_released_on_drop(patch: Patch) -> None:
 @mutation(story=proof_before_our_time_out)
 def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
-    patch.setattr(processor.calls.decide, "after_doubt", lambda *_: None)
-    patch.setattr(processor.after_commit, "after_doubt", lambda *_: None)
+    patch.setattr(processor.shell.calls.decide, "after_doubt", lambda *_: None)
+    patch.setattr(processor.shell.after_commit, "after_doubt", lambda *_: None)
 
 
 @mutation(story=doubt_after_proof_and_redis_lost)
 def a_doubt_lowers_sent(patch: Patch) -> None:
-    patch.setattr(processor.core.rebuild, "is_sent", lambda _known: False)
+    patch.setattr(processor.core.claims, "is_sent", lambda _known: False)
 
 
 # ---- the rebuild ----
@@ -50,7 +50,7 @@ def a_doubt_lowers_sent(patch: Patch) -> None:
 
 @mutation(only=("killed", "flushed", "wiped_by_a_restart", "restarted"), seeds=100)
 def a_rebuild_forgets_the_intents(patch: Patch) -> None:
-    patch.setattr(processor.core.rebuild.Fold, "intent", lambda *_: None)
+    patch.setattr(processor.core.claims.Fold, "intent", lambda *_: None)
 
 
 @mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
@@ -65,12 +65,12 @@ def the_set_is_declared_whole_unread(patch: Patch) -> None:
 
 @mutation(story=cancelled_corrected_killed_and_lost)
 def an_open_intent_after_closed_is_not_restored(patch: Patch) -> None:
-    is_open = processor.core.rebuild._is_open
+    is_open = processor.core.claims._is_open
 
     def closed(attempt: Any, known: str) -> bool:
         return known.split(":", 3)[3][0] != "D" and is_open(attempt, known)
 
-    patch.setattr(processor.core.rebuild, "_is_open", closed)
+    patch.setattr(processor.core.claims, "_is_open", closed)
 
 
 @mutation(story=closed_in_another_partition)

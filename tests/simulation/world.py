@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from processor.core.fold import PENDING, Mail, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
 from schemas.identity import Key
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import DeadLetter, Delivery, Job
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import Owner, VirtualLoop
 from tests.simulation.net import Net

@@ -24,8 +24,8 @@ import redis
 
 from infra.embedded import Stack
 from processor.adapters.redis import RedisDedup
-from schemas import ending
 from schemas.records import Outcome
+from schemas.runtime import ending
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World, job, make_world
 
@@ -50,7 +50,7 @@ class Plan:
     seed: int = 1
     transport: str = "boto3"
     bare: bool = False
-    """A task is cancelled once and awaited, as one would without `schemas.ending.end`: then it must hang."""
+    """A task is cancelled once and awaited, as one would without `schemas.runtime.ending.end`: then it must hang."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ _COPIED = (
     "infra/jars.py",
     "infra/bootstrap",
     "schemas/__init__.py",
-    "schemas/errors.py",
+    "schemas/runtime/errors.py",
     "Makefile",
 )
 _PROJECT = """\

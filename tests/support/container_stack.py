@@ -19,7 +19,7 @@ from infra.embedded import Stack
 from infra.embedded.kafka import KAFKA_VERSION, Cluster, kafka_answers
 from infra.embedded.others import sandbox_answers, valkey_answers
 from infra.embedded.service import Running, Server, free_port, wait_until
-from schemas.errors import SetupError
+from schemas.runtime.errors import SetupError
 
 __all__ = ["ContainerStack", "chosen_stack", "engine_answers"]
 

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from schemas.handlebars import TemplateRefused, render
+from schemas.templates.handlebars import TemplateRefused, render
 
 __all__ = ["CORPUS", "Case", "cases", "installed", "npm_answers", "ours", "random_cases"]
 

@@ -20,9 +20,9 @@ from processor.core.answers import Answer
 from processor.core.states import Claim
 from processor.ports import Item, Transaction
 from processor.wiring import Ports, process
-from schemas.errors import TransactionUnknown
-from schemas.logs import configure_logs
-from schemas.settings import load_settings
+from schemas.runtime.errors import TransactionUnknown
+from schemas.runtime.logs import configure_logs
+from schemas.runtime.settings import load_settings
 
 STEPS = (
     "before_intent_commit",

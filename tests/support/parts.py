@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from processor.allowance import Allowance
-from processor.attempts import Attempts
-from processor.calls import Calls
 from processor.core.answers import Accepted, Answer
 from processor.core.breaker import Breaker
 from processor.core.engine import Engine
@@ -16,14 +13,17 @@ from processor.core.gates import Gates
 from processor.core.offsets import Window
 from processor.core.pace import Account, Limits
 from processor.core.ticket import Attempt, Finished, Ticket, examine
-from processor.deliver import Deliverer
-from processor.meter import Meter
 from processor.ports import Lease
+from processor.shell.allowance import Allowance
+from processor.shell.attempts import Attempts
+from processor.shell.calls import Calls
+from processor.shell.deliver import Deliverer
+from processor.telemetry.meter import Meter
 from schemas.codec import encode
-from schemas.errors import RedisUnavailable
-from schemas.reading import Record
-from schemas.settings import RetryTable
-from schemas.template import Needs
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import RedisUnavailable
+from schemas.runtime.settings import RetryTable
+from schemas.templates.template import Needs
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import MONTH, job
 

@@ -31,9 +31,9 @@ import mailonce
 from processor.adapters.topics import create_topics
 from schemas.codec import decode_dead_letter, decode_delivery, encode
 from schemas.identity import Key
-from schemas.reading import Record, read_topic
+from schemas.kafka.reading import Record, read_topic
 from schemas.records import DeadLetter, Delivery, Job, Outcome
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.support import processes
 from tests.support.sandbox import SandboxAdmin
 

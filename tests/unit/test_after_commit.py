@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from processor.after_commit import AfterCommit
 from processor.core.decide import Settle, Skip
 from processor.core.states import Claim, State
 from processor.core.ticket import Attempt, Finished
+from processor.shell.after_commit import AfterCommit
 from schemas.identity import Key
 from schemas.records import Outcome
 from tests.simulation.dedup import MemoryDedup

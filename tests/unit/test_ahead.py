@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from processor.ahead import LookAhead
 from processor.core.decide import Skip
 from processor.core.states import Claim, State
+from processor.shell.ahead import LookAhead
 from schemas.codec import encode, fingerprint, fingerprint_of
-from schemas.errors import RedisUnavailable
 from schemas.identity import Key
-from schemas.reading import Record
+from schemas.kafka.reading import Record
+from schemas.runtime.errors import RedisUnavailable
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import job
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from processor.allowance import ASK_WITHOUT_QUOTA_S
 from processor.core.pace import Account
 from processor.ports import Lease
+from processor.shell.allowance import ASK_WITHOUT_QUOTA_S
 from tests.support.parts import FakePace, Made, Ses
 
 LIMITED = Account(max_send_rate=10, max_24_hour_send=100, sent_last_24_hours=40)
@@ -33,9 +33,9 @@ async def test_the_budget_says_how_many() -> None:
 async def test_a_rate_that_is_used_up_is_waited_for() -> None:
     """A moment later there is room again."""
     one = await made(Lease(0, 0.25, 5.0))
-    before = one.clock.boot_s()
+    before = one.clock.s
     assert await one.allowance.lease(7) == 0
-    assert one.clock.boot_s() - before == 0.25
+    assert one.clock.s - before == 0.25
     assert not one.gates.quota_used_up
 
 
@@ -51,12 +51,12 @@ async def test_a_quota_that_is_used_up_closes_the_gate() -> None:
     one = await made(Lease(0, 0.0, 0.5), opens_s=3.0)
     assert await one.allowance.lease(7) == 0
     assert one.gates.quota_used_up
-    assert one.allowance.ask_at_s == one.clock.boot_s() + 3.0
+    assert one.allowance.ask_at_s == one.clock.s + 3.0
     await one.allowance.quota_ended("told again")
-    assert one.allowance.ask_at_s == one.clock.boot_s() + 3.0
+    assert one.allowance.ask_at_s == one.clock.s + 3.0
     unknown = await made(Lease(0, 0.0, 0.5))
     await unknown.allowance.lease(7)
-    assert unknown.allowance.ask_at_s == unknown.clock.boot_s() + ASK_WITHOUT_QUOTA_S
+    assert unknown.allowance.ask_at_s == unknown.clock.s + ASK_WITHOUT_QUOTA_S
 
 
 async def test_room_in_the_quota_opens_it_again() -> None:

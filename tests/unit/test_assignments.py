@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from processor.core.assignments import Assignments
 from processor.core.offsets import SPAN_MAX
 from processor.core.ticket import Ticket
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 
 
 def read(assigned: Assignments, partition: int, offset: int) -> Ticket:

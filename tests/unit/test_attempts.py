@@ -11,8 +11,8 @@ from processor.core.breaker import Breaker
 from processor.core.decide import Settle, Skip
 from processor.core.states import Claim, State
 from processor.core.ticket import Attempt
-from schemas.errors import RedisUnavailable
 from schemas.records import Outcome
+from schemas.runtime.errors import RedisUnavailable
 from tests.support.parts import Away, FakeClock, Made, Ses, attempt, until, whole
 
 THROTTLED = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
@@ -68,7 +68,7 @@ async def test_what_was_refused_for_now_waits_in_the_queue() -> None:
     made = Made(ses=Ses(THROTTLED))
     await started(made, attempt())
     assert (made.engine.due.later, made.done) == (1, ())
-    assert made.engine.due.next_s > made.clock.boot_s()
+    assert made.engine.due.next_s > made.clock.s
 
 
 async def test_a_reason_to_leave_closes_the_gates() -> None:

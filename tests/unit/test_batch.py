@@ -13,7 +13,7 @@ from processor.core.assignments import Assignments
 from processor.core.batch import Batches
 from processor.core.decide import Skip
 from processor.core.ticket import Attempt, Finished, Ticket
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 
 
 def end(ticket: Ticket) -> Finished:

@@ -12,8 +12,8 @@ import pytest
 from docs.generate import RECORDS
 from processor.dashboard.openapi import document
 from schemas.codec import decode_attempt, decode_delivery, decode_job, encode
-from schemas.errors import BadRecord
 from schemas.records import JOB_VERSION, Delivery, Feedback, Job, Outcome, Provenance, Source
+from schemas.runtime.errors import BadRecord
 
 # Its validators take seconds to import: in one worker only.
 pytestmark = pytest.mark.xdist_group("jsonschema")

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from processor.dashboard.auth import COOKIE, Auth, is_loopback
 from processor.dashboard.chart import HEIGHT, bars
-from processor.dashboard.fold import ENTRIES_MAX, View, apply, hash_of, pack, unpack
 from processor.dashboard.openapi import document
 from processor.dashboard.totals import MINUTE_MS, Totals
+from processor.dashboard.view import ENTRIES_MAX, View, apply, hash_of, pack, unpack
 from schemas.codec import MOVED_HEADER, REQUEUE_HEADER, dead_letter_headers, encode
-from schemas.errors import UsageError
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Attempt, DeadLetter, Delivery, Feedback, Outcome, Requeue, Resend, Source
-from schemas.settings import Settings, load_settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import Settings, load_settings
 from tests.support.world import MONTH, job
 
 KEY = f"u1:{MONTH}".encode()

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from processor import patience
 from processor.adapters.clock import SystemClock
 from processor.core import decide, gates
 from processor.core.answers import Accepted, Answer, ServiceError
@@ -16,9 +15,10 @@ from processor.core.pace import Account
 from processor.core.states import Claim
 from processor.core.ticket import Finished
 from processor.ports import Item, Lease
-from schemas.ending import end
-from schemas.errors import Halted
+from processor.shell import patience
 from schemas.records import Outcome
+from schemas.runtime.ending import end
+from schemas.runtime.errors import Halted
 from tests.simulation.dedup import MemoryDedup
 from tests.support.parts import Away, FakePace, Made, Ses, attempt, until, whole
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from processor.adapters.doubts import Doubt, DoubtFold
+from processor.core.uncertain import Doubt, DoubtFold
 from processor.ops import uncertain
 from processor.ops.uncertain import Decision, Resolution, resolve
 from schemas.codec import encode
-from schemas.errors import UsageError
 from schemas.identity import Key
 from schemas.records import Delivery, Outcome, Source
-from schemas.settings import load_settings
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import load_settings
 
 KEY = Key("u1", "2026-11")
 

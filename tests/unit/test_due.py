@@ -12,7 +12,7 @@ from processor.core.decide import Settle
 from processor.core.due import DueQueue
 from processor.core.offsets import Window
 from processor.core.ticket import Attempt, Ticket
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Outcome
 
 

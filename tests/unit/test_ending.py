@@ -16,10 +16,10 @@ import pytest
 import redis.asyncio
 
 from processor.adapters.redis import CLOSE_S
-from schemas import ending
-from schemas.ending import Thread, end, in_thread, obey, run, stop_on_signals, within
-from schemas.errors import Overdue, RedisUnavailable
-from schemas.logs import Event
+from schemas.runtime import ending
+from schemas.runtime.ending import Thread, end, in_thread, obey, run, stop_on_signals, within
+from schemas.runtime.errors import Overdue, RedisUnavailable
+from schemas.runtime.logs import Event
 from tests.support.world import ROOT
 
 
@@ -308,9 +308,9 @@ async def test_a_call_that_hangs_is_left_behind(behind: set[object]) -> None:
 # ---- everywhere ----
 
 BARE = {
-    ("asyncio", "run"): "schemas.ending.run",
-    ("uvloop", "run"): "schemas.ending.run",
-    ("asyncio", "to_thread"): "schemas.ending.in_thread",
+    ("asyncio", "run"): "schemas.runtime.ending.run",
+    ("uvloop", "run"): "schemas.runtime.ending.run",
+    ("asyncio", "to_thread"): "schemas.runtime.ending.in_thread",
     ("asyncio", "wait_for"): "asyncio.timeout: wait_for swallows cancellations in Python 3.11",
 }
 ALLOWED = {
@@ -320,16 +320,16 @@ ALLOWED = {
 
 
 def test_nobody_ends_things_in_another_way() -> None:
-    """The whole kind: tasks, loops and threads of the product end by `schemas.ending`."""
+    """The whole kind: tasks, loops and threads of the product end by `schemas.runtime.ending`."""
     found = []
     for package in ("processor", "producer", "mailonce", "schemas", "infra"):
         for path in sorted((ROOT / package).rglob("*.py")):
             name = str(path.relative_to(ROOT))
-            if name != "schemas/ending.py" and "airflow" not in name:
+            if name != "schemas/runtime/ending.py" and "airflow" not in name:
                 found += [
                     f"{name}:{line}" for line, call in _bare(path) if (str(Path(name).parent), call) not in ALLOWED
                 ]
-    assert not found, f"use {sorted(set(BARE.values()))} and `schemas.ending.end` at {found}"
+    assert not found, f"use {sorted(set(BARE.values()))} and `schemas.runtime.ending.end` at {found}"
 
 
 def _bare(path: Path) -> Iterator[tuple[int, str]]:

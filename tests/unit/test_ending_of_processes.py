@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from schemas import ending
-from schemas.ending import leave, leave_within
-from schemas.logs import Event
+from schemas.runtime import ending
+from schemas.runtime.ending import leave, leave_within
+from schemas.runtime.logs import Event
 from tests.support.world import ROOT
 
 STUCK = """
 import asyncio, threading
-from schemas import ending
+from schemas.runtime import ending
 
 async def main():
     calls = [asyncio.ensure_future(ending.in_thread(threading.Event().wait))]
@@ -46,7 +46,7 @@ def test_a_process_leaves_without_its_hanging_thread() -> None:
 
 def test_a_framework_that_does_not_end_is_ended() -> None:
     """The dashboard's last resort."""
-    source = "import threading\nfrom schemas import ending\nending.leave_within(0.1, 5)\nthreading.Event().wait()"
+    source = "import threading\nfrom schemas.runtime import ending\nending.leave_within(0.1, 5)\nthreading.Event().wait()"
     done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 5
 

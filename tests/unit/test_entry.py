@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from schemas.entry import sparing_loopback
+from schemas.runtime.entry import sparing_loopback
 
 DEAD = "http://127.0.0.1:9"
 NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -126,7 +126,7 @@ def test_a_bracketed_address_is_named_only_where_a_setting_has_it() -> None:
 
 def test_a_terminal_that_cannot_show_a_character_ends_nothing(tmp_path: Path) -> None:
     """An ASCII terminal gets a question mark."""
-    code = "from schemas.entry import enter; enter(); print('caf\\u00e9')"
+    code = "from schemas.runtime.entry import enter; enter(); print('caf\\u00e9')"
     env = {"PYTHONIOENCODING": "ascii", "PATH": ""}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, cwd=tmp_path, capture_output=True, text=True, check=True

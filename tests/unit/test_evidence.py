@@ -11,12 +11,12 @@ from msgspec import structs
 from infra.ses_sandbox.events import _enveloped, event_of
 from infra.ses_sandbox.model import AcceptedMail
 from processor.core.cloudtrail import KIND, read_log
-from processor.core.doubt import may_resend
 from processor.core.evidence import Foreign, Meaning, SesEvent, drop_is_news, is_early, proof_is_news, read_event
 from processor.core.states import ABSENT, Claim, State
-from schemas.errors import BadRecord
+from processor.core.uncertain import may_resend
 from schemas.identity import TAG_SOURCE, Key, Place, message_tags
 from schemas.records import Feedback
+from schemas.runtime.errors import BadRecord
 
 KEY = Key("a:b", "2026-11")
 MAIL = AcceptedMail(

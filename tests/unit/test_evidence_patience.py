@@ -10,9 +10,9 @@ import pytest
 
 from processor.evidence import run as evidence_run
 from processor.evidence.run import Evidence
-from schemas import ending
-from schemas.errors import BrokerUnavailable, MailonceError, RedisUnavailable
-from schemas.settings import Settings
+from schemas.runtime import ending
+from schemas.runtime.errors import BrokerUnavailable, MailonceError, RedisUnavailable
+from schemas.runtime.settings import Settings
 
 NOTHING = cast(Any, None)
 

@@ -8,8 +8,8 @@ from processor.core.breaker import Breaker
 from processor.core.decide import Settle, Skip
 from processor.core.gates import HURRY_S, REDIS_RETRY_S, Gates
 from processor.core.ticket import Finished
-from schemas.errors import Halted
 from schemas.records import Outcome
+from schemas.runtime.errors import Halted
 from tests.support.parts import attempt
 
 

@@ -13,10 +13,10 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from processor.ops import groups, replay
 from processor.ops.groups import members
 from processor.ops.replay import drop_group, set_group
-from schemas import reading
-from schemas.errors import BrokerUnavailable
-from schemas.reading import answer, error_text
-from schemas.settings import load_settings
+from schemas.kafka import reading
+from schemas.kafka.reading import answer, error_text
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import load_settings
 
 PASSING = [KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS]
 EMPTY = "ConsumerGroupDescribe: "

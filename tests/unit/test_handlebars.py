@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.handlebars import NotFilledIn, TemplateRefused, check, render
-from schemas.handlebars.engine import _compiled, _read_once
-from schemas.handlebars.tags import SIZE_MAX, TAGS_MAX
-from schemas.handlebars.tree import DEPTH_MAX
+from schemas.templates.handlebars import NotFilledIn, TemplateRefused, check, render
+from schemas.templates.handlebars.engine import _compiled, _read_once
+from schemas.templates.handlebars.tags import SIZE_MAX, TAGS_MAX
+from schemas.templates.handlebars.tree import DEPTH_MAX
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.handlebars import NotFilledIn, TemplateRefused, check, render
+from schemas.templates.handlebars import NotFilledIn, TemplateRefused, check, render
 
 PARTIAL = '{{#*inline "p"}}{{x}}{{/inline}}\n'
 

@@ -16,9 +16,9 @@ from processor.core.mail import MailConfig, compose
 from processor.trial import preview
 from producer.sources.files import fetch
 from schemas.identity import Place
-from schemas.logs import Event, configure_logs, get_log
 from schemas.records import Job
-from schemas.settings import load_settings
+from schemas.runtime.logs import Event, configure_logs, get_log
+from schemas.runtime.settings import load_settings
 from tests.support.world import MONTH
 
 EVIL = "a\r\nBcc: all@example.net\x1b[31m\u2028x"

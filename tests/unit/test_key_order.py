@@ -11,7 +11,7 @@ from processor.core.decide import Settle
 from processor.core.key_order import KeyOrder
 from processor.core.offsets import Window
 from processor.core.ticket import Ticket
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Outcome
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from schemas.topics import Topics
 
 # Its validators take seconds to import: in one worker only.

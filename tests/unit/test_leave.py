@@ -8,8 +8,8 @@ from processor.core.batch import Batch
 from processor.core.decide import Skip
 from processor.core.engine import Engine
 from processor.core.ticket import Attempt, Finished
-from processor.leave import COMMITS_MAX, leave
-from schemas.errors import TransactionAborted
+from processor.shell.leave import COMMITS_MAX, leave
+from schemas.runtime.errors import TransactionAborted
 from tests.support.parts import Made, attempt
 
 

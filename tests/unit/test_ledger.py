@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from processor.core.decide import Skip
 from processor.core.ticket import Finished
-from processor.ledger import Scribe
+from processor.shell.ledger import Scribe
 from schemas.codec import decode_dead_letter
 from schemas.topics import Topics
 from tests.support.parts import attempt

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from confluent_kafka import KafkaError
 
-from schemas import wire
-from schemas.errors import UsageError
-from schemas.msk import msk_options
-from schemas.settings import load_settings
-from schemas.wire import admin_config, last_trouble, transactional_config
+from schemas.kafka import clients as wire
+from schemas.kafka.clients import admin_config, last_trouble, transactional_config
+from schemas.kafka.msk import msk_options
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import load_settings
 
 
 def test_the_token_is_a_signed_request(monkeypatch: pytest.MonkeyPatch) -> None:

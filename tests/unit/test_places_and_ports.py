@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from processor.adapters.metrics_server import PORTS_TRIED
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 from tests.unit.test_kubernetes import MANIFESTS, pods
 
 ROOT = Path(__file__).parents[2]

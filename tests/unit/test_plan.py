@@ -9,8 +9,8 @@ import pytest
 
 from producer.plan import OnDuplicate, Reject
 from producer.sources import open_source
-from schemas.errors import SourceError
 from schemas.records import Job
+from schemas.runtime.errors import SourceError
 from tests.support.plans import planned
 
 HEADER = "user_id,email,name\n"

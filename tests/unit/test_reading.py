@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas import reading
-from schemas.errors import BrokerUnavailable
-from schemas.settings import Settings, load_settings
+from schemas.kafka import reading
+from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.settings import Settings, load_settings
 
 
 class Message:

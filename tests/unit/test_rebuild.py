@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from processor.core.rebuild import Fold, claim_of
+from processor.core.claims import Fold, claim_of
 from processor.core.states import Claim, State, parse_claim
-from processor.ops.spill import SpillingMap
+from processor.recovery.spill import SpillingMap
 from schemas.records import Attempt, Delivery, Outcome, Resend, Source
 
 KEY = b"u1:2026-11"

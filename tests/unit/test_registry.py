@@ -10,10 +10,10 @@ import pytest
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from schemas.codec import decode_job, encode, fingerprint_of, unmarked
-from schemas.errors import MailonceError, UsageError
 from schemas.identity import Key
 from schemas.registry import mark_of
-from schemas.settings import Settings, load_settings
+from schemas.runtime.errors import MailonceError, UsageError
+from schemas.runtime.settings import Settings, load_settings
 from tests.support.world import MONTH, job
 
 

@@ -18,11 +18,11 @@ from schemas.codec import (
     encode,
     fingerprint,
 )
-from schemas.errors import BadRecord, Halted, MailonceError
 from schemas.identity import TAG_ENCODING, Key, check_month, message_tags, new_attempt_id, read_tags
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source, Suppression
-from schemas.template import has_blocks, missing_variables, variables
+from schemas.runtime.errors import BadRecord, Halted, MailonceError
+from schemas.templates.template import has_blocks, missing_variables, variables
 from schemas.topics import Topics
 from tests.support.world import job
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 import mailonce
 from mailonce import commands
-from schemas.errors import UsageError
-from schemas.secrets import HIDDEN, shown_option, shown_url, told_by_librdkafka, without
-from schemas.settings import Settings, describe_settings, load_settings
-from schemas.tracing import tracer
-from schemas.wire import admin_config, last_trouble, producer_config
+from schemas.kafka.clients import admin_config, last_trouble, producer_config
+from schemas.runtime.errors import UsageError
+from schemas.runtime.secrets import HIDDEN, shown_option, shown_url, told_by_librdkafka, without
+from schemas.runtime.settings import Settings, describe_settings, load_settings
+from schemas.runtime.tracing import tracer
 
 WORD = "hunter2"
 

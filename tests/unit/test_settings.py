@@ -12,10 +12,16 @@ import redis.asyncio
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from processor.adapters.redis import connect, month_expiry_s
-from schemas.errors import UsageError
-from schemas.logs import Event, configure_logs, get_log
-from schemas.settings import describe_settings, load_settings
-from schemas.wire import admin_config, jobs_consumer_config, producer_config, reader_config, transactional_config
+from schemas.kafka.clients import (
+    admin_config,
+    jobs_consumer_config,
+    producer_config,
+    reader_config,
+    transactional_config,
+)
+from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event, configure_logs, get_log
+from schemas.runtime.settings import describe_settings, load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,8 @@ from processor.dashboard.app import Board, _until_taken
 from processor.dashboard.listen import listen
 from processor.dashboard.quiet import EVERY_S, Sparse
 from processor.dashboard.run import folder_for_tables
-from schemas.errors import BrokerUnavailable, RedisUnavailable, UsageError
-from schemas.settings import load_settings
+from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable, UsageError
+from schemas.runtime.settings import load_settings
 
 
 class Clock:

@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from processor.adapters.silence import Silence
-from schemas.errors import BrokerUnavailable
+from schemas.runtime.errors import BrokerUnavailable
 
 
 class Cluster:

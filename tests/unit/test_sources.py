@@ -16,7 +16,7 @@ from producer.plan import OnDuplicate
 from producer.sources import Asked, Row, Source, open_source
 from producer.sources import athena as athena_module
 from producer.sources.shaped import Shaped, parse_conditions, parse_renames
-from schemas.errors import SourceError, UsageError
+from schemas.runtime.errors import SourceError, UsageError
 from tests.support.plans import planned
 
 ROWS = 'u1,a@b.de,"He said ""hi"",\nok"\nu2,c@d.de,Zoë\n'

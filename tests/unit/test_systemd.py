@@ -13,7 +13,7 @@ import pytest
 import typer.main
 
 from mailonce import app
-from schemas.settings import Settings
+from schemas.runtime.settings import Settings
 
 FOLDER = Path(__file__).parents[2] / "infra/systemd"
 BINARY = "/opt/mailonce/bin/mailonce"

@@ -11,13 +11,13 @@ from processor.adapters.local_templates import LocalTemplates
 from processor.adapters.templates import stored_form
 from processor.core.mail import template_content
 from processor.core.shapes import distinct_shapes
-from processor.templates import check_needs
+from processor.shell.templates import check_needs
 from schemas.codec import template_data
-from schemas.errors import BadRecord, Halted, UsageError
-from schemas.handlebars import render
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import Job
-from schemas.template import Needs, escape_html_part, with_twin
+from schemas.runtime.errors import BadRecord, Halted, UsageError
+from schemas.templates.handlebars import render
+from schemas.templates.template import Needs, escape_html_part, with_twin
 from tests.support.world import MONTH
 
 SHIPPED = Path("infra/demo/templates")

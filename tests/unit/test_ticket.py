@@ -7,12 +7,12 @@ import pytest
 from processor.core.answers import RetryClass
 from processor.core.offsets import Window
 from processor.core.ticket import Attempt, Ticket, examine, months_between, refused
-from processor.templates import check_needs
+from processor.shell.templates import check_needs
 from schemas.codec import RESEND_HEADER, encode
-from schemas.errors import BadRecord
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Outcome, Resend
-from schemas.template import Needs
+from schemas.runtime.errors import BadRecord
+from schemas.templates.template import Needs
 from tests.support.world import job
 
 

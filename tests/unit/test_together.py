@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from processor.together import Together
-from schemas.ending import end
-from schemas.errors import RedisUnavailable
+from processor.shell.together import Together
+from schemas.runtime.ending import end
+from schemas.runtime.errors import RedisUnavailable
 
 
 async def test_each_gets_its_own_answer() -> None:

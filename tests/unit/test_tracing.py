@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from schemas.errors import UsageError
-from schemas.settings import load_settings
-from schemas.tracing import end_tracing, parent_of, trace_header, tracer
+from schemas.runtime.errors import UsageError
+from schemas.runtime.settings import load_settings
+from schemas.runtime.tracing import end_tracing, parent_of, trace_header, tracer
 from tests.support.collector import collector
 
 

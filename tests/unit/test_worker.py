@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from processor import drain, pulse, worker
 from processor.adapters.clock import SystemClock
-from processor.assembly import Parts, Ports, assemble
 from processor.core.answers import Accepted, ServiceError
-from processor.intake import IntakeConfig
-from processor.ledger import Scribe
-from processor.meter import Meter
 from processor.ports import Poll, Transaction
-from processor.templates import SesTemplates
-from processor.worker import Worker
+from processor.shell import drain, pulse, worker
+from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.intake import IntakeConfig
+from processor.shell.ledger import Scribe
+from processor.shell.templates import SesTemplates
+from processor.shell.worker import Worker
+from processor.telemetry.meter import Meter
 from schemas.codec import encode
-from schemas.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
-from schemas.reading import Record
+from schemas.kafka.reading import Record
 from schemas.records import Job
-from schemas.settings import load_settings
+from schemas.runtime.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
+from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
@@ -298,7 +298,7 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
 
 async def test_nothing_new_is_read_while_too_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory has a limit: what is in back-off counts."""
-    from processor import back_pressure
+    from processor.shell import back_pressure
 
     monkeypatch.setattr(back_pressure, "WAITING_MAX", 1)
     monkeypatch.setattr(worker, "REST_S", 0.001)

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 from confluent_kafka import Producer
 
-from schemas.writing import SLICE_S, flush
+from schemas.kafka.writing import SLICE_S, flush
 
 
 class Acknowledging:

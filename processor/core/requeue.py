@@ -1,0 +1,106 @@
+"""May this dead letter go back to the jobs topic, and as what? Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from processor.core.outcomes import PENDING, Mail
+from schemas.codec import REQUEUE_HEADER, decode_job, decode_requeue, encode, unmarked
+from schemas.identity import Key
+from schemas.kafka.reading import Record
+from schemas.records import Job, Mark, Outcome, Requeue
+from schemas.runtime.errors import BadRecord
+
+__all__ = ["Refused", "Requeued", "requeued"]
+
+_FIELDS = {"email", "template"}
+
+
+class Requeued(msgspec.Struct, frozen=True):
+    """The job as it goes back."""
+
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes | None]]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why it stays where it is."""
+
+    why: str
+
+
+def requeued(
+    record: Record,
+    headers: list[tuple[str, bytes | None]],
+    *,
+    mail: Mail | None,
+    mark: Mark | None,
+    asked: Requeue,
+    times_max: int,
+) -> Requeued | Refused:
+    """What follows when a person wants a dead letter back.
+
+    Args:
+        record: the dead letter: the original key and value.
+        headers: the original record's own.
+        mail: what jobs topic and ledger say of its key.
+        mark: what was done about this letter before.
+        asked: who wants it and what is to be changed; `times` is set here.
+        times_max: a letter that came back so often stays.
+    """
+    try:
+        key = Key.from_bytes(record.key)
+    except BadRecord as bad:
+        return Refused(f"it has no key to send it under ({bad.detail}): run the producer again")
+    if mark is not None:
+        return Refused(f"{key}: already {mark.what.value} by {mark.who}")
+    if mail is not None and (why := _settled(mail)):
+        return Refused(f"{key}: {why}")
+    before = decode_requeue(headers)
+    times = (before.times if before else 0) + 1
+    if times > times_max:
+        return Refused(f"{key}: came back {times - 1} times; mend the cause, or raise MAILONCE_REQUEUE_MAX")
+    try:
+        value = _changed(record, asked.changes)
+        decode_job(record.key, value)
+    except BadRecord as bad:
+        return Refused(f"{key}: it would die again ({bad.code}): {bad.detail}")
+    note = msgspec.structs.replace(asked, times=times)
+    kept = [header for header in headers if header[0] != REQUEUE_HEADER]
+    return Requeued(key.to_bytes(), value, [*kept, (REQUEUE_HEADER, encode(note))])
+
+
+def _settled(mail: Mail) -> str | None:
+    """Why the key must not be attempted again: what SES may have accepted goes out no second time."""
+    if mail.outcome is Outcome.SENT:
+        return "was sent meanwhile"
+    if mail.outcome is Outcome.UNCERTAIN or (mail.outcome is Outcome.DEAD and not mail.frees_key):
+        return "SES may have accepted it: `mailonce uncertain resolve` decides"
+    if mail.outcome is not None and mail.standing == PENDING:
+        return "a newer job of it is pending"
+    if mail.outcome is Outcome.CANCELLED:
+        return "was cancelled: the producer's --include-cancelled publishes it again"
+    return None
+
+
+def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
+    """The value with corrected fields: `email` and `template` are the job's, others the template's data."""
+    if record.value is None:
+        raise BadRecord("bad-schema", "the record has no value")
+    if not changes:
+        return record.value
+    job: Job = _decode_job_loosely(record.value)
+    data = job.data | {name: value for name, value in changes.items() if name not in _FIELDS}
+    fields = {name: value for name, value in changes.items() if name in _FIELDS}
+    return encode(msgspec.structs.replace(job, data=data, **fields))
+
+
+def _decode_job_loosely(value: bytes) -> Job:
+    """A job whose fields may be wrong in meaning, but not in form; raises `BadRecord`."""
+    try:
+        return msgspec.json.decode(unmarked(value), type=Job)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRecord("bad-schema", f"only a readable job can be corrected: {error}") from None

@@ -1,0 +1,93 @@
+"""Mails in doubt, looked at now and then: what Redis knows better, and what may be sent again by policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from processor.adapters.jobs import publish_resends
+from processor.adapters.redis import RedisDedup
+from processor.core.states import Claim, State
+from processor.core.uncertain import Doubt, DoubtFold, may_resend
+from processor.evidence.sink import Sink
+from processor.ports import BY_KEY, Produced
+from schemas.codec import encode
+from schemas.kafka.reading import Follower
+from schemas.records import Delivery, Outcome, Resend
+from schemas.runtime.ending import in_thread
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+
+__all__ = ["Doubts", "Sweeper"]
+
+log = get_log()
+
+WHO = "policy resend-after-evidence-window"
+
+
+class Doubts:
+    """The ledger's mails in doubt, kept up to date by reading on from where the last look ended."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._fold = DoubtFold()
+
+    def now(self) -> list[Doubt]:
+        """Every mail in doubt. Raises `BrokerUnavailable`."""
+        for record in self._follower.news():
+            if record.key is not None:
+                self._fold.add(record.key, record.value)
+        return self._fold.doubts()
+
+    def overtaken(self) -> dict[bytes, Delivery]:
+        """Proofs to be written once more, as of the last `now`."""
+        return dict(self._fold.overtaken)
+
+
+@dataclass
+class Sweeper:
+    """`sweep` brings the ledger to what Redis knows, and sends again what the policy allows."""
+
+    settings: Settings
+    dedup: RedisDedup
+    sink: Sink
+    doubts: Doubts
+    since_ms: list[int] = field(default_factory=list)
+    """when each mail that was held at the last look came into doubt"""
+    asked: set[str] = field(default_factory=set)
+    """Attempts whose mails were asked to be sent again: their doubt stays until the new attempt has an outcome."""
+
+    async def sweep(self, now_ms: int) -> None:
+        """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
+        found = await in_thread(self.doubts.now)
+        self.since_ms[:] = [doubt.delivery.at_ms for doubt in found if doubt.delivery.outcome is Outcome.UNCERTAIN]
+        claims = await self.dedup.peek_all([doubt.key for doubt in found])
+        alive_ms = await self.dedup.feed_alive_ms()
+        deliveries = self.settings.topics.deliveries
+        records: list[Produced] = []
+        for doubt, claim in zip(found, claims, strict=True):
+            if claim.state is State.SENT:
+                better = doubt.as_sent(claim.message_id, now_ms)
+                records.append(Produced(deliveries, BY_KEY, doubt.key.to_bytes(), encode(better)))
+                self.sink.counts["resolved"] += 1
+                log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")
+        records += [Produced(deliveries, BY_KEY, key, encode(proof)) for key, proof in self.doubts.overtaken().items()]
+        await self.sink.write(records)
+        if self.settings.on_uncertain != "resend-after-evidence-window":
+            return
+        why = f"no event within {self.settings.evidence_window_s:g} s though the feed told of later mails"
+        leaves = [
+            (doubt, Resend(doubt.attempt, WHO, why, now_ms))
+            for doubt, claim in zip(found, claims, strict=True)
+            if self._is_held(doubt, claim)
+            and doubt.attempt not in self.asked
+            and may_resend(doubt.delivery.at_ms, now_ms, alive_ms, self.settings.evidence_window_s)
+        ]
+        if leaves:
+            gone = await in_thread(publish_resends, self.settings, leaves)
+            self.sink.counts["resent"] += len(leaves) - len(gone)
+            self.asked.update(doubt.attempt for doubt, _ in leaves)
+
+    def _is_held(self, doubt: Doubt, claim: Claim) -> bool:
+        """Whether the mail waits for a decision, and the attempt in the ledger is the one in doubt."""
+        held = claim.state in {State.UNCERTAIN, State.UNCERTAIN_RECORDED} and claim.attempt == doubt.attempt
+        return held and doubt.delivery.outcome is Outcome.UNCERTAIN

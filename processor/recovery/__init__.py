@@ -1,0 +1,1 @@
+"""The dedup set made anew from Kafka."""

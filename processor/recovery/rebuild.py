@@ -1,0 +1,147 @@
+"""Makes the dedup set whole again from the ledger and the intents, under a lock, before anybody may send."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+from processor.adapters.redis import RedisDedup
+from processor.core.claims import Fold
+from processor.recovery.spill import SpillingMap
+from schemas.codec import decode_attempt, decode_delivery
+from schemas.identity import Key
+from schemas.kafka.reading import Record, partition_numbers, read_topic
+from schemas.runtime.ending import end, in_thread
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+
+__all__ = ["Progress", "Tell", "claims_from_topics", "ensure_whole", "take_chunk"]
+
+log = get_log()
+
+LOCK_TTL_S = 30.0
+LOOK_EVERY_S = 0.5
+CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a walk through ledger and intents is: partitions done, of how many, and entries."""
+
+    done: int
+    partitions: int
+    entries: int
+
+
+Tell = Callable[[Progress], None]
+Restored = tuple[Key, str, int]
+"""A key, its claim as text, and the partition whose records say so."""
+
+
+def _silent(_progress: Progress) -> None: ...
+
+
+async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _silent) -> int:
+    """Returns when the marker stands: rebuilds the set, or waits for whoever is rebuilding it.
+
+    Returns the number of entries that were put back by this process.
+    """
+    token = secrets.token_hex(8)
+    said = False
+    while True:
+        whole, run = await dedup.server_run()
+        if whole:
+            return 0
+        if await dedup.lock_rebuild(token, LOCK_TTL_S):
+            try:
+                count = await _rebuild(settings, dedup, token, tell)
+                if await dedup.set_whole(run):
+                    log.info(Event.DEDUP_REBUILT, entries=count)
+                    return count
+                log.warning(Event.DEDUP_NOT_WHOLE, follows="Redis was restarted meanwhile: the rebuild starts again")
+            finally:
+                await dedup.unlock_rebuild(token)
+        elif not said:
+            log.warning(Event.DEDUP_NOT_WHOLE, follows="waiting for another process that rebuilds it")
+            said = True
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
+    count = 0
+    source = claims_from_topics(settings, tell)
+    reading = asyncio.create_task(in_thread(take_chunk, source))
+    try:
+        while chunk := await reading:
+            # The next chunk is read while Redis takes this one.
+            reading = asyncio.create_task(in_thread(take_chunk, source))
+            await dedup.restore(chunk)
+            count += len(chunk)
+            if not await dedup.extend_lock(token, LOCK_TTL_S):
+                follows = "the rebuild lost its lock; both go on, neither lowers a state"
+                log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
+    finally:
+        await end(reading)
+    return count
+
+
+def take_chunk(source: Iterator[Restored]) -> list[Restored]:
+    """The next claims, as many as one script takes; empty at the end."""
+    return [claim for _, claim in zip(range(CHUNK), source, strict=False)]
+
+
+def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Restored]:
+    """What each key's claim must be, by the ledger and the intents, one partition after the other."""
+    partitions = partition_numbers(settings, settings.topics.deliveries)
+    count = 0
+    for done, partition in enumerate(partitions):
+        tell(Progress(done, len(partitions), count))
+        with closing(SpillingMap()) as recorded, closing(SpillingMap()) as opened:
+            for raw, claim in _fold(settings, partition, Fold(recorded, opened)).claims():
+                if key := _key(raw):
+                    count += 1
+                    yield key, claim, partition
+    tell(Progress(len(partitions), len(partitions), count))
+
+
+def _fold(settings: Settings, partition: int, fold: Fold) -> Fold:
+    topics = settings.topics
+    _feed(
+        read_topic(settings, topics.deliveries, [partition]),
+        lambda key, raw: fold.outcome(key, decode_delivery(raw)),
+        fold.no_outcome,
+    )
+    _feed(
+        read_topic(settings, topics.attempts, [partition]),
+        lambda key, raw: fold.intent(key, decode_attempt(raw)),
+        fold.no_intent,
+    )
+    return fold
+
+
+def _feed(records: Iterable[Record], take: Callable[[bytes, bytes], None], drop: Callable[[bytes], None]) -> None:
+    for record in records:
+        if record.key is None:
+            continue
+        if record.value is None:
+            drop(record.key)
+            continue
+        try:
+            take(record.key, record.value)
+        except BadRecord as bad:
+            _say_unreadable(record, bad)
+
+
+def _say_unreadable(record: Record, bad: BadRecord) -> None:
+    log.warning(Event.UNREADABLE, error=bad.detail, place=f"{record.partition}:{record.offset}")
+
+
+def _key(raw: bytes) -> Key | None:
+    try:
+        return Key.from_bytes(raw)
+    except BadRecord:
+        return None

@@ -1,0 +1,119 @@
+"""What Redis is told once the ledger holds an outcome, while the work goes on.
+
+Losing one of these loses no promise, only memory and time: the ledger is the truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from processor.core.decide import Settle, after_doubt, after_mark
+from processor.core.states import Claim
+from processor.core.ticket import Attempt, Finished
+from processor.ports import Clock, Dedup, Item
+from processor.shell.patience import until_redis_answers
+from schemas.records import Outcome
+from schemas.runtime.ending import end
+
+__all__ = ["AfterCommit"]
+
+T = TypeVar("T")
+
+
+class AfterCommit:
+    """Marks in the background; `take` has what evidence has bettered meanwhile."""
+
+    def __init__(self, dedup: Dedup, clock: Clock) -> None:
+        self._dedup = dedup
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._better: list[Finished] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way, or was not taken."""
+        return bool(self._tasks or self._better)
+
+    def take(self) -> list[Finished]:
+        """Recorded outcomes that are to be recorded anew."""
+        better, self._better = self._better, []
+        return better
+
+    def recorded(self, finished: Sequence[Finished]) -> None:
+        """The ledger holds the outcomes of these."""
+        self._start(self._mark(finished))
+
+    def give_back(self, dropped: Iterable[Attempt]) -> None:
+        """These were never called for: frees what a rebuild may have put back as their claims."""
+        if items := [Item(attempt.ticket.key, attempt.id) for attempt in dropped if attempt.ticket.key and attempt.id]:
+            self._start(self._tell(self._dedup.release, items))
+
+    async def end(self, timeout_s: float) -> None:
+        """Waits for what is under way, and breaks it off then."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+            await end(*self._tasks)
+
+    def _start(self, marks: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(marks)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _mark(self, finished: Sequence[Finished]) -> None:
+        sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
+        await self._record(self._dedup.record_sent, sent, _dropped)
+        await self._record(self._dedup.record_doubt, doubtful, _proven)
+        # A cancelled key needs nothing: the cancel script closed it already.
+        await self._tell(self._dedup.close, _items(_with(finished, Outcome.DEAD, Outcome.SUPPRESSED)))
+
+    async def _record(
+        self,
+        step: Callable[[list[Item]], Awaitable[list[Claim]]],
+        settled: list[Settled],
+        better: Callable[[Settled, Claim], Settle | None],
+    ) -> None:
+        """Evidence may have come while the outcome was being committed: then the ledger is told the better one."""
+        claims = await self._tell(step, _items(settled)) or []
+        for one, claim in zip(settled, claims, strict=True):
+            if settle := better(one, claim):
+                self._better.append(Finished(one[0], settle))
+
+    async def _tell(self, step: Callable[[list[Item]], Awaitable[T]], items: list[Item]) -> T | None:
+        return await until_redis_answers(self._clock, lambda: step(items)) if items else None
+
+
+Settled = tuple[Attempt, Settle]
+
+
+def _with(finished: Sequence[Finished], *outcomes: Outcome) -> list[Settled]:
+    return [
+        (one.attempt, one.result)
+        for one in finished
+        if one.attempt.ticket.key is not None and isinstance(one.result, Settle) and one.result.outcome in outcomes
+    ]
+
+
+def _items(settled: list[Settled]) -> list[Item]:
+    found = []
+    for attempt, settle in settled:
+        item = Item.of(attempt)
+        if settle.attempt and settle.attempt != attempt.id:
+            # The outcome is another attempt's, which overrode nothing that this record names.
+            item = msgspec.structs.replace(item, attempt=settle.attempt, overrides="")
+        found.append(item)
+    return found
+
+
+def _dropped(settled: Settled, claim: Claim) -> Settle | None:
+    attempt, settle = settled
+    if not settle.message_id:
+        return None
+    return after_mark(claim, message_id=settle.message_id, attempt=settle.attempt or attempt.id)
+
+
+def _proven(settled: Settled, claim: Claim) -> Settle | None:
+    return after_doubt(claim, settled[0].id)

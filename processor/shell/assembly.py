@@ -1,0 +1,91 @@
+"""A processor's parts put together, whatever its ports are: servers (`processor.wiring`), or twins in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from processor.core.breaker import Breaker
+from processor.core.engine import Engine
+from processor.core.gates import Gates
+from processor.core.pace import Limits
+from processor.core.ticket import Attempt
+from processor.ports import Clock, Dedup, JobLog, Pace, Sender, Templates
+from processor.shell.after_commit import AfterCommit
+from processor.shell.ahead import LookAhead
+from processor.shell.allowance import Allowance
+from processor.shell.attempts import Attempts
+from processor.shell.back_pressure import BackPressure
+from processor.shell.calls import Calls
+from processor.shell.deliver import Deliverer
+from processor.shell.drain import Drain
+from processor.shell.intake import Intake, IntakeConfig
+from processor.shell.ledger import Scribe
+from processor.shell.pulse import Pulse
+from processor.shell.rebalances import Rebalances
+from processor.shell.transactions import Transactions
+from processor.shell.worker import Worker
+from processor.telemetry.meter import Meter
+from schemas.runtime.settings import Settings
+
+__all__ = ["Parts", "Ports", "assemble"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything a processor touches of the world."""
+
+    job_log: JobLog
+    dedup: Dedup
+    sender: Sender
+    pace: Pace
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a processor is made of beside its ports."""
+
+    intake: IntakeConfig
+    templates: Templates
+    compose: Callable[[Attempt], Mapping[str, Any]]
+    """The request to SES; raises ``ValueError`` for more than SES takes."""
+    make_whole: Callable[[], Awaitable[object]]
+    """Waits until the dedup set is whole again, or makes it so."""
+    scribe: Scribe
+    this_month: Callable[[], str]
+    meter: Meter
+    drain: bool = False
+
+
+def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
+    """One engine and what drives it."""
+    engine = Engine()
+    clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
+    ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
+    deliverer = _deliverer(settings, engine, ports, parts)
+    transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, clock, meter)
+    return Worker(
+        engine,
+        job_log,
+        Intake(parts.intake, engine, ahead, parts.templates, parts.this_month),
+        deliverer,
+        transactions,
+        after_commit,
+        Rebalances(engine, deliverer, transactions, after_commit, ahead, meter),
+        BackPressure(engine, deliverer, transactions, clock, settings.calls_at_once),
+        Pulse(engine, transactions, clock, meter),
+        clock,
+        Drain(engine, job_log, after_commit, clock) if parts.drain else None,
+    )
+
+
+def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -> Deliverer:
+    clock, meter, dedup, sender = ports.clock, parts.meter, ports.dedup, ports.sender
+    gates = Gates(Breaker(settings.breaker_consecutive, settings.breaker_share))
+    limits = Limits.of(settings)
+    allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
+    calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter)
+    attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
+    return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

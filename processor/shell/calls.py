@@ -1,0 +1,150 @@
+"""One call under a claim, and its end: composed, sent, and what its answer proves told to the dedup set.
+
+Each `attempt` returns how it ended; what follows from that is its caller's to do. Nothing here knows of Kafka.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, assert_never
+
+from processor.core import decide
+from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
+from processor.core.gates import Gates
+from processor.core.retry import delay_s
+from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays
+from processor.ports import Clock, Dedup, Item, Sender
+from processor.shell.allowance import Allowance
+from processor.shell.patience import until_redis_answers
+from processor.shell.together import Together
+from processor.telemetry.meter import Meter
+from schemas.runtime.errors import Halted, RedisUnavailable
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Backoff, RetryTable
+
+__all__ = ["Calls"]
+
+log = get_log()
+T = TypeVar("T")
+
+_STAYS = "its claim stays until its lifetime has passed"
+
+
+class Calls:
+    """Attempts at SES, any number at once."""
+
+    def __init__(
+        self,
+        dedup: Dedup,
+        sender: Sender,
+        compose: Callable[[Attempt], Mapping[str, Any]],
+        retry: RetryTable,
+        allowance: Allowance,
+        gates: Gates,
+        clock: Clock,
+        meter: Meter,
+    ) -> None:
+        self._dedup = dedup
+        self._mark_sent = Together(dedup.mark_sent)
+        self._sender = sender
+        self._compose = compose
+        self._backoff: dict[RetryClass, Backoff] = {name: getattr(retry, name) for name in RetryClass}
+        self._tries_max = {name: backoff.max_attempts for name, backoff in self._backoff.items()}
+        self._allowance = allowance
+        self._gates = gates
+        self._clock = clock
+        self._meter = meter
+        self.in_flight = 0
+        """Requests that SES has not answered."""
+
+    async def attempt(self, attempt: Attempt, start_by_s: float) -> End:
+        """The one call under a claim; no request leaves after the boot clock's `start_by_s`."""
+        try:
+            verdict = await self._verdict(attempt, start_by_s)
+            tries = 0
+            if isinstance(verdict, RefusedForNow):
+                attempt = attempt.refused_for_now(verdict.retry)
+                tries = attempt.tries[verdict.retry]
+            follows = decide.after_answer(verdict, attempt=attempt.id, tries=tries, tries_max=self._tries_max)
+            return await self._record(attempt, follows)
+        except RedisUnavailable as error:
+            self._say_away(error, attempt)
+            return Stays()
+        except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
+            return Stays(Halted("defect", f"{attempt.ticket.key}: {error!r}; {_STAYS}"))
+
+    # ---- send ----
+
+    async def _verdict(self, attempt: Attempt, start_by_s: float) -> Verdict:
+        try:
+            request = self._compose(attempt)
+        except ValueError as error:
+            return classify(NotWritten("parameters", str(error)))
+        began_s = self._clock.boot_s()
+        self.in_flight += 1
+        try:
+            verdict = classify(await self._sender.send(request, start_by_s))
+        finally:
+            self.in_flight -= 1
+        self._meter.answered(verdict, self._clock.boot_s() - began_s)
+        return verdict
+
+    # ---- record ----
+
+    async def _record(self, attempt: Attempt, follows: decide.AfterAnswer) -> End:
+        """Tells the dedup set before anybody else: a mark that is missing would be doubt."""
+        match follows:
+            case decide.Finish(mark, settle):
+                return Finished(attempt, await self._marked(attempt, mark) or settle)
+            case decide.RetryLater(retry, detail):
+                await self._release(attempt)
+                if retry is RetryClass.THROTTLED:
+                    await self._retrying(self._allowance.throttled)
+                self._meter.retried(retry)
+                delay = delay_s(self._backoff[retry], attempt.tries[retry], self._clock.random())
+                key = str(attempt.ticket.key)
+                log.info(Event.RETRYING, key=key, error_class=retry, detail=detail, delay_s=round(delay, 3))
+                return PutOff(attempt, delay)
+            case decide.Pause(detail):
+                await self._release(attempt)
+                await self._retrying(lambda: self._allowance.quota_ended(detail))
+                return GivenBack(attempt)
+            case decide.GiveUp(reason, detail):
+                await self._release(attempt)
+                return GivenBack(attempt, Halted(reason, detail))
+            case _ as never:
+                assert_never(never)
+
+    async def _marked(self, attempt: Attempt, mark: decide.Mark) -> decide.Settle | None:
+        """Marks; returns the outcome that evidence knew before our own mark."""
+        try:
+            return await self._retrying(lambda: self._mark(attempt, mark))
+        except RedisUnavailable as error:
+            # The process ends. What SES said is a fact: the ledger holds it, and a rebuild takes it from there.
+            self._say_away(error, attempt)
+            return None
+
+    async def _mark(self, attempt: Attempt, mark: decide.Mark) -> decide.Settle | None:
+        match mark:
+            case decide.MarkSent(message_id):
+                claim = await self._mark_sent(Item.of(attempt, message_id))
+                better = decide.after_mark(claim, message_id=message_id, attempt=attempt.id)
+                if better is None and claim.message_id != message_id:
+                    self._meter.duplicates.inc()
+                    log.error(Event.DUPLICATE_SEEN, key=str(attempt.ticket.key), message_id=message_id)
+                return better
+            case decide.MarkDoubt():
+                (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
+                return decide.after_doubt(claim, attempt.id)
+        await self._dedup.release([Item.of(attempt)])
+        return None
+
+    async def _release(self, attempt: Attempt) -> None:
+        await self._retrying(lambda: self._dedup.release([Item.of(attempt)]))
+
+    async def _retrying(self, step: Callable[[], Awaitable[T]]) -> T:
+        """A call's step on Redis. Raises `RedisUnavailable` at the process's end."""
+        return await until_redis_answers(self._clock, step, lambda: self._gates.redis_until_s)
+
+    def _say_away(self, error: RedisUnavailable, attempt: Attempt) -> None:
+        log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(attempt.ticket.key), follows=_STAYS)

@@ -1,0 +1,66 @@
+"""Partitions come and go: the listener of the job log."""
+
+from __future__ import annotations
+
+from processor.core.engine import Engine
+from processor.ports import Transaction
+from processor.shell.after_commit import AfterCommit
+from processor.shell.ahead import LookAhead
+from processor.shell.deliver import Deliverer
+from processor.shell.transactions import Transactions
+from processor.telemetry.meter import Meter
+from schemas.runtime.logs import Event, get_log
+
+__all__ = ["Rebalances"]
+
+log = get_log()
+
+
+class Rebalances:
+    """See `processor.ports.Listener`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        deliverer: Deliverer,
+        transactions: Transactions,
+        after_commit: AfterCommit,
+        ahead: LookAhead,
+        meter: Meter,
+    ) -> None:
+        self._engine = engine
+        self._deliverer = deliverer
+        self._transactions = transactions
+        self._after_commit = after_commit
+        self._ahead = ahead
+        self._meter = meter
+
+    async def assigned(self, committed: dict[int, tuple[int, str]]) -> None:
+        log.info(Event.PARTITIONS_ASSIGNED, partitions=sorted(committed))
+        self._meter.rebalanced("assigned")
+        self._ahead.wake()
+        self._engine.assign(committed)
+
+    async def revoked(self, partitions: frozenset[int]) -> Transaction | None:
+        log.info(Event.PARTITIONS_REVOKED, partitions=sorted(partitions))
+        self._meter.rebalanced("revoked")
+        dropped = await self._deliverer.quiesce(
+            lambda ticket: ticket.record.partition in partitions and not ticket.window.closed
+        )
+        self._after_commit.give_back(dropped)
+        transaction = self._transactions.written(self._engine.leave(partitions, dropped))
+        if transaction is None:
+            self._engine.left()
+            self._deliverer.wake()
+        return transaction
+
+    async def settled(self, transaction: Transaction) -> None:  # noqa: ARG002 - the one that `revoked` returned
+        self._transactions.note(self._engine.left())
+        self._deliverer.wake()
+
+    async def lost(self, partitions: frozenset[int]) -> None:
+        if partitions:
+            log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
+            self._meter.rebalanced("lost")
+        self._after_commit.give_back(self._engine.lost(partitions))
+        self._deliverer.wake()

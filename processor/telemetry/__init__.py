@@ -1,0 +1,1 @@
+"""What a processor tells of itself: metrics and traces."""
