@@ -46,7 +46,9 @@ def test_a_process_leaves_without_its_hanging_thread() -> None:
 
 def test_a_framework_that_does_not_end_is_ended() -> None:
     """The dashboard's last resort."""
-    source = "import threading\nfrom schemas.runtime import ending\nending.leave_within(0.1, 5)\nthreading.Event().wait()"
+    source = (
+        "import threading\nfrom schemas.runtime import ending\nending.leave_within(0.1, 5)\nthreading.Event().wait()"
+    )
     done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 5
 
