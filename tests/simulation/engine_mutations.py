@@ -45,7 +45,7 @@ def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
     patch.setattr(Transactions, "written", lambda self, batch: written(self, replace(batch, withdrawn=())))
 
 
-@mutation(only=("killed", "poisoned", "stalled"), seeds=100)
+@mutation(only=("killed", "poisoned", "stalled"), seeds=100, first=69)
 def commit_metadata_ignored(patch: Patch) -> None:
     patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
 
@@ -73,7 +73,7 @@ def the_outcome_of_a_lost_partition_is_written(patch: Patch) -> None:
     patch.setattr(Assignments, "owns", lambda *_: True)
 
 
-@mutation(only=("commits_end_badly",))
+@mutation(only=("commits_end_badly",), first=39)
 def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
     aborted = Batches.aborted
 
@@ -162,7 +162,7 @@ def two_records_of_a_key_at_once(patch: Patch) -> None:
     patch.setattr(KeyOrder, "arrive", lambda *_: True)
 
 
-@mutation(only=("commits_end_badly",))
+@mutation(only=("commits_end_badly",), first=25)
 def what_was_intended_in_vain_is_not_intended_again(patch: Patch) -> None:
     patch.setattr(Batches, "aborted", lambda *_: None)
 

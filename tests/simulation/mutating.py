@@ -26,6 +26,8 @@ class Mutation:
     apply: Break
     story: Story | None = None
     only: tuple[str, ...] = ()
+    first: int = 1
+    """The seed to begin with: one that was seen to catch it."""
     seeds: int = 40
 
     @property
@@ -64,7 +66,7 @@ def caught(mutation: Mutation) -> str:
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
             return _told(mutation.story)
-    for seed in range(1, mutation.seeds + 1):
+    for seed in range(mutation.first, mutation.first + mutation.seeds):
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
             result = simulate(seed, only=mutation.only)

@@ -28,7 +28,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=150)
+@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=150, first=139)
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 
@@ -48,7 +48,7 @@ def a_doubt_lowers_sent(patch: Patch) -> None:
 # ---- the rebuild ----
 
 
-@mutation(only=("killed", "flushed", "wiped_by_a_restart", "restarted"), seeds=100)
+@mutation(only=("killed", "flushed", "wiped_by_a_restart", "restarted"), seeds=100, first=99)
 def a_rebuild_forgets_the_intents(patch: Patch) -> None:
     patch.setattr(processor.core.claims.Fold, "intent", lambda *_: None)
 

@@ -23,6 +23,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "one job, two faults": {"faults": 2, "jobs": 1},
     "one job published again, one fault": {"faults": 1, "jobs": 1, "again": True},
 }
+LARGE = {"two jobs, one fault"}
+"""Half a million transitions: only in `make test-all` and, with more, in `make proof`."""
 WALKED: dict[str, dict[str, Any]] = {
     "two jobs": {},
     "one refused": {"rejects": 1},
@@ -54,7 +56,9 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(
+    "setting", [pytest.param(name, marks=pytest.mark.long) if name in LARGE else name for name in SETTINGS]
+)
 def test_every_state_keeps_the_promise(setting: str) -> None:
     """G1 to G4 in every state that faults at any moment can lead to. `make proof` takes one fault more."""
     found = explore(first_world(**SETTINGS[setting]), Rules())
