@@ -12,7 +12,7 @@ from processor.core.gates import Gates
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays, Ticket
 from processor.ports import Clock, Dedup, Item, NotWhole
-from processor.shell.calls import Calls
+from processor.shell.calls import STAYS, Calls
 from processor.shell.halt import halt
 from processor.telemetry.meter import Meter
 from schemas.records import Outcome
@@ -123,6 +123,8 @@ class Attempts:
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
             self._take(await self._calls.attempt(attempt, start_by_s))
+        except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
+            self._halt_if(Halted("defect", f"{attempt.ticket.key}: {error!r}; {STAYS}"))
         finally:
             self._leave(attempt)
 
@@ -138,8 +140,8 @@ class Attempts:
             case GivenBack(attempt, halted):
                 self._engine.due.put_back([attempt])
                 self._halt_if(halted)
-            case Stays(halted):
-                self._halt_if(halted)
+            case Stays():
+                pass
             case _ as never:
                 assert_never(never)
 

@@ -85,7 +85,18 @@ async def test_a_defect_closes_the_gates() -> None:
     made = Made(compose=lambda _attempt: {}[0])
     await started(made, attempt())
     assert made.gates.halted is not None
+    assert made.gates.halted.reason == "defect"
     assert made.engine.idle
+
+
+async def test_a_defect_after_the_call_closes_the_gates_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G2: nobody asks a call's task how it ended, and its job would hang without an outcome."""
+    made = Made()
+    monkeypatch.setattr(made.engine, "end", lambda _finished: {}[0])
+    await started(made, attempt())
+    assert made.gates.halted is not None
+    assert made.gates.halted.reason == "defect"
+    assert made.attempts.ended.is_set()
 
 
 async def test_a_run_of_bad_outcomes_closes_the_gates() -> None:
