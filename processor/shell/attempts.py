@@ -93,13 +93,13 @@ class Attempts:
         self._active.update(dict.fromkeys(attempts))
         try:
             claims = await self._dedup.claim([Item.of(attempt) for attempt in attempts])
+            follows = [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
         except BaseException:
-            # A cancellation too: what was neither called for nor given back would be waited for in vain.
+            # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
                 self._leave(attempt)
             self._engine.due.put_back(attempts)
             raise
-        follows = [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
         self._meter.claimed(follows)
         self._meter.in_flight.set(len(self._active))
         for attempt, step in zip(attempts, follows, strict=True):
