@@ -28,6 +28,7 @@ class Engine:
         self._order = KeyOrder()
         self._leaving: Batch | None = None
         """What partitions that leave are waiting for."""
+        self._never_called: list[Attempt] = []
 
     # ---- reading ----
 
@@ -120,8 +121,14 @@ class Engine:
             if skip is None:
                 taken.append(attempt)
             else:
+                self._never_called.append(attempt)
                 self.end(Finished(attempt, skip))
         return taken
+
+    def never_called(self) -> list[Attempt]:
+        """What `take` has ended since this was last asked; a claim of it whose answer was lost is to be given back."""
+        attempts, self._never_called = self._never_called, []
+        return attempts
 
     def end(self, finished: Finished) -> None:
         """An attempt has its outcome: it is recorded, and the next record of its key starts."""

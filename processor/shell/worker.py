@@ -118,7 +118,8 @@ class Worker:
             self._deliverer.hurry()
             await end(sending)
             # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
-            self._after_commit.give_back(await self._deliverer.quiesce(lambda _ticket: True))
+            dropped = await self._deliverer.quiesce(lambda _ticket: True)
+            self._after_commit.give_back([*dropped, *self._engine.never_called()])
             await self._log.stop()
             self._pulse.beat()
             await self._after_commit.end(timeout_s=MARKS_S)
@@ -130,6 +131,7 @@ class Worker:
     async def _turn(self) -> None:
         self._pulse.beat()
         self._engine.correct(self._after_commit.take())
+        self._after_commit.give_back(self._engine.never_called())
         pressure, assigned = self._pressure, self._engine.assigned
         room = pressure.room
         if room <= 0 and not pressure.commit_due:

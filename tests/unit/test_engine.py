@@ -83,6 +83,17 @@ def test_what_a_newer_record_replaced_is_not_called_for() -> None:
     assert attempt.ticket is newer
 
 
+def test_what_is_never_called_for_is_given_back() -> None:
+    """G4: Redis may hold a claim of it whose answer was lost."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    driver.read()
+    assert driver.engine.take(9) == []
+    assert [attempt.id for attempt in driver.engine.never_called()] == ["attempt-1"]
+    assert driver.engine.never_called() == [], "once"
+
+
 def test_what_left_with_its_partition_is_not_called_for() -> None:
     """Whoever has the partition now does that; what waited behind it goes on."""
     driver = Driver()

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from processor.adapters.clock import SystemClock
+from processor.core import gates
 from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
 from processor.core.states import Claim, State
 from processor.ports import Item, Poll, Transaction
-from processor.shell import drain, pulse, worker
+from processor.shell import attempts, drain, pulse, worker
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
@@ -24,7 +25,7 @@ from schemas.codec import decode_delivery, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import Job, Outcome
-from schemas.runtime.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BadRecord, Halted, RedisUnavailable, TransactionAborted, TransactionUnknown
 from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
@@ -170,6 +171,30 @@ async def test_what_evidence_knew_better_is_recorded_before_its_partition_leaves
         await until(lambda: one.prefixes() == {1: 0})
     ledger = [decode_delivery(record.value or b"") for record in kafka.visible if record.topic == TOPICS.deliveries]
     assert {delivery.message_id for delivery in ledger if delivery.outcome is Outcome.SENT} == {"m1", "m2"}
+
+
+async def test_a_claim_whose_answer_was_lost_does_not_bar_the_record_that_replaced_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """G4, G5: no call was made under it; held for its lifetime, it would make a doubt of the corrected mail."""
+    monkeypatch.setattr(attempts, "LOOK_AGAIN_S", 0.001)
+    monkeypatch.setattr(gates, "REDIS_RETRY_S", 0.001)
+    kafka, ses, dedup = MemoryKafka(1), Ses(), whole()
+    claim = dedup.claim
+
+    async def lost(items: Sequence[Item]) -> list[Claim]:
+        await claim(items)
+        dedup.claim = claim  # type: ignore[method-assign]
+        publish(kafka, "u1", n=1)
+        await until(lambda: one._engine.assigned.read_ahead == 2)
+        raise RedisUnavailable("the test says so")
+
+    dedup.claim = lost  # type: ignore[method-assign]
+    publish(kafka, "u1")
+    one = made(OddLog(kafka), ses, dedup)
+    async with running(one):
+        await until(lambda: kafka.partitions[0].committed[0] == 2)
+    assert [request["ticket"].record.offset for request in ses.asked] == [1]
 
 
 @pytest.mark.parametrize("committed", [True, False])
