@@ -240,7 +240,7 @@ async def two_groups_wait_and_redis_is_lost(world: World, audit: Audit) -> list[
     return [f"G4 {key} is in doubt, and no call was ever made for it" for key in uncertain]
 
 
-@breaks(r"G4 u0\S* is in doubt .*nobody heard", "a record passed over leaves no claim behind")
+@keeps(r"G4 u0\S* is in doubt .*nobody heard", "a record passed over leaves no claim behind")
 async def a_claim_that_nobody_heard_of(world: World, audit: Audit) -> None:
     """Redis's answer to a claim is lost, the mail is then cancelled, and the claim stands for its whole lifetime."""
     world.start("p0")
