@@ -71,6 +71,11 @@ class Assignments:
         return frozenset(partition for partition, window in self._windows.items() if window.full)
 
     @property
+    def room(self) -> int:
+        """How many more records may be read at once, should they all be of one partition."""
+        return min((window.room for window in self._windows.values()), default=1)
+
+    @property
     def dirty(self) -> bool:
         """Whether there are offsets to commit."""
         return any(window.dirty for window in self._windows.values())
