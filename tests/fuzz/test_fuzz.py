@@ -45,12 +45,33 @@ def good_job(user: str) -> dict[str, Any]:
     }
 
 
+KINDS = (
+    *("bytes", "json", "cut", "deep", "closed", "huge", "type", "other", "foreign", "address", "version", "missing"),
+    *("template", "source"),
+)
+
+
+@st.composite
+def too_much(draw: st.DrawFn, job: dict[str, Any], kind: str) -> bytes:
+    """A job that one of its readers would break at, or carry along."""
+    match kind:
+        case "closed":
+            levels = draw(st.sampled_from((101, 400, 900, 3000)))
+            deep = b' {"a": ' * levels + b"1" + b"}" * levels
+            return json.dumps(job | {"data": 0}).encode().replace(b" 0}", deep + b"}")
+        case "foreign":
+            return json.dumps(job | {"user_id": draw(st.sampled_from("aW@1.-")) * 100_000}).encode()
+        case "template":
+            return json.dumps(job | {"template": "t" * draw(st.integers(257, 1000))}).encode()
+        case _:
+            told = {"source": "s" * draw(st.integers(2001, 4000)), "snapshot": "", "row": 1}
+            return json.dumps(job | {"provenance": told}).encode()
+
+
 @st.composite
 def bad_values(draw: st.DrawFn, user: str = "u") -> bytes:
     """A value that can be no job of `user` in `MONTH`."""
-    kind = draw(
-        st.sampled_from(("bytes", "json", "cut", "deep", "huge", "type", "other", "address", "version", "missing"))
-    )
+    kind = draw(st.sampled_from(KINDS))
     job = good_job(user)
     match kind:
         case "bytes":
@@ -62,6 +83,8 @@ def bad_values(draw: st.DrawFn, user: str = "u") -> bytes:
             return whole[: draw(st.integers(0, len(whole) - 1))]
         case "deep":
             return b'{"data":' * draw(st.integers(200, 3000)) + b"1"
+        case "closed" | "foreign" | "template" | "source":
+            return draw(too_much(job, kind))
         case "huge":
             return json.dumps(job | {"data": {"name": "x" * 300_000, "usage": "1"}}).encode()
         case "type":
