@@ -22,7 +22,7 @@ from processor.adapters.redis import RedisDedup, RedisPace, check_server, connec
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
-from processor.adapters.topics import check_topics
+from processor.adapters.topics import check_topics, letter_bytes_max
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
@@ -224,7 +224,13 @@ async def _build(
             templates=templates,
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
-            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+            scribe=Scribe(
+                settings.topics,
+                instance,
+                version("mailonce"),
+                clock.now_ms,
+                await in_thread(letter_bytes_max, settings),
+            ),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

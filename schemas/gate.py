@@ -21,22 +21,24 @@ _STEPS: Callable[[int], int] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}")
 
 
 def check_bytes(what: str, raw: bytes, bytes_max: int) -> None:
-    """Raises `BadRecord` (``too-large``, ``too-deep``, ``not-json``) for what is not even to be parsed."""
+    """Raises `BadRecord` (``record-too-large``, ``record-too-deep``, ``not-json``) for what is not even to be parsed."""
     if len(raw) > bytes_max:
-        raise BadRecord("too-large", f"{what} has {len(raw)} bytes; more than {bytes_max} are not read")
+        raise BadRecord("record-too-large", f"{what} has {len(raw)} bytes; more than {bytes_max} are not read")
     if depth_above(raw, DEPTH_MAX):
-        code = "too-deep" if raw.rstrip()[-1:] in b"]}" else "not-json"
+        code = "record-too-deep" if raw.rstrip()[-1:] in b"]}" else "not-json"
         raise BadRecord(code, f"{what} is nested deeper than {DEPTH_MAX} levels")
 
 
 def check_lengths(job: Job) -> None:
-    """Raises `BadRecord` (``too-large``) for a field that others would have to carry along."""
+    """Raises `BadRecord` (``record-too-large``) for a field that others would have to carry along."""
     if len(job.template) > TEMPLATE_CHARS_MAX:
-        raise BadRecord("too-large", f"template: {len(job.template)} characters, at most {TEMPLATE_CHARS_MAX}")
+        raise BadRecord("record-too-large", f"template: {len(job.template)} characters, at most {TEMPLATE_CHARS_MAX}")
     if job.provenance is not None:
         size = max(len(job.provenance.source), len(job.provenance.snapshot))
         if size > PROVENANCE_CHARS_MAX:
-            raise BadRecord("too-large", f"provenance: a text of {size} characters, at most {PROVENANCE_CHARS_MAX}")
+            raise BadRecord(
+                "record-too-large", f"provenance: a text of {size} characters, at most {PROVENANCE_CHARS_MAX}"
+            )
 
 
 def depth_above(raw: bytes, depth_max: int) -> bool:

@@ -51,6 +51,18 @@ _FENCED = {
 }
 
 
+_REFUSED_HERE = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._INVALID_ARG,
+}
+"""The client itself did not take a record: nobody asked for a commit, so the transaction can only be aborted.
+
+To throw its producer away instead would end the process where others of its records are on their way
+(`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
+
+
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
@@ -180,18 +192,27 @@ class KafkaJobLog:
         self._began_s = time.monotonic()
         try:
             self._producer.begin_transaction()
-            for record in transaction.records:
-                self._producer.produce(
-                    record.topic, record.value, record.key, record.partition, headers=list(record.headers)
-                )
-            if transaction.records:
-                self._producer.flush(COMMIT_TIMEOUT_S)
+            self._produce(self._producer, transaction)
             if transaction.offsets:
                 self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
             self._silence.heard()
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
+
+    def _produce(self, producer: Producer, transaction: Transaction) -> None:
+        for record in transaction.records:
+            put = partial(
+                producer.produce, record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+            )
+            try:
+                put()
+            except BufferError:
+                # A batch of letters may be more than librdkafka keeps at once.
+                producer.flush(COMMIT_TIMEOUT_S)
+                put()
+        if transaction.records:
+            producer.flush(COMMIT_TIMEOUT_S)
 
     def _send_offsets(self, producer: Producer, transaction: Transaction, membership: bytes) -> None:
         """Offsets into the transaction, in a time that is really bounded.
@@ -231,7 +252,7 @@ class KafkaJobLog:
                 f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
                 f"{error_text(error)}"
             ) from error
-        if cause is None or cause.txn_requires_abort():
+        if cause is None or cause.txn_requires_abort() or cause.code() in _REFUSED_HERE:
             try:
                 self._producer.abort_transaction(ABORT_TIMEOUT_S)
             except KafkaException as second:

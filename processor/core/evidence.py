@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 ENVELOPES_MAX = 3
+EVENT_BYTES_MAX = 900_000
+"""SQS takes a little more than the topic of events does."""
 MESSAGE_ID_CHARS_MAX = 200
 FEEDBACK_CHARS_MAX = 500
 EARLY_MS = 30_000
@@ -134,6 +136,8 @@ def drop_is_news(event: SesEvent, before: Claim) -> bool:
 
 def read_event(body: bytes) -> SesEvent | Foreign:
     """What a queue message says; raises `BadRecord` (``bad-event``) when it is no event at all."""
+    if len(body) > EVENT_BYTES_MAX:
+        raise _bad(f"it has {len(body)} bytes, more than {EVENT_BYTES_MAX}")
     event = _unwrapped(body)
     if "mail" not in event:
         if event.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):

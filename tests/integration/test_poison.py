@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections import Counter
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
+from processor.adapters.topics import topic_config
 from schemas.codec import DEAD_LETTER_HEADER, encode
 from schemas.identity import Key
+from schemas.kafka.clients import admin_config
 from schemas.records import Outcome
-from tests.support.world import CALLS_AT_ONCE, MONTH, World, job
+from tests.support.world import CALLS_AT_ONCE, MONTH, World, job, wait_for
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"again"), ("empty", b"")]
 
@@ -134,3 +145,53 @@ def test_the_latest_of_several_jobs_counts(world: World) -> None:
     audit.check()
     (mail,) = world.sandbox.accepted()
     assert mail.text == "Hello User u1, 4 kWh"
+
+
+def let_in(world: World, topic: str, size: int) -> None:
+    """Messages of this size may stand in the topic."""
+    admin = AdminClient(admin_config(world.settings))
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    for asked in admin.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
+    ).values():
+        asked.result()
+    wait_for(lambda: topic_config(admin, topic)["max.message.bytes"] == str(size), "the topic's new limit")
+
+
+def test_records_as_large_as_kafka_takes_get_their_letters(world: World) -> None:
+    """G2: the letter always fits, and the good jobs beside it go out."""
+    let_in(world, world.settings.topics.jobs, 5_000_000)
+    # As 0.1 made it: Kafka's default.
+    let_in(world, world.settings.topics.dead_letters, 1_048_588)
+    junk = [b"x" * 999_700, os.urandom(1_048_300), os.urandom(2_000_000), b"y" * 4_900_000]
+    records = [(f"big{n}:{MONTH}".encode(), value, [("trace", b"t")]) for n, value in enumerate(junk)]
+    records += [(f"headed:{MONTH}".encode(), b"junk", [("trace", b"h" * 1_100_000)])]
+    records += [(b"k" * 1_100_000, b"junk", [])]
+    world.publish(job(f"u{n}") for n in range(20))
+    world.publish_raw(records)
+    world.publish(job(f"v{n}") for n in range(20))
+    world.drain()
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 40
+    assert audit.count(Outcome.DEAD) == 5
+    letters = {record.key: (record, letter) for record, letter in audit.dead_letters}
+    assert len(audit.dead_letters) == 6
+    first, letter = letters[records[0][0]]
+    assert first.value == junk[0]
+    assert letter.cut == []
+    for key, value, _ in records[1:4]:
+        record, letter = letters[key]
+        assert record.value is None
+        assert [(cut.part, cut.size, cut.sha256) for cut in letter.cut] == [
+            ("value", len(value), hashlib.sha256(value).hexdigest())
+        ]
+        assert ("trace", b"t") in record.headers
+        assert letter.source.offset >= 0
+    headed, letter = letters[f"headed:{MONTH}".encode()]
+    assert headed.value == b"junk"
+    assert [cut.part for cut in letter.cut] == ["headers"]
+    keyless, letter = letters[None]
+    assert keyless.value == b"junk"
+    assert letter.reason == "bad-key"
+    assert [cut.part for cut in letter.cut] == ["key"]
