@@ -89,8 +89,8 @@ def fingerprint_of(raw_value: bytes, key: Key) -> str | None:
 def decode_job(raw_key: bytes | None, raw_value: bytes) -> Job:
     """The job in a record of the jobs topic.
 
-    Raises `BadRecord`: ``bad-key``, ``record-too-large``, ``record-too-deep``, ``not-json``, ``unknown-version``, ``bad-schema``,
-    ``key-mismatch``, ``bad-address`` or ``data-too-large``.
+    Raises `BadRecord`: ``bad-key``, ``record-too-large``, ``record-too-deep``, ``not-json``, ``unknown-version``,
+    ``bad-schema``, ``key-mismatch``, ``bad-address`` or ``data-too-large``.
     """
     key = Key.from_bytes(raw_key)
     job = decode_job_loosely(raw_value)

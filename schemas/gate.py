@@ -21,7 +21,7 @@ _STEPS: Callable[[int], int] = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}")
 
 
 def check_bytes(what: str, raw: bytes, bytes_max: int) -> None:
-    """Raises `BadRecord` (``record-too-large``, ``record-too-deep``, ``not-json``) for what is not even to be parsed."""
+    """Raises `BadRecord` for what is not even to be parsed: ``record-too-large``, ``record-too-deep``, ``not-json``."""
     if len(raw) > bytes_max:
         raise BadRecord("record-too-large", f"{what} has {len(raw)} bytes; more than {bytes_max} are not read")
     if depth_above(raw, DEPTH_MAX):

@@ -89,7 +89,7 @@ def _settled(mail: Mail) -> str | None:
 def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
     """The value with corrected fields: `email` and `template` are the job's, others the template's data."""
     if record.value is None:
-        raise BadRecord("bad-schema", "the record has no value")
+        raise BadRecord("bad-schema", "the letter holds no value: run the producer again")
     if not changes:
         return record.value
     job = decode_job_loosely(record.value)

@@ -20,7 +20,7 @@ from producer.sources.csv_file import CsvFile
 from schemas.codec import DEAD_LETTER_HEADER, decode_job
 from schemas.runtime.errors import BadRecord, MailonceError
 from tests.support.feed import gather
-from tests.support.world import MONTH, World
+from tests.support.world import MONTH, World, job
 
 RECORDS = 10_000
 LARGE = 50_000
@@ -150,6 +150,30 @@ def test_ten_thousand_bad_records(world: World) -> None:
     assert Counter(shape(record.key, record.value, record.headers) for record, _ in letters) == sent_in
     reasons = Counter(letter.reason for _, letter in letters)
     assert {"not-json", "bad-schema", "bad-key", "key-mismatch", "bad-address", "unknown-version"} <= set(reasons)
+
+
+@st.composite
+def records_at_the_limit(draw: st.DrawFn) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """A record as large as Kafka takes by its default, or a little smaller: key, value and headers share the bytes."""
+    size = draw(st.sampled_from((1_048_300, 1_000_000, 999_999, 999_700)) | st.integers(900_000, 1_048_300))
+    shares = draw(st.sampled_from(((0, 1, 0), (0, 0, 1), (1, 0, 0), (0, 1, 1), (1, 1, 1))))
+    byte = draw(st.sampled_from((b"[", b'"', b"@", b"\xff", b"x")))
+    key, value, header = (byte * (size // sum(shares) - 100) if share else b"u:" for share in shares)
+    return key if shares[0] else f"u:{MONTH}".encode(), value, [("x-trace", header)]
+
+
+def test_records_as_large_as_kafka_takes(world: World) -> None:
+    """G2: each gets its letter, and the good jobs beside them go out."""
+    large = draws(records_at_the_limit(), 40)
+    for number, record in enumerate(large):
+        world.publish([job(f"good{number}")])
+        world.publish_raw([record])
+    world.drain(MAILONCE_BREAKER_CONSECUTIVE="0", MAILONCE_BREAKER_SHARE="0")
+    assert world.sandbox.accepted_count() == len(large)
+    letters = world.dead_letters()
+    assert len(letters) == len(large)
+    whole = Counter((record.key, record.value) for record, letter in letters if not letter.cut)
+    assert whole <= Counter((key, value) for key, value, _ in large)
 
 
 def test_bad_events_in_the_queue(world: World, feed: Any) -> None:
