@@ -13,6 +13,7 @@ import msgspec
 __all__ = [
     "EVIDENCE",
     "JOB_VERSION",
+    "UNREADABLE_REASON",
     "Attempt",
     "Cut",
     "DeadLetter",
@@ -32,6 +33,10 @@ __all__ = [
 JOB_VERSION = 1
 EVIDENCE = "evidence"
 """The reason of an outcome `sent` that SES's event proved."""
+
+
+UNREADABLE_REASON = "unreadable"
+"""The reason of the dead letter of a batch that an operator had passed over."""
 
 
 class Outcome(StrEnum):

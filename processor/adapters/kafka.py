@@ -21,9 +21,11 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.silence import Silence
 from processor.adapters.topics import too_few
+from processor.adapters.unreadable import Unreadable
 from processor.ports import Listener, Poll, Transaction
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.runtime.logs import Event, get_log
@@ -78,6 +80,7 @@ class KafkaJobLog:
         )
         self._consumer_config = jobs_consumer_config(settings, instance)
         self._producer_config = transactional_config(settings, instance)
+        self._unreadable = Unreadable(settings)
         self._instance = instance
         self._patience_s = settings.patience_s
         self._thread = Thread("kafka")
@@ -153,20 +156,26 @@ class KafkaJobLog:
             self._silence.heard()
         else:
             self._silence.look()
-        records, ends = [], {}
+        records, ends, unreadable = [], {}, {}
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 ends[message.partition() or 0] = message.offset() or 0
+            elif error.code() in UNREADABLE:
+                partition, offset = message.partition() or 0, message.offset() or 0
+                if (go_on := self._unreadable.met(partition, offset, error.str())) is None:
+                    unreadable[partition] = offset
+                else:
+                    self._consumer.seek(TopicPartition(self._topic, partition, go_on))
             elif error.fatal():
                 raise Fenced(f"Kafka ended this consumer: {error.str()}")
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
             else:
                 log.warning(Event.KAFKA, error=error.str())
-        return Poll(records, ends)
+        return Poll(records, ends, unreadable)
 
     def _pause(self, wanted: frozenset[int]) -> None:
         if wanted == self._paused:

@@ -20,6 +20,7 @@ class Assignments:
     def __init__(self) -> None:
         self._windows: dict[int, Window] = {}
         self._targets: dict[int, int] = {}
+        self._unreadable: dict[int, int] = {}
 
     # ---- who is here ----
 
@@ -46,6 +47,18 @@ class Assignments:
     def owns(self, ticket: Ticket) -> bool:
         """Whether the ticket's partition is ours, in the life in which the record was read."""
         return ticket.window is self._windows.get(ticket.record.partition)
+
+    # ---- what cannot be read ----
+
+    def meet_unreadable(self, places: Mapping[int, int]) -> None:
+        """The reader of these partitions stands still before a batch, at these offsets."""
+        self._unreadable |= places
+
+    @property
+    def unreadable(self) -> dict[int, int]:
+        """Where partitions of ours still stand still."""
+        windows = self._windows
+        return {p: offset for p, offset in self._unreadable.items() if p in windows and windows[p].before(offset)}
 
     # ---- how far they are settled ----
 
@@ -100,6 +113,14 @@ class Assignments:
     def aim(self, targets: Mapping[int, int]) -> None:
         """A drain begins: what lies before these offsets is to be settled."""
         self._targets = dict(targets)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing is left to do up to the targets but what cannot be read."""
+        if not all(window.idle and not window.dirty for window in self._windows.values()):
+            return False
+        behind = {p for p, offset in self.prefixes.items() if offset < self._targets.get(p, 0)}
+        return bool(behind) and behind <= self.unreadable.keys()
 
     @property
     def reached(self) -> bool:

@@ -81,6 +81,10 @@ class Window:
         while self._pending and self._pending[0] in self._settled:
             self._settled.discard(self._pending.popleft())
 
+    def before(self, offset: int) -> bool:
+        """Whether the reader has not come past `offset`."""
+        return self._next <= offset
+
     @property
     def prefix(self) -> int:
         """The offset to commit: everything before it is settled."""

@@ -17,6 +17,7 @@ from producer.sources import Row
 from schemas.addresses import address_problem
 from schemas.codec import decode_job, encode, fingerprint
 from schemas.identity import Key, message_tags, new_attempt_id, read_tags
+from schemas.kafka.unreadable import first_outside
 from schemas.limits import tag_problem
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord
@@ -217,3 +218,17 @@ def test_a_spilling_map_is_a_dict(steps: list[tuple[bytes, str | None]], entries
             assert spilling.get(key) == text
         assert all(spilling.get(key) == plain.get(key) for key, _ in steps)
         assert dict(spilling.items()) == plain
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5_000), st.integers(0, 5_000))
+def test_where_an_unreadable_batch_ends_is_found(begins: int, length: int, behind: int) -> None:
+    """G2: neither a record of it is left before the reader, nor one behind it passed over; and in few questions."""
+    asked: list[int] = []
+
+    def is_inside(place: int) -> bool:
+        asked.append(place)
+        return begins <= place < begins + length
+
+    assert first_outside(is_inside, begins, begins + length + behind) == begins + length
+    assert all(begins < place < begins + length + behind for place in asked)
+    assert len(asked) <= 30
