@@ -22,7 +22,7 @@ from processor.telemetry.meter import Meter
 from schemas.codec import encode
 from schemas.kafka.reading import Record
 from schemas.records import Job
-from schemas.runtime.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BadRecord, BrokerUnavailable, Halted, TransactionAborted, TransactionUnknown
 from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
@@ -194,6 +194,26 @@ async def test_a_stop_whose_transaction_ends_nowhere_is_left_as_it_is() -> None:
     log.bad_ends = [TransactionUnknown]
     await task
     assert len(ses.asked) == 1
+
+
+async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
+    """G2: it neither hangs nor claims to be done; what could be read is settled."""
+
+    class Damaged(OddLog):
+        async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+            poll = await super().poll(records_max, timeout_s, paused)
+            return Poll(poll.records, {}, {0: 1})
+
+        async def ends(self) -> dict[int, int]:
+            return {0: 4}
+
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    one = made(Damaged(kafka), ses, drain=True)
+    with pytest.raises(BrokerUnavailable, match="0:1"):
+        await one.run()
+    assert visible(kafka, TOPICS.deliveries) == 1
+    assert one.unreadable == {0: 1}
 
 
 async def test_a_drain_ends_when_every_job_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
