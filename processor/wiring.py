@@ -192,10 +192,10 @@ async def _build(
     run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
 ) -> Worker:
     settings, instance = run.settings, run.instance
-    clock = SystemClock()
+    clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = run.run.wrap(
         Ports(
-            KafkaJobLog(settings, instance),
+            KafkaJobLog(settings, instance, letters_max),
             dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
@@ -223,13 +223,7 @@ async def _build(
             templates=templates,
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
-            scribe=Scribe(
-                settings.topics,
-                instance,
-                version("mailonce"),
-                clock.now_ms,
-                await in_thread(letter_bytes_max, settings),
-            ),
+            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

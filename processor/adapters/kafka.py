@@ -41,6 +41,8 @@ P = ParamSpec("P")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
+BATCH_BYTES_MAX = 1_000_000
+"""librdkafka's default; a single record that is larger travels alone."""
 CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
@@ -68,7 +70,7 @@ To throw its producer away instead would end the process where others of its rec
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str) -> None:
+    def __init__(self, settings: Settings, instance: str, letter_bytes_max: int = BATCH_BYTES_MAX) -> None:
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -79,7 +81,9 @@ class KafkaJobLog:
             lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
         )
         self._consumer_config = jobs_consumer_config(settings, instance)
-        self._producer_config = transactional_config(settings, instance)
+        # Letters of a partition travel together, and the topic's limit is for all of them.
+        batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
+        self._producer_config = transactional_config(settings, instance) | batch
         self._unreadable = Unreadable(settings)
         self._instance = instance
         self._patience_s = settings.patience_s

@@ -158,6 +158,21 @@ def let_in(world: World, topic: str, size: int) -> None:
     wait_for(lambda: topic_config(admin, topic)["max.message.bytes"] == str(size), "the topic's new limit")
 
 
+def test_letters_fit_together_where_the_topic_takes_little(world: World) -> None:
+    """G2: a topic's limit is for all letters of a batch, not for each; one that takes no letter at all is refused."""
+    let_in(world, world.settings.topics.dead_letters, 200_000)
+    world.publish_raw((f"big{n}:{MONTH}".encode(), b"x" * 150_000, []) for n in range(30))
+    world.publish(job(f"u{n}") for n in range(10))
+    world.drain(MAILONCE_BREAKER_CONSECUTIVE="0", MAILONCE_BREAKER_SHARE="0")
+    audit = world.audit()
+    audit.check()
+    assert [letter.cut for _, letter in audit.dead_letters] == [[]] * 30
+    let_in(world, world.settings.topics.dead_letters, 10_000)
+    refused = world.processor("p2", drain=True)
+    assert refused.wait() == 2
+    assert "max.message.bytes" in refused.log.read_text()
+
+
 def test_records_as_large_as_kafka_takes_get_their_letters(world: World) -> None:
     """G2: the letter always fits, and the good jobs beside it go out."""
     let_in(world, world.settings.topics.jobs, 5_000_000)
