@@ -41,12 +41,9 @@ class Original(msgspec.Struct, frozen=True, gc=False):
 
 def fitted(original: Original, letter: DeadLetter, bytes_max: int) -> Original:
     """What the letter's record holds, `letter` among its headers; at most `bytes_max` bytes."""
-    made = original
-    for parts in _CUTS:
-        made = _without(original, letter, parts)
-        if _size(made) <= bytes_max:
-            break
-    return made
+    tried = (_without(original, letter, parts) for parts in _CUTS[:-1])
+    fitting = (made for made in tried if _size(made) <= bytes_max)
+    return next(fitting, None) or _without(original, letter, _CUTS[-1])
 
 
 def _without(original: Original, letter: DeadLetter, parts: Iterable[str]) -> Original:

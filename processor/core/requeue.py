@@ -92,7 +92,10 @@ def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
         raise BadRecord("bad-schema", "the letter holds no value: run the producer again")
     if not changes:
         return record.value
-    job = decode_job_loosely(record.value)
+    try:
+        job = decode_job_loosely(record.value)
+    except BadRecord as bad:
+        raise BadRecord(bad.code, f"only a readable job can be corrected: {bad.detail}") from None
     data = job.data | {name: value for name, value in changes.items() if name not in _FIELDS}
     fields = {name: value for name, value in changes.items() if name in _FIELDS}
     return encode(msgspec.structs.replace(job, data=data, **fields))

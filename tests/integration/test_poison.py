@@ -34,12 +34,17 @@ POISON: dict[str, tuple[bytes | None, bytes]] = {
     "not-json": (f"p0:{MONTH}".encode(), b'{"v": 1, \xff\xfe'),
     "bad-schema": (f"p1:{MONTH}".encode(), b'{"v": 1}'),
     "unknown-version": (f"p2:{MONTH}".encode(), changed("p2", v=99)),
-    "key-mismatch": (f"p3:{MONTH}".encode(), changed("somebody-else")),
+    "key-mismatch": (f"p3:{MONTH}".encode(), changed("@w" * 50_000)),
     "bad-address": (f"p4:{MONTH}".encode(), changed("p4", email="x@y.de\r\nBcc: z@y.de")),
     "missing-data": (f"p5:{MONTH}".encode(), changed("p5", data={"name": "N"})),
     "too-old": (b"p6:2024-01", changed("p6", month="2024-01")),
     "data-too-large": (f"p7:{MONTH}".encode(), changed("p7", data={"name": "x" * 262_144, "usage": "1"})),
     "bad-key": (b"\xff\xfe no key", changed("p8")),
+    "record-too-deep": (
+        f"p9:{MONTH}".encode(),
+        changed("p9", data=0).replace(b'"data": 0', b'"data": {"a":' + b"[" * 900 + b"]" * 900 + b"}"),
+    ),
+    "record-too-large": (f"p10:{MONTH}".encode(), changed("p10", template="t" * 100_000)),
 }
 
 

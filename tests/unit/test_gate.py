@@ -69,6 +69,12 @@ def test_a_key_of_any_length_is_told_of_in_a_sentence() -> None:
         assert len(bad.detail) <= DETAIL_CHARS_MAX
 
 
+def test_what_is_said_of_a_record_is_short() -> None:
+    """Whatever it quotes goes into the ledger, a header, logs and pages."""
+    bad = BadRecord("code", "y" * 5_000)
+    assert bad.detail == str(bad) == "y" * (DETAIL_CHARS_MAX - 1) + "…"
+
+
 def test_a_header_that_others_would_carry_along_is_refused() -> None:
     """A leave is copied into the intent, and a requeue onto the pages: neither may be of any size."""
     large = json.dumps({"overrides": "a", "who": "w", "why": "y" * HEADER_BYTES_MAX}).encode()

@@ -11,10 +11,12 @@ import pytest
 
 from processor.adapters.clock import SystemClock
 from processor.core.answers import Accepted, ServiceError
+from processor.core.engine import Engine
 from processor.ports import Poll, Transaction
 from processor.shell import drain, pulse, worker
+from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.intake import IntakeConfig
+from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
@@ -194,6 +196,22 @@ async def test_a_stop_whose_transaction_ends_nowhere_is_left_as_it_is() -> None:
     log.bad_ends = [TransactionUnknown]
     await task
     assert len(ses.asked) == 1
+
+
+async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
+    """G6: all of one fetch may be settled but its first record, whatever gaps lie between them."""
+    engine = Engine()
+    engine.assign({0: (0, "")})
+    look = LookAhead(whole())
+    look.wake()
+    intake = Intake(IntakeConfig(13), engine, look, SesTemplates(Ses()), lambda: MONTH)
+    window = engine.assigned.get(0)
+    assert window is not None
+    assert intake.count(5_000) == window.room < RECORDS_MAX
+    window.add(0)
+    window.add(15_000)
+    assert intake.count(5_000) == window.room < 500
+    assert intake.count(0) == 1
 
 
 async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
