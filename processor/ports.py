@@ -6,7 +6,7 @@ Each law is a case of a conformance suite that the real adapter and the in-memor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -236,6 +236,8 @@ class Poll:
 
     records: list[Record]
     ends: dict[int, int]
+    unreadable: dict[int, int] = field(default_factory=dict)
+    """Partitions that stand still before a batch that cannot be read (with its first offset)."""
 
 
 class Listener(Protocol):

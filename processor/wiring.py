@@ -22,7 +22,8 @@ from processor.adapters.redis import RedisDedup, RedisPace, check_server, connec
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
-from processor.adapters.topics import check_topics
+from processor.adapters.topics import check_topics, letter_bytes_max
+from processor.adapters.unreadable import advice
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
@@ -154,9 +155,7 @@ async def _serve(
                 settings.metrics_port,
                 run.run.meter.registry,
                 lambda: _sick(worker),
-                lambda: (
-                    _sick(worker) or watch.why_not_ready() or (None if worker.joined else "no partition is assigned")
-                ),
+                lambda: _sick(worker) or watch.why_not_ready() or _cannot_read(settings, worker),
             ),
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
@@ -193,10 +192,10 @@ async def _build(
     run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
 ) -> Worker:
     settings, instance = run.settings, run.instance
-    clock = SystemClock()
+    clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = run.run.wrap(
         Ports(
-            KafkaJobLog(settings, instance),
+            KafkaJobLog(settings, instance, letters_max),
             dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
@@ -224,7 +223,7 @@ async def _build(
             templates=templates,
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
-            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,
@@ -247,6 +246,13 @@ def _sick(worker: Worker) -> str | None:
     """Why this processor should be restarted: its loop has stood still."""
     still_s = SystemClock().boot_s() - worker.turned_s
     return f"the loop has not turned for {still_s:.0f} s" if still_s > STILL_S else None
+
+
+def _cannot_read(settings: Settings, worker: Worker) -> str | None:
+    """Why this processor has not all the jobs that it should have."""
+    if not worker.joined:
+        return "no partition is assigned"
+    return "; ".join(advice(settings.topics.jobs, *place) for place in sorted(worker.unreadable.items())) or None
 
 
 async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:

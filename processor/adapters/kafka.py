@@ -21,9 +21,11 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.silence import Silence
 from processor.adapters.topics import too_few
+from processor.adapters.unreadable import Unreadable
 from processor.ports import Listener, Poll, Transaction
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from schemas.runtime.logs import Event, get_log
@@ -39,6 +41,8 @@ P = ParamSpec("P")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
+BATCH_BYTES_MAX = 1_000_000
+"""librdkafka's default; a single record that is larger travels alone."""
 CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
@@ -51,10 +55,22 @@ _FENCED = {
 }
 
 
+_REFUSED_HERE = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._INVALID_ARG,
+}
+"""The client itself did not take a record: nobody asked for a commit, so the transaction can only be aborted.
+
+To throw its producer away instead would end the process where others of its records are on their way
+(`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
+
+
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str) -> None:
+    def __init__(self, settings: Settings, instance: str, letter_bytes_max: int = BATCH_BYTES_MAX) -> None:
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -65,7 +81,10 @@ class KafkaJobLog:
             lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
         )
         self._consumer_config = jobs_consumer_config(settings, instance)
-        self._producer_config = transactional_config(settings, instance)
+        # Letters of a partition travel together, and the topic's limit is for all of them.
+        batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
+        self._producer_config = transactional_config(settings, instance) | batch
+        self._unreadable = Unreadable(settings)
         self._instance = instance
         self._patience_s = settings.patience_s
         self._thread = Thread("kafka")
@@ -141,20 +160,26 @@ class KafkaJobLog:
             self._silence.heard()
         else:
             self._silence.look()
-        records, ends = [], {}
+        records, ends, unreadable = [], {}, {}
         for message in messages:
             error = message.error()
             if error is None:
                 records.append(record_of(message))
             elif error.code() == KafkaError._PARTITION_EOF:
                 ends[message.partition() or 0] = message.offset() or 0
+            elif error.code() in UNREADABLE:
+                partition, offset = message.partition() or 0, message.offset() or 0
+                if (go_on := self._unreadable.met(partition, offset, error.str())) is None:
+                    unreadable[partition] = offset
+                else:
+                    self._consumer.seek(TopicPartition(self._topic, partition, go_on))
             elif error.fatal():
                 raise Fenced(f"Kafka ended this consumer: {error.str()}")
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
             else:
                 log.warning(Event.KAFKA, error=error.str())
-        return Poll(records, ends)
+        return Poll(records, ends, unreadable)
 
     def _pause(self, wanted: frozenset[int]) -> None:
         if wanted == self._paused:
@@ -180,18 +205,27 @@ class KafkaJobLog:
         self._began_s = time.monotonic()
         try:
             self._producer.begin_transaction()
-            for record in transaction.records:
-                self._producer.produce(
-                    record.topic, record.value, record.key, record.partition, headers=list(record.headers)
-                )
-            if transaction.records:
-                self._producer.flush(COMMIT_TIMEOUT_S)
+            self._produce(self._producer, transaction)
             if transaction.offsets:
                 self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
             self._silence.heard()
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
+
+    def _produce(self, producer: Producer, transaction: Transaction) -> None:
+        for record in transaction.records:
+            put = partial(
+                producer.produce, record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+            )
+            try:
+                put()
+            except BufferError:
+                # A batch of letters may be more than librdkafka keeps at once.
+                producer.flush(COMMIT_TIMEOUT_S)
+                put()
+        if transaction.records:
+            producer.flush(COMMIT_TIMEOUT_S)
 
     def _send_offsets(self, producer: Producer, transaction: Transaction, membership: bytes) -> None:
         """Offsets into the transaction, in a time that is really bounded.
@@ -231,7 +265,7 @@ class KafkaJobLog:
                 f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
                 f"{error_text(error)}"
             ) from error
-        if cause is None or cause.txn_requires_abort():
+        if cause is None or cause.txn_requires_abort() or cause.code() in _REFUSED_HERE:
             try:
                 self._producer.abort_transaction(ABORT_TIMEOUT_S)
             except KafkaException as second:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processor.core.decide import Settle
+from processor.core.letters import LETTER_BYTES_DEFAULT, Original, fitted
 from processor.core.ticket import Attempt, Finished, Ticket
 from processor.ports import Produced
 from schemas import records
-from schemas.codec import dead_letter_headers, encode
+from schemas.codec import encode
+from schemas.limits import shortened
 from schemas.records import DeadLetter, Delivery, Outcome, Source
 from schemas.runtime.logs import Event, get_log
 from schemas.topics import Topics
@@ -21,8 +23,16 @@ log = get_log()
 class Scribe:
     """Writes records for one processor instance; every record goes to its job's partition."""
 
-    def __init__(self, topics: Topics, instance: str, version: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        instance: str,
+        version: str,
+        now_ms: Callable[[], int],
+        letter_bytes_max: int = LETTER_BYTES_DEFAULT,
+    ) -> None:
         self._topics = topics
+        self._letter_bytes_max = letter_bytes_max
         self._instance = instance
         self._version = version
         self._now_ms = now_ms
@@ -73,7 +83,7 @@ class Scribe:
             attempt=settle.attempt,
             message_id=settle.message_id,
             reason=settle.reason,
-            detail=settle.detail,
+            detail=settle.detail and shortened(settle.detail),
             tries=sum(attempt.tries.values()) + (settle.message_id is not None),
         )
         return Produced(self._topics.deliveries, ticket.record.partition, ticket.record.key, encode(delivery))
@@ -82,7 +92,7 @@ class Scribe:
         record = attempt.ticket.record
         letter = DeadLetter(
             reason=reason or "unknown",
-            detail=detail or "",
+            detail=shortened(detail or ""),
             at_ms=self._now_ms(),
             source=self._source(attempt.ticket),
             instance=self._instance,
@@ -93,8 +103,8 @@ class Scribe:
         log.warning(
             Event.DEAD_LETTERED, reason=letter.reason, detail=letter.detail, place=f"{record.partition}:{record.offset}"
         )
-        headers = dead_letter_headers(record.headers, letter)
-        return Produced(self._topics.dead_letters, record.partition, record.key, record.value, headers)
+        made = fitted(Original(record.key, record.value, record.headers), letter, self._letter_bytes_max)
+        return Produced(self._topics.dead_letters, record.partition, made.key, made.value, made.headers)
 
     def _source(self, ticket: Ticket) -> Source:
         record = ticket.record

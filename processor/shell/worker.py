@@ -100,6 +100,11 @@ class Worker:
         """The end of each assigned partition's settled prefix."""
         return self._engine.assigned.prefixes
 
+    @property
+    def unreadable(self) -> dict[int, int]:
+        """Partitions that stand still before a batch that cannot be read, and where."""
+        return self._engine.assigned.unreadable
+
     async def run(self) -> None:
         await self._log.start(self._rebalances)
         if self._drain:
@@ -140,6 +145,7 @@ class Worker:
         poll = await self._log.poll(self._intake.count(room), patience, pressure.blocked)
         await self._accept(poll.records)
         assigned.reach_ends(poll.ends)
+        assigned.meet_unreadable(poll.unreadable)
         if pressure.commit_due:
             await self._commit()
 

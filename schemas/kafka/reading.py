@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
+from schemas.kafka.unreadable import UNREADABLE, pass_over
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
@@ -113,6 +114,9 @@ def read_topic(
                         left.discard(number)
                     else:
                         patience.stopped_at[number] = offset
+                elif error.code() in UNREADABLE and topic == settings.topics.jobs:
+                    go_on = pass_over(settings, consumer, topic, message)
+                    left -= {message.partition()} if go_on >= ends[message.partition() or 0] else set()
                 elif error.code() not in _PASSING:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
     except KafkaException as error:

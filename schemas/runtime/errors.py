@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.limits import shortened
+
 __all__ = [
     "BadRecord",
     "BrokerUnavailable",
@@ -105,6 +107,8 @@ class BadRecord(MailonceError):
     """A record that can never become an e-mail: it is dead-lettered under `code`."""
 
     def __init__(self, code: str, detail: str) -> None:
+        # It may quote the record, which may be of any length.
+        detail = shortened(detail)
         super().__init__(detail)
         self.code = code
         self.detail = detail

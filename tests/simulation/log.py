@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from processor.ports import Listener, Poll, Produced, Transaction
+from schemas.kafka.clients import MESSAGE_BYTES_MAX
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import Fenced, TransactionAborted, TransactionUnknown
 
@@ -113,6 +114,8 @@ class MemoryJobLog:
         partitions = self._kafka.partitions
         if not all(partitions[p].admits(self._number, self._mine[p]) for p in touched):
             raise TransactionAborted("Unknown member")
+        if any(len(record.value or b"") > MESSAGE_BYTES_MAX for record in transaction.records):
+            raise TransactionAborted("Message size too large")
         self._kafka.visible += transaction.records
         for partition, committed in transaction.offsets.items():
             partitions[partition] = partitions[partition].settled(committed)

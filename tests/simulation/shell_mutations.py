@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import processor.core.claims
+import processor.core.letters
 import processor.shell.after_commit
 import processor.shell.calls
 import tests.simulation.process
@@ -22,6 +23,7 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
+from tests.simulation.scenarios_kafka import a_letter_too_large
 
 __all__: list[str] = []
 
@@ -43,6 +45,14 @@ def after_doubt_is_always_none(patch: Patch) -> None:
 @mutation(story=doubt_after_proof_and_redis_lost)
 def a_doubt_lowers_sent(patch: Patch) -> None:
     patch.setattr(processor.core.claims, "is_sent", lambda _known: False)
+
+
+# ---- letters ----
+
+
+@mutation(story=a_letter_too_large)
+def letters_are_not_cut(patch: Patch) -> None:
+    patch.setattr(processor.core.letters, "_CUTS", ((),))
 
 
 # ---- the rebuild ----

@@ -11,10 +11,12 @@ import pytest
 
 from processor.adapters.clock import SystemClock
 from processor.core.answers import Accepted, ServiceError
+from processor.core.engine import Engine
 from processor.ports import Poll, Transaction
 from processor.shell import drain, pulse, worker
+from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.intake import IntakeConfig
+from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
@@ -22,7 +24,7 @@ from processor.telemetry.meter import Meter
 from schemas.codec import encode
 from schemas.kafka.reading import Record
 from schemas.records import Job
-from schemas.runtime.errors import BadRecord, Halted, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BadRecord, BrokerUnavailable, Halted, TransactionAborted, TransactionUnknown
 from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
@@ -194,6 +196,42 @@ async def test_a_stop_whose_transaction_ends_nowhere_is_left_as_it_is() -> None:
     log.bad_ends = [TransactionUnknown]
     await task
     assert len(ses.asked) == 1
+
+
+async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
+    """G6: all of one fetch may be settled but its first record, whatever gaps lie between them."""
+    engine = Engine()
+    engine.assign({0: (0, "")})
+    look = LookAhead(whole())
+    look.wake()
+    intake = Intake(IntakeConfig(13), engine, look, SesTemplates(Ses()), lambda: MONTH)
+    window = engine.assigned.get(0)
+    assert window is not None
+    assert intake.count(5_000) == window.room < RECORDS_MAX
+    window.add(0)
+    window.add(15_000)
+    assert intake.count(5_000) == window.room < 500
+    assert intake.count(0) == 1
+
+
+async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
+    """G2: it neither hangs nor claims to be done; what could be read is settled."""
+
+    class Damaged(OddLog):
+        async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+            poll = await super().poll(records_max, timeout_s, paused)
+            return Poll(poll.records, {}, {0: 1})
+
+        async def ends(self) -> dict[int, int]:
+            return {0: 4}
+
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    one = made(Damaged(kafka), ses, drain=True)
+    with pytest.raises(BrokerUnavailable, match="0:1"):
+        await one.run()
+    assert visible(kafka, TOPICS.deliveries) == 1
+    assert one.unreadable == {0: 1}
 
 
 async def test_a_drain_ends_when_every_job_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
