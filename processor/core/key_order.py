@@ -65,10 +65,9 @@ class KeyOrder:
 
     def forget_closed(self) -> None:
         """Partitions have left: what waits in them is somebody else's, and so is a key with nothing else here."""
+        self._superseded = {ticket for ticket in self._superseded if not ticket.window.closed}
         for key, first in list(self._first.items()):
-            line = self._waiting.pop(key, [])
-            self._superseded.difference_update(ticket for ticket in line if ticket.window.closed)
-            if ours := [ticket for ticket in line if not ticket.window.closed]:
+            if ours := [ticket for ticket in self._waiting.pop(key, ()) if not ticket.window.closed]:
                 self._waiting[key] = ours
             elif first.window.closed:
                 # Read again after the partition has come back, the record shall not wait for a call of its former life.

@@ -112,9 +112,6 @@ class GivenBack(msgspec.Struct, frozen=True, eq=False, gc=False):
 class Stays(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Nobody can record it now: the claim stays until its lifetime has passed."""
 
-    halted: Halted | None = None
-    """Why the processor must leave."""
-
 
 End = Finished | PutOff | GivenBack | Stays
 """How a call ends."""

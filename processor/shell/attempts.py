@@ -12,7 +12,7 @@ from processor.core.gates import Gates
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays, Ticket
 from processor.ports import Clock, Dedup, Item, NotWhole
-from processor.shell.calls import Calls
+from processor.shell.calls import STAYS, Calls
 from processor.shell.halt import halt
 from processor.telemetry.meter import Meter
 from schemas.records import Outcome
@@ -93,13 +93,13 @@ class Attempts:
         self._active.update(dict.fromkeys(attempts))
         try:
             claims = await self._dedup.claim([Item.of(attempt) for attempt in attempts])
+            follows = [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
         except BaseException:
-            # A cancellation too: what was neither called for nor given back would be waited for in vain.
+            # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
                 self._leave(attempt)
             self._engine.due.put_back(attempts)
             raise
-        follows = [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
         self._meter.claimed(follows)
         self._meter.in_flight.set(len(self._active))
         for attempt, step in zip(attempts, follows, strict=True):
@@ -123,6 +123,8 @@ class Attempts:
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
             self._take(await self._calls.attempt(attempt, start_by_s))
+        except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
+            self._halt_if(Halted("defect", f"{attempt.ticket.key}: {error!r}; {STAYS}"))
         finally:
             self._leave(attempt)
 
@@ -138,8 +140,8 @@ class Attempts:
             case GivenBack(attempt, halted):
                 self._engine.due.put_back([attempt])
                 self._halt_if(halted)
-            case Stays(halted):
-                self._halt_if(halted)
+            case Stays():
+                pass
             case _ as never:
                 assert_never(never)
 

@@ -22,12 +22,12 @@ from schemas.runtime.errors import Halted, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Backoff, RetryTable
 
-__all__ = ["Calls"]
+__all__ = ["STAYS", "Calls"]
 
 log = get_log()
 T = TypeVar("T")
 
-_STAYS = "its claim stays until its lifetime has passed"
+STAYS = "its claim stays until its lifetime has passed"
 
 
 class Calls:
@@ -70,8 +70,6 @@ class Calls:
         except RedisUnavailable as error:
             self._say_away(error, attempt)
             return Stays()
-        except Exception as error:  # noqa: BLE001 - a defect here must be loud: its job would hang without an outcome
-            return Stays(Halted("defect", f"{attempt.ticket.key}: {error!r}; {_STAYS}"))
 
     # ---- send ----
 
@@ -147,4 +145,4 @@ class Calls:
         return await until_redis_answers(self._clock, step, lambda: self._gates.redis_until_s)
 
     def _say_away(self, error: RedisUnavailable, attempt: Attempt) -> None:
-        log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(attempt.ticket.key), follows=_STAYS)
+        log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(attempt.ticket.key), follows=STAYS)

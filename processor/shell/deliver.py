@@ -117,13 +117,17 @@ class Deliverer:
         elif now_s >= self._allowance.ask_at_s:
             await self._guard(self._allowance.refresh)
             self._stop_if_paused()
+            await self._go_on(now_s)  # by the next turn it may be time to ask again
         elif self._engine.due.aside or self._may_start(now_s):
-            if self._engine.due.aside:
-                await self._guard(self._attempts.settle_without_call)
-            if count := self._may_start(now_s):
-                await self._guard(lambda: self._start(count))
+            await self._go_on(now_s)
         else:
             await _set_within(changed, min(self._allowance.ask_at_s, self._engine.due.next_s) - now_s)
+
+    async def _go_on(self, now_s: float) -> None:
+        if self._engine.due.aside and not self._gates.shut(now_s):
+            await self._guard(self._attempts.settle_without_call)
+        if count := self._may_start(now_s):
+            await self._guard(lambda: self._start(count))
 
     async def _guard(self, step: Callable[[], Awaitable[None]]) -> None:
         """Redis away or not whole: nobody sends until it is back."""

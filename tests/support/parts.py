@@ -135,11 +135,12 @@ class Made:
         breaker: Breaker | None = None,
         compose: Callable[[Attempt], Mapping[str, Any]] = lambda _attempt: {},
         calls_at_once: int = 8,
+        refresh_s: float = 60.0,
     ) -> None:
         self.dedup = dedup or whole()
         self.ses, self.pace, self.clock, self.meter = ses or Ses(), pace or FakePace(), clock or FakeClock(), Meter()
         self.engine, self.gates = Engine(), Gates(breaker or Breaker(0, 0))
-        self.allowance = Allowance(Limits(), 60.0, self.ses, self.pace, self.clock, self.meter, self.gates)
+        self.allowance = Allowance(Limits(), refresh_s, self.ses, self.pace, self.clock, self.meter, self.gates)
         self.calls = Calls(
             self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,6 +12,7 @@ from processor.core.breaker import Breaker
 from processor.core.decide import Settle, Skip
 from processor.core.states import Claim, State
 from processor.core.ticket import Attempt
+from processor.ports import Item
 from schemas.records import Outcome
 from schemas.runtime.errors import RedisUnavailable
 from tests.support.parts import Away, FakeClock, Made, Ses, attempt, until, whole
@@ -85,7 +87,32 @@ async def test_a_defect_closes_the_gates() -> None:
     made = Made(compose=lambda _attempt: {}[0])
     await started(made, attempt())
     assert made.gates.halted is not None
+    assert made.gates.halted.reason == "defect"
     assert made.engine.idle
+
+
+async def test_a_defect_after_the_call_closes_the_gates_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G2: nobody asks a call's task how it ended, and its job would hang without an outcome."""
+    made = Made()
+    monkeypatch.setattr(made.engine, "end", lambda _finished: {}[0])
+    await started(made, attempt())
+    assert made.gates.halted is not None
+    assert made.gates.halted.reason == "defect"
+    assert made.attempts.ended.is_set()
+
+
+async def test_a_claim_that_cannot_be_is_no_hang() -> None:
+    """A defect: the worker, which ends for it, must not wait for calls that nobody makes."""
+    made = Made()
+
+    async def closed(items: Sequence[Item]) -> list[Claim]:
+        return [Claim(State.CLOSED, partition=9, offset=9) for _ in items]
+
+    made.dedup.claim = closed  # type: ignore[method-assign]
+    made.engine.due.submit([attempt()])
+    with pytest.raises(AssertionError, match="the claim script"):
+        await made.attempts.start(9)
+    assert len(await asyncio.wait_for(made.attempts.quiesce(lambda _ticket: True), 60)) == 1
 
 
 async def test_a_run_of_bad_outcomes_closes_the_gates() -> None:

@@ -149,16 +149,16 @@ async def test_a_request_that_cannot_be_made_is_never_sent() -> None:
     assert end.result.outcome is Outcome.DEAD
 
 
-async def test_a_defect_is_loud() -> None:
-    """G2: its job would hang without an outcome; and nobody knows whether the request left."""
+async def test_a_defect_is_raised_and_its_claim_stays() -> None:
+    """G1: nobody knows whether the request left."""
 
     def compose(_attempt: Attempt) -> Mapping[str, Any]:
         raise KeyError("name")
 
-    made, one, end = await called(Accepted("m1"), compose=compose)
-    assert isinstance(end, Stays)
-    assert end.halted is not None
-    assert end.halted.reason == "defect"
+    made = Made(ses=Ses(Accepted("m1")), compose=compose)
+    one = await claimed(made.dedup)
+    with pytest.raises(KeyError):
+        await made.calls.attempt(one, 0.0)
     assert state(made, one).state is State.SENDING
 
 
@@ -176,6 +176,4 @@ async def test_a_claim_that_cannot_be_given_back_at_the_end_stays() -> None:
     made = Made(Away("release"), Ses(THROTTLED))
     one = await claimed(made.dedup)
     made.gates.hurry(made.clock.boot_s())
-    end = await made.calls.attempt(one, 0.0)
-    assert isinstance(end, Stays)
-    assert end.halted is None
+    assert isinstance(await made.calls.attempt(one, 0.0), Stays)

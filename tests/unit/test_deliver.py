@@ -153,6 +153,15 @@ async def test_without_quota_only_calls_wait() -> None:
     assert not made.gates.quota_used_up
 
 
+async def test_an_account_asked_for_without_a_pause_holds_nothing_up() -> None:
+    """G2: sending goes on however short MAILONCE_ACCOUNT_REFRESH_S is."""
+    made = Made(clock=SystemClock(), refresh_s=1e-9)
+    made.pace.leased = lambda: asyncio.sleep(0, 0)  # type: ignore[method-assign, assignment]
+    made.submit([attempt("u1"), attempt("u2", value=None)])
+    async with running(made):
+        await until(lambda: len(made.done) == 2)
+
+
 async def test_the_first_reason_to_leave_wakes_whoever_rests() -> None:
     """The worker leaves at once."""
     made = Made(clock=SystemClock())

@@ -114,6 +114,17 @@ def test_a_newer_record_counts_although_it_left() -> None:
     assert order.end(older) is broken
 
 
+def test_what_left_is_not_remembered_although_its_end_never_comes() -> None:
+    """An attempt whose intent has an unknown end is never made: years of such ends must not fill the memory."""
+    order, leaves = KeyOrder(), Window(0)
+    older, newer = ticket(0, window=leaves), ticket(1, window=leaves)
+    order.arrive(older)
+    order.arrive(newer)
+    leaves.closed = True
+    order.forget_closed()
+    assert not order.superseded(older), "it never starts here anyway"
+
+
 STEPS = st.lists(st.tuples(st.sampled_from(["arrive", "arrive", "end", "leave"]), st.integers(0, 1), st.integers(0, 2)))
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from processor.adapters.clock import SystemClock
-from processor.core.answers import Accepted, ServiceError
+from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
 from processor.core.engine import Engine
-from processor.ports import Poll, Transaction
+from processor.core.states import Claim, State
+from processor.ports import Item, Poll, Transaction
 from processor.shell import drain, pulse, worker
 from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
@@ -21,9 +22,10 @@ from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
-from schemas.codec import encode
+from schemas.codec import decode_delivery, encode
+from schemas.identity import Key
 from schemas.kafka.reading import Record
-from schemas.records import Job
+from schemas.records import Job, Outcome
 from schemas.runtime.errors import BadRecord, BrokerUnavailable, Halted, TransactionAborted, TransactionUnknown
 from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
@@ -135,6 +137,41 @@ async def test_a_partition_leaves_with_what_is_settled() -> None:
         await until(lambda: one.joined and one.prefixes() == {1: 1})
     assert (kafka.partitions[0].committed[0], kafka.partitions[1].committed[0]) == (1, 1)
     assert visible(kafka, TOPICS.deliveries) == len(ses.asked) == 2
+
+
+async def test_what_evidence_knew_better_is_recorded_before_its_partition_leaves() -> None:
+    """G2: whoever comes next reads on behind it. Here the answer comes while another call is waited for."""
+    kafka, ses, dedup = MemoryKafka(2), Ses(Unanswered("ReadTimeoutError", "no answer"), Accepted("m2")), whole()
+    leaving, asked, proven, answered = (asyncio.Event() for _ in range(4))
+    send, record_doubt = ses.send, dedup.record_doubt
+
+    async def sent(request: Any, start_by_s: float) -> Answer:
+        answer = await send(request, start_by_s)
+        if isinstance(answer, Accepted):
+            await answered.wait()
+        return answer
+
+    async def recorded(items: Sequence[Item]) -> list[Claim]:
+        asked.set()
+        await proven.wait()
+        return await record_doubt(items)
+
+    ses.send, dedup.record_doubt = sent, recorded  # type: ignore[method-assign]
+    publish(kafka, "u1")
+    one = made(OddLog(kafka, joined=lambda _log: leaving.is_set()), ses, dedup)
+    async with running(one):
+        await asyncio.wait_for(asked.wait(), 60)
+        publish(kafka, "u2")
+        await until(lambda: one.calling)
+        leaving.set()
+        await until(lambda: len(kafka.members) == 2)
+        dedup.claims[Key("u1", MONTH)] = Claim(State.SENT, message_id="m1")
+        proven.set()
+        await until(lambda: not one._after_commit._tasks)
+        answered.set()
+        await until(lambda: one.prefixes() == {1: 0})
+    ledger = [decode_delivery(record.value or b"") for record in kafka.visible if record.topic == TOPICS.deliveries]
+    assert {delivery.message_id for delivery in ledger if delivery.outcome is Outcome.SENT} == {"m1", "m2"}
 
 
 @pytest.mark.parametrize("committed", [True, False])
