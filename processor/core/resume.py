@@ -1,0 +1,67 @@
+"""Where reading goes on in a partition, given what the group committed and what the log holds now.
+
+A log may be shorter than the group remembers: an unclean election, a lost disk, a restored or recreated topic. A
+committed offset is worth something only in the log that it was committed for; in any other, reading starts at the
+beginning, and the dedup set bars what was sent.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["METADATA_MAX", "Committed", "Resume", "replaced", "resume", "tagged"]
+
+METADATA_MAX = 4_096
+"""Kafka's `offset.metadata.max.bytes`, by default."""
+_TAG = "@"
+"""Stands between a window's own text and the topic's id; neither holds one."""
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """What the group committed for a partition."""
+
+    offset: int
+    """negative: nothing"""
+    metadata: str = ""
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Where reading goes on."""
+
+    offset: int | None
+    """``None``: with the first record there is"""
+    metadata: str = ""
+    """what the window wrote, without the topic's id"""
+    end: int = -1
+    """of the log, where it was asked for"""
+    void: str = ""
+    """why what was committed does not count"""
+
+
+def tagged(metadata: str, topic_id: str) -> str:
+    """A window's metadata with the topic's id, if both fit."""
+    text = f"{metadata}{_TAG}{topic_id}"
+    return text if topic_id and len(text) <= METADATA_MAX else metadata
+
+
+def resume(committed: Committed, end: int, topic_id: str) -> Resume:
+    """Goes on at the committed offset, or says why not.
+
+    Args:
+        committed: by whoever had the partition before.
+        end: of the partition, open transactions included; asked for after `committed` was read.
+        topic_id: of the topic as it is now; empty where the broker tells none.
+    """
+    if committed.offset < 0:
+        return Resume(None)
+    metadata, _, committed_for = committed.metadata.partition(_TAG)
+    if committed_for and topic_id and committed_for != topic_id:
+        return Resume(None, end=end, void="the offset was committed for another topic of this name")
+    if committed.offset > end:
+        return Resume(None, end=end, void="the log ends before the committed offset")
+    return Resume(committed.offset, metadata, end)
+
+
+def replaced(began: str, found: str) -> bool:
+    """Whether the topic is another one than that which a processor began with. A broker may not tell."""
+    return bool(began and found) and began != found
