@@ -66,7 +66,7 @@ class KafkaJobLog:
             lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
         )
         self._identity = TopicIdentity(self._admin, self._topic)
-        self._places = Places(self._admin, self._topic, self._identity, settings.patience_s)
+        self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
         self._producer_config = transactional_config(settings, instance)
         self._instance = instance
@@ -341,7 +341,7 @@ class KafkaJobLog:
             return
         self._silence.heard()
         self._tell(self._listener.assigned, committed)
-        consumer.incremental_assign([self._places.place(p, offset) for p, (offset, _) in committed.items()])
+        consumer.incremental_assign([TopicPartition(self._topic, p, offset) for p, (offset, _) in committed.items()])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = frozenset(place.partition for place in partitions)

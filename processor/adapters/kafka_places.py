@@ -13,10 +13,12 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.topic_identity import TopicIdentity
-from processor.core.resume import Committed, Resume, resume, tagged
-from schemas.kafka.reading import end_offsets, error_text
+from processor.core.resume import Committed, Log, Resume, resume, tagged
+from schemas.kafka.clients import reader_config
+from schemas.kafka.reading import Tail, error_text, log_tails, take
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
 
 __all__ = ["READ_TIMEOUT_S", "Places", "asking"]
 
@@ -24,6 +26,8 @@ log = get_log()
 T = TypeVar("T")
 
 READ_TIMEOUT_S = 10.0
+LOOK_BACK = 1_000
+"""How far before a committed offset a record is looked for, in offsets: compaction may have left none."""
 SURE_AFTER_S = 1.0
 """A leader that was deposed just now may tell an older end: so much later the new one is asked."""
 
@@ -31,11 +35,11 @@ SURE_AFTER_S = 1.0
 class Places:
     """Committed offsets, and the leader epochs that go with them."""
 
-    def __init__(self, admin: AdminClient, topic: str, identity: TopicIdentity, patience_s: float) -> None:
+    def __init__(self, settings: Settings, admin: AdminClient, identity: TopicIdentity) -> None:
+        self._settings = settings
         self._admin = admin
-        self._topic = topic
+        self._topic = settings.topics.jobs
         self._identity = identity
-        self._patience_s = patience_s
         self._epochs: dict[int, int] = {}
         """partition: leader epoch of what was read last; missing where it has none"""
 
@@ -43,14 +47,13 @@ class Places:
         """A record was read."""
         self._know(message.partition() or 0, message.leader_epoch())
 
-    def place(self, partition: int, offset: int) -> TopicPartition:
-        """With the leader epoch: it ended before the offset in a log that was cut and has grown past it again."""
-        return self._with_epoch(partition, offset, "")
-
     def to_commit(self, offsets: Mapping[int, tuple[int, str]]) -> list[TopicPartition]:
         """With the leader epoch, and the topic's id beside the metadata."""
         topic_id = self._identity.id
-        return [self._with_epoch(p, offset, tagged(text, topic_id)) for p, (offset, text) in offsets.items()]
+        return [
+            TopicPartition(self._topic, p, offset, tagged(text, topic_id), self._epochs.get(p, -1))
+            for p, (offset, text) in offsets.items()
+        ]
 
     def committed(self, consumer: Consumer, partitions: Collection[int]) -> dict[int, tuple[int, str]]:
         """Where each partition is read on, and what is settled beyond; where no commit counts, the first there is.
@@ -58,22 +61,22 @@ class Places:
         Raises `BrokerUnavailable`.
         """
 
-        def ask() -> dict[int, tuple[TopicPartition, Resume]]:
-            return asking(lambda: self._resumed(consumer, partitions, READ_TIMEOUT_S), self._patience_s)
+        def ask() -> dict[int, tuple[TopicPartition, Resume, Log]]:
+            return asking(lambda: self._resumed(consumer, partitions, READ_TIMEOUT_S), self._settings.patience_s)
 
         resumed = ask()
-        if any(found.void for _, found in resumed.values()):
+        if any(found.void for _, found, _ in resumed.values()):
             time.sleep(SURE_AFTER_S)
             resumed = ask()
         begins = {}
-        for partition, (place, found) in resumed.items():
+        for partition, (place, found, seen) in resumed.items():
             if found.offset is not None:
                 self._know(partition, place.leader_epoch)
                 begins[partition] = (found.offset, found.metadata)
                 continue
             begins[partition] = (self.begin_anew(consumer, partition), "")
             if found.void:
-                where = {"topic": self._topic, "partition": partition, "committed": place.offset, "end": found.end}
+                where = {"topic": self._topic, "partition": partition, "committed": place.offset, "end": seen.end}
                 log.warning(Event.BEGINS_ANEW, **where, begin=begins[partition][0], why=found.void)
         return begins
 
@@ -81,7 +84,7 @@ class Places:
         """The first offset there is; what was read before is no more. Raises `BrokerUnavailable`."""
         self._know(partition, None)
         place = TopicPartition(self._topic, partition)
-        first, _ = asking(lambda: consumer.get_watermark_offsets(place, READ_TIMEOUT_S), self._patience_s)
+        first, _ = asking(lambda: consumer.get_watermark_offsets(place, READ_TIMEOUT_S), self._settings.patience_s)
         return first
 
     def behind(self, consumer: Consumer, targets: Mapping[int, int], partitions: Collection[int]) -> bool:
@@ -91,7 +94,7 @@ class Places:
         except KafkaException:
             # Not stable while somebody's transaction is open: certainly not known to be settled.
             return True
-        for partition, (_, found) in resumed.items():
+        for partition, (_, found, _) in resumed.items():
             offset = self.begin_anew(consumer, partition) if found.offset is None else found.offset
             if offset < targets[partition]:
                 return True
@@ -99,30 +102,45 @@ class Places:
 
     def _resumed(
         self, consumer: Consumer, partitions: Collection[int], timeout_s: float
-    ) -> dict[int, tuple[TopicPartition, Resume]]:
-        """What was committed for each, and what that is worth in the log as it is now."""
+    ) -> dict[int, tuple[TopicPartition, Resume, Log]]:
+        """What was committed for each, what that is worth, and the log that says so."""
         if not partitions:
             return {}
         places = consumer.committed([TopicPartition(self._topic, partition) for partition in partitions], timeout_s)
         # Asked for afterwards: an end that is older than the commit might lie before it.
-        ends = end_offsets(self._admin, self._topic, [place.partition for place in places if place.offset >= 0])
+        tails = log_tails(self._admin, self._topic, [place.partition for place in places if place.offset >= 0])
         found = {}
         for place in places:
-            committed = Committed(place.offset, place.metadata or "")
-            found[place.partition] = place, resume(committed, ends.get(place.partition, 0), self._identity.id)
+            tail = tails.get(place.partition, Tail(0, -1))
+            epoch = -1 if place.leader_epoch is None else place.leader_epoch
+            # Under the same leader nothing can have been cut.
+            moved = 0 <= epoch < tail.epoch and place.offset <= tail.offset
+            before = self._epoch_before(place) if moved else -1
+            log_now = Log(tail.offset, self._identity.id, before)
+            committed = Committed(place.offset, place.metadata or "", epoch)
+            found[place.partition] = place, resume(committed, log_now), log_now
         return found
+
+    def _epoch_before(self, place: TopicPartition) -> int:
+        """The leader epoch of the last record before this place, not too far back; -1 when there is none."""
+        epoch, deadline = -1, time.monotonic() + READ_TIMEOUT_S
+        reader = Consumer(reader_config(self._settings))
+        try:
+            reader.assign([TopicPartition(self._topic, place.partition, max(0, place.offset - LOOK_BACK))])
+            while time.monotonic() < deadline:
+                for message in take(reader, LOOK_BACK, 0.5):
+                    if message.error() is not None or (message.offset() or 0) >= place.offset:
+                        return epoch
+                    epoch = -1 if message.leader_epoch() is None else message.leader_epoch() or 0
+            return epoch
+        finally:
+            reader.close()
 
     def _know(self, partition: int, epoch: int | None) -> None:
         if epoch is None:
             self._epochs.pop(partition, None)
         else:
             self._epochs[partition] = epoch
-
-    def _with_epoch(self, partition: int, offset: int, metadata: str) -> TopicPartition:
-        epoch = self._epochs.get(partition)
-        if epoch is None:
-            return TopicPartition(self._topic, partition, offset, metadata)
-        return TopicPartition(self._topic, partition, offset, metadata, epoch)
 
 
 def asking(question: Callable[[], T], patience_s: float) -> T:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["METADATA_MAX", "Committed", "Resume", "replaced", "resume", "tagged"]
+__all__ = ["METADATA_MAX", "Committed", "Log", "Resume", "replaced", "resume", "tagged"]
 
 METADATA_MAX = 4_096
 """Kafka's `offset.metadata.max.bytes`, by default."""
@@ -23,6 +23,19 @@ class Committed(msgspec.Struct, frozen=True):
     offset: int
     """negative: nothing"""
     metadata: str = ""
+    epoch: int = -1
+    """leader epoch of the farthest record that was read; negative: unknown"""
+
+
+class Log(msgspec.Struct, frozen=True):
+    """A partition as it is now."""
+
+    end: int
+    """open transactions included; asked for after what was committed"""
+    topic_id: str = ""
+    """empty where the broker tells none"""
+    epoch_before: int = -1
+    """leader epoch of the last record before the committed offset; negative: unknown"""
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -32,8 +45,6 @@ class Resume(msgspec.Struct, frozen=True):
     """``None``: with the first record there is"""
     metadata: str = ""
     """what the window wrote, without the topic's id"""
-    end: int = -1
-    """of the log, where it was asked for"""
     void: str = ""
     """why what was committed does not count"""
 
@@ -44,22 +55,22 @@ def tagged(metadata: str, topic_id: str) -> str:
     return text if topic_id and len(text) <= METADATA_MAX else metadata
 
 
-def resume(committed: Committed, end: int, topic_id: str) -> Resume:
+def resume(committed: Committed, log: Log) -> Resume:
     """Goes on at the committed offset, or says why not.
 
-    Args:
-        committed: by whoever had the partition before.
-        end: of the partition, open transactions included; asked for after `committed` was read.
-        topic_id: of the topic as it is now; empty where the broker tells none.
+    What stands before that offset was read, so no leader wrote it after the farthest record that was read then: if one
+    did, the log was cut and has grown again.
     """
     if committed.offset < 0:
         return Resume(None)
     metadata, _, committed_for = committed.metadata.partition(_TAG)
-    if committed_for and topic_id and committed_for != topic_id:
-        return Resume(None, end=end, void="the offset was committed for another topic of this name")
-    if committed.offset > end:
-        return Resume(None, end=end, void="the log ends before the committed offset")
-    return Resume(committed.offset, metadata, end)
+    if committed_for and log.topic_id and committed_for != log.topic_id:
+        return Resume(None, void="the offset was committed for another topic of this name")
+    if committed.offset > log.end:
+        return Resume(None, void="the log ends before the committed offset")
+    if 0 <= committed.epoch < log.epoch_before:
+        return Resume(None, void="the log was cut before the committed offset, and has grown again")
+    return Resume(committed.offset, metadata)
 
 
 def replaced(began: str, found: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
 from schemas.runtime.errors import BrokerUnavailable
@@ -20,9 +20,11 @@ __all__ = [
     "Follower",
     "Record",
     "RecordReader",
+    "Tail",
     "answer",
     "end_offsets",
     "error_text",
+    "log_tails",
     "no_answer",
     "partition_numbers",
     "read_record",
@@ -156,8 +158,21 @@ class Patience:
             )
 
 
+class Tail(msgspec.Struct, frozen=True):
+    """The end of a partition."""
+
+    offset: int
+    epoch: int
+    """leader epoch of what was written last; -1 where the broker tells none"""
+
+
 def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`.
+    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`."""
+    return {number: tail.offset for number, tail in log_tails(admin, topic, partitions).items()}
+
+
+def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, Tail]:
+    """Each partition's end, records of open transactions included. Raises `BrokerUnavailable`.
 
     A consumer of committed records is told another end: the first open transaction's beginning (librdkafka 1.7.1).
     """
@@ -169,12 +184,16 @@ def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     while True:
         try:
             asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
-            return {place.partition: answer(future).offset for place, future in asked.items()}
+            return {place.partition: _tail(answer(future)) for place, future in asked.items()}
         except KafkaException as error:
             # Leaders move, and a new topic has none yet: librdkafka does not ask again by itself here.
             if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
                 raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
             time.sleep(0.1)
+
+
+def _tail(told: ListOffsetsResultInfo) -> Tail:
+    return Tail(told.offset, -1 if told.leader_epoch is None else told.leader_epoch)
 
 
 class Follower:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from processor.core.resume import Committed, replaced, resume, tagged
+from processor.core.resume import Committed, Log, replaced, resume, tagged
 from processor.ports import Listener, Poll, Transaction
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
@@ -196,7 +196,7 @@ class SimJobLog:
 
     def _resumed(self, partition: int) -> tuple[int, str]:
         log, committed = self._kafka.topic(self._topic)[partition], self._group.offsets.get(partition, (-1, ""))
-        found = resume(Committed(*committed), log.end, self._topic_id)
+        found = resume(Committed(*committed), Log(log.end, self._topic_id))
         if found.void:
             self._net.history.note(self._instance, "begins anew", partition, found.void)
         return log.start if found.offset is None else found.offset, found.metadata

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from processor.core.resume import Committed, resume
+from processor.core.resume import Committed, Log, resume
 from processor.ports import Listener, Poll, Produced, Transaction
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import Fenced, TransactionAborted, TransactionUnknown
@@ -50,7 +50,7 @@ class MemoryKafka:
 
     def resumed(self, partition: int) -> tuple[int, str]:
         """Where a partition is read on."""
-        found = resume(Committed(*self.partitions[partition].committed), len(self.jobs[partition]), "")
+        found = resume(Committed(*self.partitions[partition].committed), Log(len(self.jobs[partition])))
         return found.offset or 0, found.metadata
 
     def share_of(self, member: MemoryJobLog) -> set[int]:

@@ -16,6 +16,7 @@ from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
+from processor.ops.balance import compare
 from processor.recovery.rebuild import ensure_whole
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import IntakeConfig
@@ -24,7 +25,7 @@ from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import EvidenceMeter, Meter
 from schemas.kafka.reading import Follower
-from schemas.runtime.ending import obey
+from schemas.runtime.ending import in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
@@ -212,6 +213,8 @@ async def processor(process: Process) -> None:
     )
     worker = process.worker
     await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+    if process.drain and not process.group.startswith("replay") and not process.stopping.is_set():
+        await in_thread(compare, settings, worker.targets(), process.month)
 
 
 async def evidence(process: Process) -> None:
