@@ -16,6 +16,7 @@ import redis.asyncio
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
+from processor.adapters.letters import Letters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
@@ -253,6 +254,7 @@ async def _build(
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
             scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+            letters=Letters(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

@@ -48,7 +48,7 @@ class Rebalances:
             lambda ticket: ticket.record.partition in partitions and not ticket.window.closed
         )
         self._after_commit.give_back(dropped)
-        transaction = self._transactions.written(self._engine.leave(partitions, dropped))
+        transaction = await self._transactions.written(self._engine.leave(partitions, dropped))
         if transaction is None:
             self._engine.left()
             self._deliverer.wake()

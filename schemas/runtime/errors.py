@@ -9,6 +9,7 @@ __all__ = [
     "Halted",
     "Interrupted",
     "MailonceError",
+    "NoSuchJob",
     "OutcomesMissing",
     "Overdue",
     "QueueUnavailable",
@@ -47,6 +48,10 @@ class Halted(MailonceError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class NoSuchJob(MailonceError):
+    """Nobody published this mail: look at the user id and the month."""
 
 
 class Fenced(MailonceError):

@@ -13,6 +13,7 @@ from tests.simulation.world import MONTH, World
 __all__ = [
     "beyond_the_end",
     "cancelled_corrected_killed_and_lost",
+    "changed_and_replayed",
     "closed_in_another_partition",
     "corrected_behind_a_broken_one",
     "doubt_after_proof_and_redis_lost",
@@ -212,3 +213,16 @@ async def made_anew(world: World, audit: Audit) -> None:
     await until(world, lambda: world.slots["p0"].dead, 10)
     world.start("p0")
     await asyncio.sleep(20)
+
+
+async def changed_and_replayed(world: World, audit: Audit) -> None:
+    """A job published again with other content is told of once, whoever reads it."""
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(3)
+    world.publish("u0", version=2)
+    await asyncio.sleep(3)
+    replayed = world.start("r", group="replay-1", drain=True)
+    await until(world, lambda: replayed.dead)
+    if (many := len(world.letters())) != 1:
+        world.defects.append(f"{many} letters of one record")

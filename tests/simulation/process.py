@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from processor.adapters.letters import Letters
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
 from processor.evidence.run import Evidence
@@ -206,6 +207,7 @@ async def processor(process: Process) -> None:
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
+            letters=Letters(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
             meter=METER,
             drain=process.drain,

@@ -11,6 +11,7 @@ import processor.shell.after_commit
 import processor.shell.calls
 import tests.simulation.job_log
 import tests.simulation.process
+from processor.adapters.letters import Letters
 from processor.core.resume import Log
 from processor.core.states import Claim, State
 from processor.evidence.run import Evidence
@@ -21,6 +22,7 @@ from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
     beyond_the_end,
     cancelled_corrected_killed_and_lost,
+    changed_and_replayed,
     closed_in_another_partition,
     doubt_after_proof_and_redis_lost,
     lost_again_while_it_is_rebuilt,
@@ -128,6 +130,14 @@ def one_topic_is_as_good_as_another(patch: Patch) -> None:
 @mutation(story=made_anew)
 def a_commit_for_another_topic_counts(patch: Patch) -> None:
     patch.setattr(tests.simulation.job_log, "tagged", lambda text, _topic_id: text)
+
+
+@mutation(story=changed_and_replayed)
+def nobody_asks_what_was_told(patch: Patch) -> None:
+    async def nothing(self: Letters, records: Any) -> set[tuple[int, int]]:
+        return set()
+
+    patch.setattr(Letters, "told", nothing)
 
 
 # ---- evidence ----
