@@ -111,10 +111,10 @@ class Places:
         tails = log_tails(self._admin, self._topic, [place.partition for place in places if place.offset >= 0])
         found = {}
         for place in places:
-            tail = tails.get(place.partition, Tail(0, -1))
+            tail = tails.get(place.partition, Tail(0, None))
             epoch = -1 if place.leader_epoch is None else place.leader_epoch
             # Under the same leader nothing can have been cut.
-            moved = 0 <= epoch < tail.epoch and place.offset <= tail.offset
+            moved = tail.epoch is not None and 0 <= epoch < tail.epoch and place.offset <= tail.offset
             before = self._epoch_before(place) if moved else -1
             log_now = Log(tail.offset, self._identity.id, before)
             committed = Committed(place.offset, place.metadata or "", epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -9,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
 from schemas.runtime.errors import BrokerUnavailable
@@ -40,8 +41,6 @@ TIMEOUT_S = 15.0
 """Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
 SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
-
-
 _REFUSED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
@@ -159,11 +158,10 @@ class Patience:
 
 
 class Tail(msgspec.Struct, frozen=True):
-    """The end of a partition."""
+    """The end of a partition, and the epoch of the leader that wrote last where a broker tells it."""
 
     offset: int
-    epoch: int
-    """leader epoch of what was written last; -1 where the broker tells none"""
+    epoch: int | None
 
 
 def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
@@ -184,16 +182,15 @@ def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict
     while True:
         try:
             asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
-            return {place.partition: _tail(answer(future)) for place, future in asked.items()}
+            told = {place.partition: answer(future) for place, future in asked.items()}
+            return {number: Tail(end.offset, end.leader_epoch) for number, end in told.items()}
         except KafkaException as error:
-            # Leaders move, and a new topic has none yet: librdkafka does not ask again by itself here.
+            # Leaders move, and a new topic has none: librdkafka asks the one it knows until its metadata is renewed.
             if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
                 raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
+            with contextlib.suppress(KafkaException):
+                admin.list_topics(topic, timeout=5)
             time.sleep(0.1)
-
-
-def _tail(told: ListOffsetsResultInfo) -> Tail:
-    return Tail(told.offset, -1 if told.leader_epoch is None else told.leader_epoch)
 
 
 class Follower:
