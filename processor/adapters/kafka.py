@@ -279,8 +279,17 @@ class KafkaJobLog:
         self._unknown = False
         committed = self._committed(self._consumer.assignment())
         for partition, (offset, _) in committed.items():
-            self._consumer.seek(TopicPartition(self._topic, partition, offset))
+            self._go_to(TopicPartition(self._topic, partition, offset))
         return committed
+
+    def _go_to(self, place: TopicPartition) -> None:
+        """Reads on there. A partition whose log does not hold what was to be read next cannot seek, only start anew."""
+        try:
+            self._consumer.seek(place)
+        except KafkaException as error:
+            log.debug(Event.KAFKA, error=error_text(error))
+            self._unassign(self._consumer, [place])
+            self._consumer.incremental_assign([place])
 
     def _committed(self, places: list[TopicPartition]) -> dict[int, tuple[int, str]]:
         return self._places.committed(self._consumer, [place.partition for place in places])

@@ -115,21 +115,21 @@ class Places:
             epoch = -1 if place.leader_epoch is None else place.leader_epoch
             # Under the same leader nothing can have been cut.
             moved = tail.epoch is not None and 0 <= epoch < tail.epoch and place.offset <= tail.offset
-            before = self._epoch_before(place) if moved else -1
-            log_now = Log(tail.offset, self._identity.id, before)
             committed = Committed(place.offset, place.metadata or "", epoch)
+            before = self._epoch_before(place.partition, committed.reach) if moved else -1
+            log_now = Log(tail.offset, self._identity.id, before)
             found[place.partition] = place, resume(committed, log_now), log_now
         return found
 
-    def _epoch_before(self, place: TopicPartition) -> int:
-        """The leader epoch of the last record before this place, not too far back; -1 when there is none."""
+    def _epoch_before(self, partition: int, end: int) -> int:
+        """The leader epoch of the last record before this offset, not too far back; -1 when there is none."""
         epoch, deadline = -1, time.monotonic() + READ_TIMEOUT_S
         reader = Consumer(reader_config(self._settings))
         try:
-            reader.assign([TopicPartition(self._topic, place.partition, max(0, place.offset - LOOK_BACK))])
+            reader.assign([TopicPartition(self._topic, partition, max(0, end - LOOK_BACK))])
             while time.monotonic() < deadline:
                 for message in take(reader, LOOK_BACK, 0.5):
-                    if message.error() is not None or (message.offset() or 0) >= place.offset:
+                    if message.error() is not None or (message.offset() or 0) >= end:
                         return epoch
                     epoch = -1 if message.leader_epoch() is None else message.leader_epoch() or 0
             return epoch

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from processor.core.offsets import decode_settled
+
 __all__ = ["METADATA_MAX", "Committed", "Log", "Resume", "replaced", "resume", "tagged"]
 
 METADATA_MAX = 4_096
@@ -26,6 +28,12 @@ class Committed(msgspec.Struct, frozen=True):
     epoch: int = -1
     """leader epoch of the farthest record that was read; negative: unknown"""
 
+    @property
+    def reach(self) -> int:
+        """The end of what it tells of: the offset, and what is settled beyond it."""
+        beyond = decode_settled(self.metadata.partition(_TAG)[0], self.offset)
+        return max([self.offset, *(offset + 1 for offset in beyond)])
+
 
 class Log(msgspec.Struct, frozen=True):
     """A partition as it is now."""
@@ -35,7 +43,7 @@ class Log(msgspec.Struct, frozen=True):
     topic_id: str = ""
     """empty where the broker tells none"""
     epoch_before: int = -1
-    """leader epoch of the last record before the committed offset; negative: unknown"""
+    """leader epoch of the last record before the committed one's `reach`; negative: unknown"""
 
 
 class Resume(msgspec.Struct, frozen=True):
@@ -58,7 +66,7 @@ def tagged(metadata: str, topic_id: str) -> str:
 def resume(committed: Committed, log: Log) -> Resume:
     """Goes on at the committed offset, or says why not.
 
-    What stands before that offset was read, so no leader wrote it after the farthest record that was read then: if one
+    What it tells of was read, so no leader wrote it after the farthest record that was read then: if one
     did, the log was cut and has grown again.
     """
     if committed.offset < 0:
@@ -69,7 +77,7 @@ def resume(committed: Committed, log: Log) -> Resume:
     if committed.offset > log.end:
         return Resume(None, void="the log ends before the committed offset")
     if 0 <= committed.epoch < log.epoch_before:
-        return Resume(None, void="the log was cut before the committed offset, and has grown again")
+        return Resume(None, void="the log was cut before what was settled, and has grown again")
     return Resume(committed.offset, metadata)
 
 

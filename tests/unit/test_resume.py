@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from processor.core.offsets import encode_settled
 from processor.core.resume import METADATA_MAX, Committed, Log, Resume, replaced, resume, tagged
 
 
@@ -33,6 +34,12 @@ def test_in_another_log_it_counts_for_nothing(committed: Committed, log: Log) ->
     found = resume(committed, log)
     assert (found.offset, found.metadata) == (None, "")
     assert found.void
+
+
+def test_what_is_settled_beyond_the_offset_is_held_against_the_log_as_well() -> None:
+    """G2: a log that was cut between the two has other records where the metadata says that they are settled."""
+    assert Committed(7).reach == 7
+    assert Committed(7, tagged(encode_settled({9, 12}, 7), "A")).reach == 13
 
 
 def test_the_topics_id_never_makes_metadata_too_long() -> None:
