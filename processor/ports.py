@@ -27,6 +27,7 @@ __all__ = [
     "Dedup",
     "Item",
     "JobLog",
+    "Letters",
     "Listener",
     "NotWhole",
     "Pace",
@@ -257,6 +258,14 @@ class Listener(Protocol):
 
     async def lost(self, partitions: frozenset[int]) -> None:
         """Partitions are gone already: everything of them is forgotten."""
+        ...
+
+
+class Letters(Protocol):
+    """The dead letters that are written."""
+
+    async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
+        """Places of those among these records of the jobs topic that have a letter. Raises `BrokerUnavailable`."""
         ...
 
 

@@ -16,6 +16,7 @@ import redis.asyncio
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
+from processor.adapters.letters import Letters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
@@ -27,6 +28,7 @@ from processor.adapters.unreadable import advice
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
+from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.rebuild import ensure_whole
 from processor.shell.assembly import Parts, Ports, assemble
@@ -62,6 +64,10 @@ class Run:
 
     drain: bool = False
     """End when every job published so far is settled."""
+    compare: bool = False
+    """After a drain: hold jobs against outcomes."""
+    tell: Tell | None = None
+    """Told of what takes long after a drain."""
     month: str = ""
     """Look only at this month's records; empty: at all."""
     told_before: Container[tuple[int, int]] = frozenset()
@@ -90,9 +96,18 @@ class _Process:
     run: Run
 
 
-def process(settings: Settings, *, drain: bool = False, wrap: Callable[[Ports], Ports] = lambda ports: ports) -> int:
-    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`."""
-    return run_processor(settings, Run(drain=drain, wrap=wrap)).settled
+def process(
+    settings: Settings,
+    *,
+    drain: bool = False,
+    wrap: Callable[[Ports], Ports] = lambda ports: ports,
+    tell: Tell | None = None,
+) -> int:
+    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`.
+
+    Raises `OutcomesMissing` when it has drained and a job has no outcome all the same.
+    """
+    return run_processor(settings, Run(drain=drain, compare=drain, wrap=wrap, tell=tell)).settled
 
 
 def run_processor(settings: Settings, how: Run) -> Ended:
@@ -114,12 +129,26 @@ async def _run(run: _Process) -> Ended:
         with contextlib.suppress(Overdue):
             started = await obey(_start(run, client, sender), stopping, 0)
         settled = await _serve(run, client, *started, stopping) if started else 0
+        if started and run.run.drain:
+            await _end_drain(run, started[0], stopping)
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
         return Ended(settled, stopping.is_set())
     finally:
         sender.close()
         await within(REDIS_CLOSE_S, client.aclose())
         await within(TRACES_CLOSE_S, in_thread(end_tracing))
+
+
+async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> None:
+    """Says "drained" once jobs and outcomes were compared, where that was asked for. Raises `OutcomesMissing`."""
+    how = run.run
+    # A signal ends the comparison: nothing is said then.
+    with contextlib.suppress(Overdue):
+        if how.compare and not stopping.is_set():
+            told = (how.tell,) if how.tell else ()
+            await obey(in_thread(compare, run.settings, worker.targets(), how.month, *told), stopping, 0)
+        if not stopping.is_set():
+            log.info(Event.DRAINED)
 
 
 async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender) -> tuple[Worker, Suppressions]:
@@ -224,6 +253,7 @@ async def _build(
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
             scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
+            letters=Letters(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

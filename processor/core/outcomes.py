@@ -13,7 +13,7 @@ import msgspec
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Feedback, Outcome
 
-__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "with_delivery", "with_job"]
+__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "has_job", "with_delivery", "with_job"]
 
 PENDING = "pending"
 STANDINGS = (*(outcome.value for outcome in Outcome), PENDING)
@@ -81,6 +81,11 @@ def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
         message_id=delivery.message_id,
         attempt=delivery.attempt,
     )
+
+
+def has_job(key: bytes, records: Iterable[Record]) -> bool:
+    """Whether the jobs topic's records hold one of the key, or did: compaction leaves the tombstone of a job."""
+    return any(record.key == key for record in records)
 
 
 class MonthCounts(msgspec.Struct):

@@ -105,6 +105,10 @@ class Worker:
         """Partitions that stand still before a batch that cannot be read, and where."""
         return self._engine.assigned.unreadable
 
+    def targets(self) -> dict[int, int]:
+        """Each partition's end when the drain began."""
+        return dict(self._engine.assigned.targets)
+
     async def run(self) -> None:
         await self._log.start(self._rebalances)
         if self._drain:
@@ -116,7 +120,6 @@ class Worker:
                 if sending.done():
                     sending.result()
                 if self._drain and self._idle and await self._drain.look():
-                    log.info(Event.DRAINED)
                     break
             await leave(self._engine, self._log, self._deliverer, self._transactions, self._after_commit)
         finally:

@@ -122,7 +122,8 @@ def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, Any]:
         "group.protocol": settings.group_protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        # A log that does not hold the place to be read is told of, not passed over: the window must begin anew with it.
+        "auto.offset.reset": "error",
         "isolation.level": "read_committed",
         # Markers and compaction leave gaps: only this event tells that a partition's end was reached.
         "enable.partition.eof": True,

@@ -11,12 +11,15 @@ __all__ = [
     "Halted",
     "Interrupted",
     "MailonceError",
+    "NoSuchJob",
+    "OutcomesMissing",
     "Overdue",
     "QueueUnavailable",
     "RedisUnavailable",
     "RedisUntrusted",
     "SetupError",
     "SourceError",
+    "TopicReplaced",
     "TransactionAborted",
     "TransactionUnknown",
     "UsageError",
@@ -49,6 +52,10 @@ class Halted(MailonceError):
         self.reason = reason
 
 
+class NoSuchJob(MailonceError):
+    """Nobody published this mail: look at the user id and the month."""
+
+
 class Fenced(MailonceError):
     """Another processor runs under this instance name: this one leaves; nothing is lost."""
 
@@ -59,6 +66,25 @@ class BrokerUnavailable(MailonceError):
     """Kafka does not answer: wait for it or fix the address."""
 
     exit_code = 7
+
+
+class TopicReplaced(MailonceError):
+    """The jobs topic was deleted and made anew under this processor: an operator must say that this was meant."""
+
+    exit_code = 7
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"topic {topic} was deleted and made anew: its records are others than those this processor began with. "
+            f"Stop every processor of the group; if the new topic is the one you want, start them again: it is read "
+            f"from its beginning, and what was sent stays barred"
+        )
+
+
+class OutcomesMissing(MailonceError):
+    """Jobs were drained and have no outcome: find out why, then replay. What has an outcome is skipped."""
+
+    exit_code = 9
 
 
 class RedisUnavailable(MailonceError):

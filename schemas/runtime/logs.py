@@ -48,6 +48,8 @@ class Event(StrEnum):
     DUPLICATE_SEEN = "duplicate seen"
     SES_READ_CALL_MISSING = "ses read call missing"
     DRAINED = "drained"
+    COMPARED = "jobs compared with outcomes"
+    BEGINS_ANEW = "reading starts at the beginning"
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"
     METRICS_SERVED = "metrics served"

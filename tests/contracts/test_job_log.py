@@ -234,6 +234,7 @@ async def test_a_transaction_is_visible_with_its_offset_and_note(kafka: Kafka, s
 
 async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
     """G3: offset and note of a committed transaction, to whoever comes after."""
+    kafka.publish(8)
     log, watcher = await start("one")
     await assigned(log, watcher)
     await log.commit(outcome(kafka))
@@ -241,6 +242,21 @@ async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
     heir, told = await start("two")
     await assigned(heir, told)
     assert told.committed[0] == (1, "m1:note")
+
+
+async def test_a_commit_beyond_the_logs_end_counts_for_nothing(kafka: Kafka, start: Make) -> None:
+    """G2: a log that lost its end is read from the beginning by the next owner, and is not settled before."""
+    kafka.publish(8)
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    ends = await log.ends()
+    await log.commit(Transaction([], {partition: (end, "") for partition, end in ends.items()} | {0: (1000, "m1:x")}))
+    assert await log.unsettled(ends, frozenset({1, 2, 3}))
+    await log.stop()
+    heir, told = await start("two")
+    await assigned(heir, told)
+    assert told.committed[0] == (0, "")
+    assert told.committed[1] == (ends[1], "")
 
 
 async def test_an_aborted_transaction_is_invisible(kafka: Kafka, start: Make) -> None:

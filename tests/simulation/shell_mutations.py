@@ -7,19 +7,28 @@ from typing import Any
 
 import processor.core.claims
 import processor.core.letters
+import processor.core.resume
 import processor.shell.after_commit
 import processor.shell.calls
+import tests.simulation.job_log
 import tests.simulation.process
+from processor.adapters.letters import Letters
+from processor.core.resume import Log
 from processor.core.states import Claim, State
 from processor.evidence.run import Evidence
 from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
+from tests.simulation.job_log import SimJobLog
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
+    beyond_the_end,
     cancelled_corrected_killed_and_lost,
+    changed_and_replayed,
     closed_in_another_partition,
     doubt_after_proof_and_redis_lost,
     lost_again_while_it_is_rebuilt,
+    made_anew,
+    moved_to_the_end,
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
@@ -101,6 +110,44 @@ def a_rebuild_counts_under_another_run(patch: Patch) -> None:
         return True
 
     patch.setattr(SimSet, "set_whole", careless)
+
+
+# ---- another log than the group remembers ----
+
+
+@mutation(story=moved_to_the_end)
+def a_drain_believes_the_offsets(patch: Patch) -> None:
+    patch.setattr(tests.simulation.process, "compare", lambda *_: 0)
+
+
+@mutation(story=beyond_the_end)
+def a_commit_beyond_the_end_counts(patch: Patch) -> None:
+    """Nor does the reader tell that it was sent elsewhere."""
+
+    async def silent(self: SimJobLog) -> None: ...
+
+    resume = processor.core.resume.resume
+    endless = Log(1_000_000)
+    patch.setattr(SimJobLog, "_begin_anew", silent)
+    patch.setattr(tests.simulation.job_log, "resume", lambda committed, _log: resume(committed, endless))
+
+
+@mutation(story=made_anew)
+def one_topic_is_as_good_as_another(patch: Patch) -> None:
+    patch.setattr(tests.simulation.job_log, "replaced", lambda _began, _found: False)
+
+
+@mutation(story=made_anew)
+def a_commit_for_another_topic_counts(patch: Patch) -> None:
+    patch.setattr(tests.simulation.job_log, "tagged", lambda text, _topic_id: text)
+
+
+@mutation(story=changed_and_replayed)
+def nobody_asks_what_was_told(patch: Patch) -> None:
+    async def nothing(self: Letters, records: Any) -> set[tuple[int, int]]:
+        return set()
+
+    patch.setattr(Letters, "told", nothing)
 
 
 # ---- evidence ----

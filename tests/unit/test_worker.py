@@ -31,7 +31,7 @@ from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import FakePace, Ses, until, whole
+from tests.support.parts import FakePace, NoLetters, Ses, until, whole
 from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
@@ -85,6 +85,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
     intake = about.pop("intake", None) or IntakeConfig(13)
     templates = about.pop("templates", None) or SesTemplates(ses)
     compose = about.pop("compose", lambda attempt: {"ticket": attempt.ticket})
+    letters = about.pop("letters", None) or NoLetters()
     is_drain = about.pop("drain", False)
     return assemble(
         load_settings(**({"breaker_consecutive": 0, "breaker_share": 0} | about)),
@@ -95,6 +96,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
             compose=compose,
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", clock.now_ms),
+            letters=letters,
             this_month=lambda: MONTH,
             meter=meter,
             drain=is_drain,
@@ -300,6 +302,23 @@ async def test_a_record_that_was_told_as_broken_is_passed_over() -> None:
     assert (one.settled_count, visible(kafka, TOPICS.dead_letters)) == (2, 1)
 
 
+async def test_what_has_its_letter_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G6: a nameless record, and a job whose content changed after the mail; nobody's memory says that they were told."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup := whole(), drain=True).run(), 60)
+    publish(kafka, "u1", n=2)
+    publish(kafka, "u2", key=b"nonsense", value=b"{")
+    kafka.partitions[0] = kafka.partitions[0].settled((0, ""))
+    letters = NoLetters((0, 1), (0, 2))
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True, letters=letters).run(), 60)
+    assert visible(kafka, TOPICS.dead_letters) == 0
+    kafka.partitions[0] = kafka.partitions[0].settled((0, ""))
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True).run(), 60)
+    assert visible(kafka, TOPICS.dead_letters) == 2
+    assert len(ses.asked) == 1
+
+
 class Choosy:
     """Templates that miss something for one user, and are not there for another."""
 
@@ -363,6 +382,7 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
             compose=lambda _attempt: {},
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", lambda: 0),
+            letters=NoLetters(),
             this_month=lambda: MONTH,
             meter=Meter(),
         ),
