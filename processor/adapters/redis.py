@@ -26,6 +26,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
+from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim
 from processor.ports import Item, Lease, NotWhole
@@ -240,11 +241,11 @@ class RedisDedup:
 
     # ---- the rebuild's side ----
 
-    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
-        """Puts claims back, each with the partition it was read from; never lowers one that is there."""
+    async def restore(self, claims: Sequence[Restored]) -> None:
+        """Puts claims back; lowers none that is there, but frees those whose attempts have ended."""
         if claims:
-            keys = [self._bucket(key) for key, _, _ in claims]
-            items = [[key.user_id, claim, self._expiry(key), partition] for key, claim, partition in claims]
+            keys = [self._bucket(known.key) for known in claims]
+            items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
             await self._run("restore", keys, [msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from processor.adapters.redis import RedisDedup
-from processor.core.claims import Fold
+from processor.core.claims import Fold, Restored
 from processor.recovery.spill import SpillingMap
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.identity import Key
@@ -38,8 +38,6 @@ class Progress:
 
 
 Tell = Callable[[Progress], None]
-Restored = tuple[Key, str, int]
-"""A key, its claim as text, and the partition whose records say so."""
 
 
 def _silent(_progress: Progress) -> None: ...
@@ -80,7 +78,7 @@ async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell
             # The next chunk is read while Redis takes this one.
             reading = asyncio.create_task(in_thread(take_chunk, source))
             await dedup.restore(chunk)
-            count += len(chunk)
+            count += sum(bool(known.claim) for known in chunk)
             if not await dedup.extend_lock(token, LOCK_TTL_S):
                 follows = "the rebuild lost its lock; both go on, neither lowers a state"
                 log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
@@ -101,10 +99,10 @@ def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Res
     for done, partition in enumerate(partitions):
         tell(Progress(done, len(partitions), count))
         with closing(SpillingMap()) as recorded, closing(SpillingMap()) as opened:
-            for raw, claim in _fold(settings, partition, Fold(recorded, opened)).claims():
+            for raw, claim, ended in _fold(settings, partition, Fold(recorded, opened)).claims():
                 if key := _key(raw):
-                    count += 1
-                    yield key, claim, partition
+                    count += bool(claim)
+                    yield Restored(key, claim, partition, ended)
     tell(Progress(len(partitions), len(partitions), count))
 
 

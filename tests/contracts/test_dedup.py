@@ -11,6 +11,7 @@ import redis.asyncio
 from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
+from processor.core.claims import Restored
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
 from processor.ports import Item, Lease, NotWhole
 from schemas.identity import Key
@@ -204,24 +205,44 @@ async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> Non
 async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
     """G1: an open intent beside another attempt's doubt is the later one."""
     await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1)])
+    await dedup.restore([Restored(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1)])
     assert await state(dedup) is State.UNCERTAIN_RECORDED
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1)])
+    await dedup.restore([Restored(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1)])
     assert await state(dedup) is State.SENDING
     intent = Claim(State.SENDING, attempt="new", since_ms=FUTURE)
     for partition, after in ((1, State.CLOSED), (2, State.SENDING)):
         await put(dedup, START[State.CLOSED])
-        await dedup.restore([(KEY, intent.to_text(), partition)])
+        await dedup.restore([Restored(KEY, intent.to_text(), partition)])
         assert await state(dedup) is after
 
 
 async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup) -> None:
     """G1: a lagging replica's claim of one of them is not its holder's any more."""
     await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))
-    await dedup.restore([(KEY, f"A~new:{FUTURE}", 1)])
+    await dedup.restore([Restored(KEY, f"A~new:{FUTURE}", 1)])
     assert (await dedup.claim([MINE]))[0].attempt == "~new"
     await dedup.mark_sent([MINE])
     assert await state(dedup) is State.SENT
+
+
+@pytest.mark.parametrize(
+    ("ended", "known", "after"),
+    [
+        ("x mine", "", ABSENT),
+        ("mine", "D1:9", Claim(State.CLOSED, partition=1, offset=9)),
+        ("mine", f"Anew:{FUTURE}", Claim(State.SENDING, attempt="new", since_ms=FUTURE)),
+        ("min minee", "D1:9", START[State.SENDING]),
+        ("", f"Anew:{FUTURE}", START[State.SENDING]),
+    ],
+)
+async def test_a_rebuild_frees_what_has_ended(dedup: RedisDedup, ended: str, known: str, after: Claim) -> None:
+    """G4: a claim that a server's file brought back is nobody's call when the topics say that its attempt has ended."""
+    await put(dedup, START[State.SENDING])
+    await dedup.restore([Restored(KEY, known, 1, ended)])
+    assert await dedup.peek(KEY) == after
+    await put(dedup, START[State.UNCERTAIN])
+    await dedup.restore([Restored(KEY, "", 1, "mine")])
+    assert await dedup.peek(KEY) == START[State.UNCERTAIN], "a doubt is more than a claim"
 
 
 async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: RedisDedup) -> None:
@@ -287,12 +308,12 @@ async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     await dedup.mark_sent([MINE])
     await dedup.restore(
         [
-            (KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
-            (KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
+            Restored(KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
+            Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
         ]
     )
     assert await state(dedup) is State.SENT
-    await dedup.restore([(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1)])
+    await dedup.restore([Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1)])
     assert await state(dedup) is State.SENT_RECORDED
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from processor.core.claims import NOBODYS
+from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole
 from schemas.identity import Key
@@ -90,7 +90,9 @@ class Scripts:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 
-    def restore(self, claim: Claim, known: Claim, partition: int) -> Claim:
+    def restore(self, claim: Claim, known: Claim, partition: int, ended: str = "") -> Claim:
+        if claim.state is State.SENDING and claim.attempt in ended.split():
+            claim = ABSENT
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
         elsewhere = claim.state is State.CLOSED and claim.partition != partition
         nobodys = known.attempt.startswith(NOBODYS) and claim.state is State.SENDING
@@ -183,9 +185,10 @@ class MemoryDedup:
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         return self._fact(items, self._scripts.drop)
 
-    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
-        for key, text, partition in claims:
-            self._put(key, self._scripts.restore(self.claims.get(key, ABSENT), parse_claim(text), partition))
+    async def restore(self, claims: Sequence[Restored]) -> None:
+        for key, text, partition, ended in claims:
+            held = self.claims.get(key, ABSENT)
+            self._put(key, self._scripts.restore(held, parse_claim(text), partition, ended))
 
     async def peek(self, key: Key) -> Claim | None:
         return self.claims.get(key, ABSENT) if self.marker == self.run else None

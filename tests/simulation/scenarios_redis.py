@@ -185,7 +185,7 @@ async def a_clock_ahead_and_redis_lost(world: World, audit: Audit) -> None:
     await done(world, 90)
 
 
-@breaks(r"G4 u0\S* is in doubt .*its attempt had ended", "who follows the ledger applies each outcome to its set")
+@keeps(r"G4 u0\S* is in doubt .*its attempt had ended", "an outcome or a withdrawal frees the claim that it names")
 async def a_claim_that_ended_comes_back(world: World, audit: Audit) -> None:
     """Redis starts again without the last scripts; the letter of the refused mail leaves the old claim as it is."""
     world.ses.refuses.add("u0")
@@ -200,6 +200,32 @@ async def a_claim_that_ended_comes_back(world: World, audit: Audit) -> None:
     world.ses.refuses.clear()
     world.publish("u0", version=2)
     await done(world)
+
+
+@keeps(r"G4 u0\S* is in doubt .* no call", "an outcome or a withdrawal frees the claim that it names")
+async def a_withdrawn_claim_comes_back(world: World, audit: Audit) -> None:
+    """The claim's answer is lost with Redis, SIGTERM follows, and Redis comes back with its file."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    server = world.redis.at("redis")
+
+    def lose(_process: Any) -> None:
+        world.redis_faults_s.append(world.loop.time())
+        server.down = True
+
+    world.net.loses = lambda what, _owner: "answer" if what == "redis.claim" else ""
+    world.when("p0", "redis.claim >", 1, lose)
+    world.publish("u0")
+    await until(world, lambda: server.down)
+    world.slots["p0"].stop()
+    assert await until(world, lambda: world.slots["p0"].dead)
+    world.net.loses = lambda _what, _owner: ""
+    assert any(claim.state is State.SENDING for claim in server.set.claims.values())
+    world.redis.point("redis", world.redis.start("redis", server.set.dump()))
+    world.start("p1")
+    await done(world)
+    if any(mail.outcome is Outcome.UNCERTAIN for mail in world.mails().values()):
+        world.defects.append("what was withdrawn is in doubt")
 
 
 @breaks(r"G4 u0\S* is in doubt .* no call", "a record passed over withdraws its own intent in that transaction")

@@ -12,6 +12,7 @@ import tests.simulation.process
 from processor.core.states import Claim, State
 from processor.evidence.run import Evidence
 from processor.shell.after_commit import AfterCommit
+from schemas.records import Outcome
 from tests.simulation.dedup import Scripts
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
@@ -22,6 +23,7 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
+from tests.simulation.scenarios_redis import a_claim_that_ended_comes_back, a_withdrawn_claim_comes_back
 
 __all__: list[str] = []
 
@@ -75,13 +77,42 @@ def an_open_intent_after_closed_is_not_restored(patch: Patch) -> None:
 
 @mutation(story=closed_in_another_partition)
 def another_partitions_close_hides_an_intent(patch: Patch) -> None:
-    def hides(self: Scripts, claim: Claim, known: Claim, partition: int) -> Claim:
+    def hides(self: Scripts, claim: Claim, known: Claim, partition: int, ended: str) -> Claim:
         if claim.state is State.CLOSED:
             partition = claim.partition
-        return restore(self, claim, known, partition)
+        return restore(self, claim, known, partition, ended)
 
     restore = Scripts.restore
     patch.setattr(Scripts, "restore", hides)
+
+
+@mutation(story=a_claim_that_ended_comes_back)
+def a_letter_frees_no_claim(patch: Patch) -> None:
+    def told(self: Any, key: bytes, delivery: Any) -> None:
+        outcome(self, key, delivery)
+        if delivery.outcome is Outcome.DEAD:
+            self._open.set(key, None)
+
+    outcome = processor.core.claims.Fold.outcome
+    patch.setattr(processor.core.claims.Fold, "outcome", told)
+
+
+@mutation(story=a_withdrawn_claim_comes_back)
+def a_withdrawal_frees_no_claim(patch: Patch) -> None:
+    """It takes the intent back, as before, and says no more."""
+
+    def takes_back(self: Any, key: bytes, attempt: str) -> None:
+        self._open.set(key, " ".join(self._without(key, attempt)) or None)
+
+    patch.setattr(processor.core.claims.Fold, "_ends", takes_back)
+
+
+@mutation(story=a_claim_that_ended_comes_back)
+def a_rebuild_leaves_ended_claims(patch: Patch) -> None:
+    restore = Scripts.restore
+    patch.setattr(
+        Scripts, "restore", lambda self, claim, known, partition, _ended: restore(self, claim, known, partition)
+    )
 
 
 @mutation(story=lost_again_while_it_is_rebuilt)

@@ -1,7 +1,8 @@
--- Rebuild: puts back what ledger and intents know. Never lowers a state.
+-- Rebuild: puts back what ledger and intents know. Never lowers a state, but frees claims whose attempts have ended: the
+-- server's file or a replica may have brought them back.
 -- KEYS: one bucket per item
 -- ARGV: MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
--- (unix s), partition of the topics it comes from
+-- (unix s), partition of the topics it comes from, attempts that have ended (between blanks)
 local rank = { A = 1, D = 1, U = 2, u = 2, R = 3, S = 4, s = 5 }
 local function ranked(value)
   return rank[string.sub(value, 1, 1)] or 0
@@ -18,10 +19,15 @@ local function is_later(new, old, partition)
 end
 local items = cmsgpack.unpack(ARGV[1])
 for i = 1, #KEYS do
-  local user, value, expiry, partition = unpack(items[i])
+  local user, value, expiry, partition, ended = unpack(items[i])
   local old = redis.call('HGET', KEYS[i], user) or ''
+  local holder = string.match(old, '^A(.-):%d+$')
+  local over = holder and string.find(' ' .. ended .. ' ', ' ' .. holder .. ' ', 1, true)
+  if over then old = '' end
   if ranked(value) > ranked(old) or is_later(value, old, partition) then
     put(KEYS[i], user, value, expiry)
+  elseif over then
+    redis.call('HDEL', KEYS[i], user)
   end
 end
 return #KEYS
