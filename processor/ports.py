@@ -32,6 +32,7 @@ __all__ = [
     "Pace",
     "Poll",
     "Produced",
+    "RebuildLost",
     "Sender",
     "Transaction",
 ]
@@ -39,6 +40,10 @@ __all__ = [
 
 class NotWhole(MailonceError):
     """The dedup set lost entries or is being rebuilt: nobody may claim until it is whole again."""
+
+
+class RebuildLost(MailonceError):
+    """The dedup set was lost again, or its rebuild stood still for too long: nothing more of that rebuild counts."""
 
 
 class Clock(Protocol):

@@ -29,7 +29,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim
-from processor.ports import Item, Lease, NotWhole
+from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
@@ -112,6 +112,8 @@ class _Scripts:
         except ResponseError as error:
             if str(error).startswith("NOTWHOLE"):
                 raise NotWhole("the dedup set is not whole") from None
+            if str(error).startswith("NOTHELD"):
+                raise RebuildLost("the rebuild has lost its lock") from None
             raise RedisUnavailable(f"Redis refuses: {error}") from error
         except (RedisError, OSError, TimeoutError) as error:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
@@ -241,12 +243,14 @@ class RedisDedup:
 
     # ---- the rebuild's side ----
 
-    async def restore(self, claims: Sequence[Restored]) -> None:
-        """Puts claims back; lowers none that is there, but frees those whose attempts have ended."""
-        if claims:
-            keys = [self._bucket(known.key) for known in claims]
-            items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
-            await self._run("restore", keys, [msgspec.msgpack.encode(items)])
+    async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
+        """Puts claims back; lowers none that is there, but frees those whose attempts have ended.
+
+        Keeps the lock as well. Raises `RebuildLost` and changes nothing when that is no longer the token's.
+        """
+        keys = [self.lock, *(self._bucket(known.key) for known in claims)]
+        items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
+        await self._run("restore", keys, [token, int(ttl_s * 1000), msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:
         """A key's claim as it stands, for people; ``None`` when the set is not whole."""
@@ -280,27 +284,24 @@ class RedisDedup:
         whole, run = await self._run("whole", [self.marker], [])
         return bool(whole), str(run)
 
-    async def set_whole(self, run: str) -> bool:
-        """Sets the marker if the server is still the one that was rebuilt; without expiry, which would be a wipe."""
-        whole, _ = await self._run("whole", [self.marker], [run])
-        return bool(whole)
+    async def set_whole(self, token: str) -> bool:
+        """Sets the marker, without expiry: that would be a wipe. Ends the lock; false when it is not the token's."""
+        return bool(await self._run("set_whole", [self.marker, self.lock], [token]))
 
     async def unset_whole(self) -> None:
         """Takes the marker away: nobody claims until the set was rebuilt."""
         await _asking(self._client.delete(self.marker))
 
     async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        return bool(await _asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
+        """Takes the lock for a rebuild under this token, on the server as it runs now."""
+        return bool(await self._run("lock", [self.lock], [token, int(ttl_s * 1000), 1]))
 
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
-        """Keeps the lock; false when it is no longer ours."""
-        if await _asking(self._client.get(self.lock)) != token:
-            return False
-        return bool(await _asking(self._client.pexpire(self.lock, int(ttl_s * 1000))))
+        """Keeps the lock; false when it is no longer the token's."""
+        return bool(await self._run("lock", [self.lock], [token, int(ttl_s * 1000), 0]))
 
     async def unlock_rebuild(self, token: str) -> None:
-        if await _asking(self._client.get(self.lock)) == token:
-            await _asking(self._client.delete(self.lock))
+        await self._run("unlock", [self.lock], [token])
 
 
 async def _asking(call: Any) -> Any:

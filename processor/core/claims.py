@@ -31,7 +31,7 @@ class Restored(NamedTuple):
     partition: int
     """whose records say so"""
     ended: str = ""
-    """Attempts that certainly call no more, between blanks: a claim of theirs that comes back with the server is freed"""
+    """Attempts that certainly call no more, between blanks: their claims, come back with the server, are freed."""
 
 
 def claim_of(delivery: Delivery) -> Claim:

@@ -45,6 +45,11 @@ class PokedDedup(RedisDedup):
     async def set_marker(self, run: str) -> None:
         await self._client.set(self.marker, run)
 
+    async def set_lock(self, held: str) -> None:
+        await self._client.delete(self.lock)
+        if held:
+            await self._client.set(self.lock, held, px=60_000)
+
 
 class ShortLived(SimDedup):
     """The twin whose claims' lifetime a test may set, as it does the real one's."""
@@ -58,10 +63,16 @@ class ShortLived(SimDedup):
         self._redis.at(self._address).set._lifetime_ms = ms
 
 
+async def make_whole(dedup: RedisDedup | MemoryDedup | SimDedup) -> None:
+    """As the shortest of rebuilds does."""
+    assert await dedup.lock_rebuild("whoever", 30)
+    assert await dedup.set_whole("whoever")
+
+
 @pytest.fixture
 async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
     dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
-    assert await dedup.set_whole((await dedup.server_run())[1])
+    await make_whole(dedup)
     return dedup
 
 
@@ -72,8 +83,8 @@ async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> Poke
         return redis_dedup
     if request.param == "simulated":
         simulated = ShortLived(Redis(real_net(), LIFETIME_S, lambda: time.time_ns() // 1_000_000), "redis")
-        assert await simulated.set_whole((await simulated.server_run())[1])
+        await make_whole(simulated)
         return simulated
     twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
-    assert await twin.set_whole((await twin.server_run())[1])
+    await make_whole(twin)
     return twin

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
@@ -13,9 +14,10 @@ from msgspec.structs import replace
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
 from processor.core.claims import Restored
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
-from processor.ports import Item, Lease, NotWhole
+from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable
+from tests.contracts.conftest import make_whole
 
 KEY = Key("team:x/ü", "2026-11")
 MINE = Item(KEY, attempt="mine", partition=1, offset=10, message_id="m1", fingerprint="f")
@@ -36,6 +38,12 @@ START = {
 
 async def put(dedup: RedisDedup, claim: Claim) -> None:
     await dedup.poke(KEY, claim)  # type: ignore[attr-defined]
+
+
+async def restore(dedup: RedisDedup, *known: Restored) -> None:
+    assert await dedup.lock_rebuild("mine", 30)
+    await dedup.restore(known, "mine", 30)
+    await dedup.unlock_rebuild("mine")
 
 
 async def state(dedup: RedisDedup) -> State:
@@ -205,21 +213,21 @@ async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> Non
 async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
     """G1: an open intent beside another attempt's doubt is the later one."""
     await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
-    await dedup.restore([Restored(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1))
     assert await state(dedup) is State.UNCERTAIN_RECORDED
-    await dedup.restore([Restored(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1))
     assert await state(dedup) is State.SENDING
     intent = Claim(State.SENDING, attempt="new", since_ms=FUTURE)
     for partition, after in ((1, State.CLOSED), (2, State.SENDING)):
         await put(dedup, START[State.CLOSED])
-        await dedup.restore([Restored(KEY, intent.to_text(), partition)])
+        await restore(dedup, Restored(KEY, intent.to_text(), partition))
         assert await state(dedup) is after
 
 
 async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup) -> None:
     """G1: a lagging replica's claim of one of them is not its holder's any more."""
     await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))
-    await dedup.restore([Restored(KEY, f"A~new:{FUTURE}", 1)])
+    await restore(dedup, Restored(KEY, f"A~new:{FUTURE}", 1))
     assert (await dedup.claim([MINE]))[0].attempt == "~new"
     await dedup.mark_sent([MINE])
     assert await state(dedup) is State.SENT
@@ -238,10 +246,10 @@ async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup)
 async def test_a_rebuild_frees_what_has_ended(dedup: RedisDedup, ended: str, known: str, after: Claim) -> None:
     """G4: a claim that a server's file brought back is nobody's call when the topics say that its attempt has ended."""
     await put(dedup, START[State.SENDING])
-    await dedup.restore([Restored(KEY, known, 1, ended)])
+    await restore(dedup, Restored(KEY, known, 1, ended))
     assert await dedup.peek(KEY) == after
     await put(dedup, START[State.UNCERTAIN])
-    await dedup.restore([Restored(KEY, "", 1, "mine")])
+    await restore(dedup, Restored(KEY, "", 1, "mine"))
     assert await dedup.peek(KEY) == START[State.UNCERTAIN], "a doubt is more than a claim"
 
 
@@ -281,7 +289,7 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
             await look([MINE])
     assert await dedup.peek(KEY) is None
     assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1")]
-    assert await dedup.set_whole((await dedup.server_run())[1])
+    await make_whole(dedup)
     assert await state(dedup) is State.SENT
 
 
@@ -290,8 +298,9 @@ async def test_a_marker_of_another_run_does_not_stand(dedup: RedisDedup) -> None
     await dedup.set_marker("0" * 40)  # type: ignore[attr-defined]
     with pytest.raises(NotWhole):
         await dedup.claim([MINE])
-    assert not await dedup.set_whole("1" * 40), "a rebuild under an earlier run must not count"
-    assert await dedup.set_whole((await dedup.server_run())[1])
+    await dedup.set_lock("mine:" + "1" * 40)  # type: ignore[attr-defined]
+    assert not await dedup.set_whole("mine"), "a rebuild under an earlier run must not count"
+    await make_whole(dedup)
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
 
 
@@ -306,14 +315,13 @@ async def test_entries_are_walked(dedup: RedisDedup) -> None:
 async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     """G1: a fact written while the set is rebuilt stands."""
     await dedup.mark_sent([MINE])
-    await dedup.restore(
-        [
-            Restored(KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
-            Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
-        ]
+    await restore(
+        dedup,
+        Restored(KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
+        Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
     )
     assert await state(dedup) is State.SENT
-    await dedup.restore([Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1))
     assert await state(dedup) is State.SENT_RECORDED
 
 
@@ -331,8 +339,51 @@ async def test_one_rebuild_at_a_time(dedup: RedisDedup) -> None:
     assert not await dedup.extend_lock("two", 30)
     await dedup.unlock_rebuild("two")
     assert await dedup.extend_lock("one", 30)
+    assert await dedup.lock_rebuild("one", 30), "an answer that got lost may be asked for again"
     await dedup.unlock_rebuild("one")
     assert await dedup.lock_rebuild("two", 30)
+    assert await dedup.set_whole("two")
+    assert not await dedup.extend_lock("two", 30), "who has marked is done"
+
+
+async def lost_to_flushall(dedup: RedisDedup) -> None:
+    await dedup.set_lock("")  # type: ignore[attr-defined]
+
+
+async def lost_to_a_restart(dedup: RedisDedup) -> None:
+    await dedup.set_lock("mine:" + "1" * 40)  # type: ignore[attr-defined]
+
+
+async def lost_to_its_end(dedup: RedisDedup) -> None:
+    assert await dedup.extend_lock("mine", 0.02)
+    while await dedup.extend_lock("mine", 0.001):
+        await asyncio.sleep(0.01)
+
+
+async def lost_to_another(dedup: RedisDedup) -> None:
+    await lost_to_its_end(dedup)
+    assert await dedup.lock_rebuild("another", 30)
+
+
+@pytest.mark.parametrize("lost", [lost_to_flushall, lost_to_a_restart, lost_to_its_end, lost_to_another])
+async def test_a_rebuild_that_lost_its_lock_counts_for_nothing(
+    dedup: RedisDedup, lost: Callable[[RedisDedup], Awaitable[None]]
+) -> None:
+    """G1: whatever came between, the set is not what its first chunks made it, so no more chunk and no mark follow."""
+    await dedup.unset_whole()
+    assert await dedup.lock_rebuild("mine", 30)
+    await dedup.restore([], "mine", 30)
+    await lost(dedup)
+    with pytest.raises(RebuildLost):
+        await dedup.restore([Restored(KEY, "ua", 1)], "mine", 30)
+    assert await dedup.peek_all([KEY]) == [ABSENT]
+    assert not await dedup.extend_lock("mine", 30)
+    assert not await dedup.set_whole("mine")
+    await dedup.unlock_rebuild("mine")
+    assert not (await dedup.server_run())[0]
+    token = "another" if lost is lost_to_another else "new"
+    assert await dedup.lock_rebuild(token, 30), "a lock that another run granted holds nobody"
+    assert await dedup.set_whole(token)
 
 
 async def test_a_server_that_evicts_is_refused(client: redis.asyncio.Redis) -> None:

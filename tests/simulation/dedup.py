@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.ports import Item, NotWhole
+from processor.ports import Item, NotWhole, RebuildLost
 from schemas.identity import Key
 
 __all__ = ["MemoryDedup", "Scripts"]
@@ -108,6 +108,7 @@ class MemoryDedup:
         self.run = "run"
         self.marker = ""
         self._lock: str | None = None
+        self._until_ms = 0.0
         self._notes: set[tuple[str, str]] = set()
         self._feed_ms = 0
         self._lifetime_ms = int(lifetime_s * 1000)
@@ -185,7 +186,9 @@ class MemoryDedup:
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         return self._fact(items, self._scripts.drop)
 
-    async def restore(self, claims: Sequence[Restored]) -> None:
+    async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
+        if not await self.extend_lock(token, ttl_s):
+            raise RebuildLost("the rebuild has lost its lock")
         for key, text, partition, ended in claims:
             held = self.claims.get(key, ABSENT)
             self._put(key, self._scripts.restore(held, parse_claim(text), partition, ended))
@@ -204,25 +207,33 @@ class MemoryDedup:
     async def server_run(self) -> tuple[bool, str]:
         return self.marker == self.run, self.run
 
-    async def set_whole(self, run: str) -> bool:
-        if run == self.run:
-            self.marker = run
-        return self.marker == self.run
+    async def set_whole(self, token: str) -> bool:
+        if not self._holds(token):
+            return False
+        self.marker, self._lock = self.run, None
+        return True
 
     async def unset_whole(self) -> None:
         self.marker = ""
 
-    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        if self._lock is not None:
-            return False
-        self._lock = token
+    def _holds(self, token: str) -> bool:
+        if self._lock is not None and self._now_ms() >= self._until_ms:
+            self._lock = None
+        return self._lock == f"{token}:{self.run}"
+
+    def _lock_for(self, token: str, ttl_s: float) -> bool:
+        self._lock, self._until_ms = f"{token}:{self.run}", self._now_ms() + ttl_s * 1000
         return True
 
+    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
+        free = not self._holds(token) and (self._lock is None or not self._lock.endswith(f":{self.run}"))
+        return (free or self._holds(token)) and self._lock_for(token, ttl_s)
+
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
-        return self._lock == token
+        return self._holds(token) and self._lock_for(token, ttl_s)
 
     async def unlock_rebuild(self, token: str) -> None:
-        if self._lock == token:
+        if self._holds(token):
             self._lock = None
 
     async def noted(self, notes: Sequence[tuple[str, str]]) -> list[bool]:
@@ -242,3 +253,6 @@ class MemoryDedup:
 
     async def set_marker(self, run: str) -> None:
         self.marker = run
+
+    async def set_lock(self, held: str) -> None:
+        self._lock, self._until_ms = held or None, self._now_ms() + 60_000

@@ -60,7 +60,7 @@ async def a_server_that_tells_no_id(world: World, audit: Audit) -> None:
     await replay(world)
 
 
-@breaks(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token, bound to the server's ids at the lock")
+@keeps(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token, bound to the server's ids at the lock")
 async def flushed_while_it_is_rebuilt(world: World, audit: Audit) -> None:
     """FLUSHALL between two chunks: the lock is lost, and the rebuild declares the rest whole."""
     await sent(world, 12)
@@ -73,7 +73,7 @@ async def flushed_while_it_is_rebuilt(world: World, audit: Audit) -> None:
     await replay(world)
 
 
-@breaks(r"G4 u\d\S* is in doubt .* no call", "a suspended rebuild fails and starts again")
+@keeps(r"G4 u\d\S* is in doubt .* no call", "a suspended rebuild fails and starts again")
 async def rebuilt_beside_a_whole_set(world: World, audit: Audit) -> None:
     """A rebuild that stood still past its lock goes on: it puts back what was withdrawn since it read the topics."""
     world.ses.quota = 0.0
@@ -91,7 +91,7 @@ async def rebuilt_beside_a_whole_set(world: World, audit: Audit) -> None:
     await done(world)
 
 
-@breaks(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token: a suspended rebuild fails and starts again")
+@keeps(r"G1 .* accepted 2 times", "lock, chunks and mark carry one token: a suspended rebuild fails and starts again")
 async def a_suspended_rebuild_marks_a_flushed_set(world: World, audit: Audit) -> None:
     """Stopped just before its mark, long after which Redis is flushed while nobody rebuilds: an empty set is whole."""
     await sent(world)

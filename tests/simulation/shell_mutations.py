@@ -23,7 +23,13 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
-from tests.simulation.scenarios_redis import a_claim_that_ended_comes_back, a_withdrawn_claim_comes_back
+from tests.simulation.scenarios_redis import (
+    a_claim_that_ended_comes_back,
+    a_suspended_rebuild_marks_a_flushed_set,
+    a_withdrawn_claim_comes_back,
+    flushed_while_it_is_rebuilt,
+    rebuilt_beside_a_whole_set,
+)
 
 __all__: list[str] = []
 
@@ -58,8 +64,8 @@ def a_rebuild_forgets_the_intents(patch: Patch) -> None:
 @mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
 def the_set_is_declared_whole_unread(patch: Patch) -> None:
     async def believe(settings: Any, dedup: Any) -> int:
-        _, run = await dedup.server_run()
-        await dedup.set_whole(run)
+        await dedup.lock_rebuild("whoever", 30)
+        await dedup.set_whole("whoever")
         return 0
 
     patch.setattr(tests.simulation.process, "ensure_whole", believe)
@@ -117,11 +123,31 @@ def a_rebuild_leaves_ended_claims(patch: Patch) -> None:
 
 @mutation(story=lost_again_while_it_is_rebuilt)
 def a_rebuild_counts_under_another_run(patch: Patch) -> None:
-    async def careless(self: Any, run: str) -> bool:
-        self.marker = self.run
+    patch.setattr(SimSet, "set_whole", _marked_by_anybody)
+
+
+async def _marked_by_anybody(self: Any, _token: str) -> bool:
+    self.marker = self.run
+    return True
+
+
+@mutation(story=a_suspended_rebuild_marks_a_flushed_set)
+def the_mark_carries_no_token(patch: Patch) -> None:
+    patch.setattr(SimSet, "set_whole", _marked_by_anybody)
+
+
+@mutation(story=rebuilt_beside_a_whole_set)
+def chunks_carry_no_token(patch: Patch) -> None:
+    async def extend_lock(self: Any, token: str, ttl_s: float) -> bool:
         return True
 
-    patch.setattr(SimSet, "set_whole", careless)
+    patch.setattr(SimSet, "extend_lock", extend_lock)
+
+
+@mutation(story=flushed_while_it_is_rebuilt)
+def a_lost_lock_is_shrugged_off(patch: Patch) -> None:
+    chunks_carry_no_token(patch)
+    patch.setattr(SimSet, "set_whole", _marked_by_anybody)
 
 
 # ---- evidence ----
@@ -136,14 +162,6 @@ def events_are_deleted_before_kafka_knows(patch: Patch) -> None:
         await take(self, queue, messages)
 
     patch.setattr(Evidence, "_take", hasty)
-
-
-@survives("`restore` never lowers a claim, so two rebuilds at once only do the work twice")
-def the_rebuilds_lock_is_ignored(patch: Patch) -> None:
-    async def anybody(self: Any, token: str, ttl_s: float) -> bool:
-        return True
-
-    patch.setattr(SimSet, "lock_rebuild", anybody)
 
 
 @survives("the next claim or rebuild tells Redis; what else it costs is the scenario `a_dead_record_attempted_again`")

@@ -8,6 +8,11 @@ end
 local function is_whole(marker)
   return redis.call('GET', marker) == run_id()
 end
+-- A rebuild's lock holds its token and the run id of the server that granted it. FLUSHALL, a restart, a failover, its end
+-- after a suspension, or a second rebuild take it away, and nothing more of that rebuild counts.
+local function holds(lock, token)
+  return redis.call('GET', lock) == token .. ':' .. run_id()
+end
 local NOT_WHOLE = 'NOTWHOLE the dedup set is not whole'
 local function now_ms()
   local time = redis.call('TIME')
