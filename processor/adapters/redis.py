@@ -66,16 +66,34 @@ class _PackedInC:
 
 
 async def check_server(client: redis.asyncio.Redis) -> None:
-    """Refuses a server that may throw entries away; raises `RedisUnavailable`."""
+    """Refuses a server that may throw entries away, or does not tell who it is; raises `RedisUnavailable`."""
     try:
-        policy = await _policy(client)
+        run = await client.eval(_source("run"), 0)
+        policy = await _policy(client) if run else ""
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
+    if not run:
+        raise _nameless()
     if policy and policy not in _POLICIES:
         raise RedisUntrusted(
+            "redis-evicts",
             f"Redis has maxmemory-policy {policy}, which evicts keys: a forgotten key would be a second mail. "
-            f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+            f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)",
         )
+
+
+def _nameless() -> RedisUntrusted:
+    return RedisUntrusted(
+        "redis-tells-no-id",
+        "Redis does not tell its run id, so one that came back with older data would not be noticed: a second mail. "
+        "Let the user of MAILONCE_REDIS_URL call INFO (ACL SETUSER name +info; no rename-command INFO)",
+    )
+
+
+def _source(name: str) -> str:
+    """A script with what they share."""
+    folder = files("processor.adapters").joinpath("lua")
+    return "".join(folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
 
 
 async def _policy(client: redis.asyncio.Redis) -> str:
@@ -102,9 +120,7 @@ class _Scripts:
 
     async def run(self, name: str, keys: list[str], args: list[str | int | float | bytes]) -> Any:
         if name not in self._scripts:
-            folder = files("processor.adapters").joinpath("lua")
-            source = (folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
-            self._scripts[name] = self._client.register_script("".join(source))
+            self._scripts[name] = self._client.register_script(_source(name))
         try:
             return await self._scripts[name](keys=keys, args=args)
         except BusyLoadingError as error:
@@ -280,8 +296,13 @@ class RedisDedup:
                 yield Key(user_id, month), parse_claim(value)
 
     async def server_run(self) -> tuple[bool, str]:
-        """Whether the set is whole, and the server's run id, which a restart or a failover changes."""
+        """Whether the set is whole, and the server's run id, which a restart or a failover changes.
+
+        Raises `RedisUntrusted` when it is not told.
+        """
         whole, run = await self._run("whole", [self.marker], [])
+        if not run:
+            raise _nameless()
         return bool(whole), str(run)
 
     async def set_whole(self, token: str) -> bool:

@@ -12,7 +12,7 @@ import redis.asyncio
 import uvloop
 
 from infra.embedded import Stack
-from processor.adapters.redis import RedisDedup
+from processor.adapters.redis import RedisDedup, _Scripts
 from processor.core.states import ABSENT, Claim
 from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
@@ -45,6 +45,18 @@ class PokedDedup(RedisDedup):
     async def set_marker(self, run: str) -> None:
         await self._client.set(self.marker, run)
 
+    async def hide_id(self) -> None:
+        """From now on it is a user who may not ask who the server is."""
+        name = f"nobody-{uuid4().hex[:8]}"
+        await self._client.acl_setuser(
+            name, enabled=True, nopass=True, keys="*", categories=["+@all"], commands=["-info"]
+        )
+        known = self._client.connection_pool.connection_kwargs
+        self._client = redis.asyncio.Redis(
+            host=known["host"], port=known["port"], username=name, password="", decode_responses=True
+        )
+        self._run = _Scripts(self._client).run
+
     async def set_lock(self, held: str) -> None:
         await self._client.delete(self.lock)
         if held:
@@ -70,10 +82,11 @@ async def make_whole(dedup: RedisDedup | MemoryDedup | SimDedup) -> None:
 
 
 @pytest.fixture
-async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
+async def redis_dedup(client: redis.asyncio.Redis) -> AsyncIterator[PokedDedup]:
     dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
     await make_whole(dedup)
-    return dedup
+    yield dedup
+    await dedup._client.aclose()
 
 
 @pytest.fixture(params=["redis", "memory", "simulated"])

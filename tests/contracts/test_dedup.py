@@ -16,7 +16,7 @@ from processor.core.claims import Restored
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
 from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
-from schemas.runtime.errors import RedisUnavailable
+from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from tests.contracts.conftest import make_whole
 
 KEY = Key("team:x/ü", "2026-11")
@@ -304,6 +304,22 @@ async def test_a_marker_of_another_run_does_not_stand(dedup: RedisDedup) -> None
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
 
 
+async def test_a_server_that_tells_no_id_is_never_whole(dedup: RedisDedup) -> None:
+    """G1: without INFO one server is like another, and what an older file brought back would be believed."""
+    await dedup.hide_id()  # type: ignore[attr-defined]
+    with pytest.raises(RedisUntrusted):
+        await dedup.server_run()
+    for marker in ("unknown", ""):
+        await dedup.set_marker(marker)  # type: ignore[attr-defined]
+        await dedup.set_lock(f"mine:{marker}")  # type: ignore[attr-defined]
+        with pytest.raises(NotWhole):
+            await dedup.claim([MINE])
+        with pytest.raises(RebuildLost):
+            await dedup.restore([], "mine", 30)
+        assert not await dedup.lock_rebuild("mine", 30)
+        assert not await dedup.set_whole("mine")
+
+
 async def test_entries_are_walked(dedup: RedisDedup) -> None:
     """Every entry, whatever the user id holds; none of another prefix."""
     keys = [Key(user, month) for user in ("a:b", "ü", "[x]*") for month in ("2026-11", "2026-12")]
@@ -395,6 +411,14 @@ async def test_a_server_that_evicts_is_refused(client: redis.asyncio.Redis) -> N
             await check_server(client)
     finally:
         await client.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_that_tells_no_id_is_refused(redis_dedup: RedisDedup) -> None:
+    """It is said what to do, and CONFIG's being forbidden as well does not hide it."""
+    await redis_dedup.hide_id()  # type: ignore[attr-defined]
+    with pytest.raises(RedisUntrusted, match=r"\+info") as refused:
+        await check_server(redis_dedup._client)
+    assert (refused.value.exit_code, refused.value.reason) == (7, "redis-tells-no-id")
 
 
 async def test_a_server_that_is_away_is_named() -> None:

@@ -8,6 +8,7 @@ from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole, RebuildLost
 from schemas.identity import Key
+from schemas.runtime.errors import RedisUntrusted
 
 __all__ = ["MemoryDedup", "Scripts"]
 
@@ -126,8 +127,11 @@ class MemoryDedup:
         self.claims[key] = claim
         return claim
 
+    def _is_whole(self) -> bool:
+        return self.run != "" and self.marker == self.run
+
     def _check(self) -> None:
-        if self.marker != self.run:
+        if not self._is_whole():
             raise NotWhole("the dedup set is not whole")
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
@@ -194,7 +198,7 @@ class MemoryDedup:
             self._put(key, self._scripts.restore(held, parse_claim(text), partition, ended))
 
     async def peek(self, key: Key) -> Claim | None:
-        return self.claims.get(key, ABSENT) if self.marker == self.run else None
+        return self.claims.get(key, ABSENT) if self._is_whole() else None
 
     async def peek_all(self, keys: Sequence[Key]) -> list[Claim]:
         return [self.claims.get(key, ABSENT) for key in keys]
@@ -205,7 +209,9 @@ class MemoryDedup:
                 yield key, claim
 
     async def server_run(self) -> tuple[bool, str]:
-        return self.marker == self.run, self.run
+        if not self.run:
+            raise RedisUntrusted("redis-tells-no-id", "Redis does not tell its run id")
+        return self._is_whole(), self.run
 
     async def set_whole(self, token: str) -> bool:
         if not self._holds(token):
@@ -219,7 +225,7 @@ class MemoryDedup:
     def _holds(self, token: str) -> bool:
         if self._lock is not None and self._now_ms() >= self._until_ms:
             self._lock = None
-        return self._lock == f"{token}:{self.run}"
+        return self.run != "" and self._lock == f"{token}:{self.run}"
 
     def _lock_for(self, token: str, ttl_s: float) -> bool:
         self._lock, self._until_ms = f"{token}:{self.run}", self._now_ms() + ttl_s * 1000
@@ -227,7 +233,7 @@ class MemoryDedup:
 
     async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
         free = not self._holds(token) and (self._lock is None or not self._lock.endswith(f":{self.run}"))
-        return (free or self._holds(token)) and self._lock_for(token, ttl_s)
+        return self.run != "" and (free or self._holds(token)) and self._lock_for(token, ttl_s)
 
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
         return self._holds(token) and self._lock_for(token, ttl_s)
@@ -253,6 +259,9 @@ class MemoryDedup:
 
     async def set_marker(self, run: str) -> None:
         self.marker = run
+
+    async def hide_id(self) -> None:
+        self.run = ""
 
     async def set_lock(self, held: str) -> None:
         self._lock, self._until_ms = held or None, self._now_ms() + 60_000

@@ -23,13 +23,14 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
-from tests.simulation.scenarios_redis import (
+from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
     a_suspended_rebuild_marks_a_flushed_set,
     a_withdrawn_claim_comes_back,
     flushed_while_it_is_rebuilt,
     rebuilt_beside_a_whole_set,
 )
+from tests.simulation.scenarios_redis import a_server_that_tells_no_id
 
 __all__: list[str] = []
 
@@ -129,6 +130,15 @@ def a_rebuild_counts_under_another_run(patch: Patch) -> None:
 async def _marked_by_anybody(self: Any, _token: str) -> bool:
     self.marker = self.run
     return True
+
+
+@mutation(story=a_server_that_tells_no_id)
+def a_server_without_an_id_is_taken_for_one(patch: Patch) -> None:
+    async def server_run(self: Any) -> tuple[bool, str]:
+        return self._is_whole(), self.run
+
+    patch.setattr(SimSet, "server_run", server_run)
+    patch.setattr(SimSet, "_is_whole", lambda self: self.marker == self.run)
 
 
 @mutation(story=a_suspended_rebuild_marks_a_flushed_set)
