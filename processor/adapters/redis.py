@@ -28,7 +28,7 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
 from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
-from processor.core.states import Claim, parse_claim
+from processor.core.states import Claim, parse_claim, short_id
 from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
@@ -197,7 +197,18 @@ class RedisDedup:
         return [parse_claim(after) for _, after in await self._fact("sent", items)]
 
     async def _fact(self, name: str, items: Sequence[Item]) -> Any:
-        return await self._write(name, items, lambda i: (i.key.user_id, i.message_id, i.attempt, self._expiry(i.key)))
+        return await self._write(
+            name,
+            items,
+            lambda i: (
+                i.key.user_id,
+                short_id(i.message_id),
+                i.attempt,
+                self._expiry(i.key),
+                i.fingerprint,
+                i.message_id,
+            ),
+        )
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt))

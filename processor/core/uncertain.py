@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from processor.core.states import Claim
 from schemas.codec import decode_delivery
 from schemas.identity import Key
 from schemas.records import EVIDENCE, Delivery, Outcome
@@ -30,11 +31,12 @@ class Doubt:
     def attempt(self) -> str:
         return self.delivery.attempt or ""
 
-    def as_sent(self, message_id: str, now_ms: int) -> Delivery:
+    def as_sent(self, claim: Claim, now_ms: int) -> Delivery:
         return msgspec.structs.replace(
             self.delivery,
             outcome=Outcome.SENT,
-            message_id=message_id,
+            message_id=claim.message_id,
+            fingerprint=claim.fingerprint or self.delivery.fingerprint,
             at_ms=now_ms,
             reason=EVIDENCE,
             detail="the dedup set holds SES's acceptance",

@@ -66,7 +66,7 @@ class Sweeper:
         records: list[Produced] = []
         for doubt, claim in zip(found, claims, strict=True):
             if claim.state is State.SENT:
-                better = doubt.as_sent(claim.message_id, now_ms)
+                better = doubt.as_sent(claim, now_ms)
                 records.append(Produced(deliveries, BY_KEY, doubt.key.to_bytes(), encode(better)))
                 self.sink.counts["resolved"] += 1
                 log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")

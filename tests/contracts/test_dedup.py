@@ -27,7 +27,7 @@ FUTURE = 99_999_999_999_999
 START = {
     State.ABSENT: ABSENT,
     State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=FUTURE),
-    State.SENT: Claim(State.SENT, message_id="m1"),
+    State.SENT: Claim(State.SENT, message_id="m1", fingerprint="f"),
     State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
     State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
     State.UNCERTAIN_RECORDED: Claim(State.UNCERTAIN_RECORDED, attempt="mine"),
@@ -113,12 +113,37 @@ async def test_a_claim_lives_its_lifetime(dedup: RedisDedup) -> None:
 
 async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
     """G1: if SES ever accepts twice, somebody is told, and the first message id stays."""
-    first = Claim(State.SENT, message_id="m1")
+    first = Claim(State.SENT, message_id="m1", fingerprint="f")
     assert await dedup.mark_sent([MINE]) == [first]
     assert await dedup.mark_sent([MINE]) == [first], "an answer that got lost may be asked for again"
     assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [first]
     assert await dedup.record_sent([MINE]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
     assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
+
+
+async def test_what_went_out_keeps_its_content(dedup: RedisDedup) -> None:
+    """G6: whoever records it may have read a corrected record; SES's own form of message ids is kept, whatever it is."""
+    for message_id in ("0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000", "0100019abc", "a:b", "m1"):
+        await put(dedup, ABSENT)
+        sent = Claim(State.SENT, message_id=message_id, fingerprint="0123456789")
+        mine = replace(MINE, message_id=message_id, fingerprint="0123456789")
+        assert await dedup.mark_sent([mine]) == [sent]
+        assert await dedup.mark_sent([replace(mine, fingerprint="abcdefabcd")]) == [sent]
+        assert await dedup.claim([replace(MINE, offset=11, fingerprint="abcdefabcd")]) == [sent]
+        assert await dedup.drop([replace(mine, message_id="another")]) == [sent]
+        assert await dedup.peek(KEY) == sent
+        assert await dedup.drop([mine]) == [sent]
+        assert await state(dedup) is State.DROPPED
+
+
+async def test_what_version_0_1_wrote_is_read(redis_dedup: RedisDedup) -> None:
+    """A rolling update: its marks name the message alone, whole."""
+    message_id = "0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000"
+    for word, after in (("another", State.SENT), (message_id, State.DROPPED)):
+        await redis_dedup._client.hset(redis_dedup._bucket(KEY), KEY.user_id, f"S{message_id}")
+        assert await redis_dedup.peek(KEY) == Claim(State.SENT, message_id=message_id)
+        await redis_dedup.drop([replace(MINE, message_id=word)])
+        assert await state(redis_dedup) is after
 
 
 async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
@@ -288,7 +313,7 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None
-    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1")]
+    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1", fingerprint="f")]
     await make_whole(dedup)
     assert await state(dedup) is State.SENT
 

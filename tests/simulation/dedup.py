@@ -54,7 +54,7 @@ class Scripts:
         stands = claim.state in {State.SENT, State.SENT_RECORDED}
         if stands or (claim.state is State.DROPPED and claim.attempt == item.attempt):
             return claim
-        return Claim(State.SENT, message_id=item.message_id)
+        return Claim(State.SENT, message_id=item.message_id, fingerprint=item.fingerprint)
 
     prove = mark_sent
 

@@ -114,7 +114,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
     await asyncio.sleep(10)
 
 
-@breaks(r"G6 u0:\S+: sent is said of", "the ledger's `sent` names the content that really went out")
+@keeps(r"G6 u0:\S+: sent is said of", "the ledger's `sent` names the content that really went out")
 async def sent_of_another_content(world: World, audit: Audit) -> None:
     """Killed after the mark, corrected before the successor reads."""
     world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())

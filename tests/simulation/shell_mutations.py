@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from msgspec.structs import replace
+
 import processor.core.claims
 import processor.shell.after_commit
 import processor.shell.calls
@@ -23,6 +25,7 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
+from tests.simulation.scenarios_months import sent_of_another_content
 from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
     a_suspended_rebuild_marks_a_flushed_set,
@@ -47,6 +50,12 @@ def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
     patch.setattr(processor.shell.calls.decide, "after_doubt", lambda *_: None)
     patch.setattr(processor.shell.after_commit, "after_doubt", lambda *_: None)
+
+
+@mutation(story=sent_of_another_content)
+def the_mark_names_no_content(patch: Patch) -> None:
+    mark = Scripts.mark_sent
+    patch.setattr(Scripts, "mark_sent", lambda self, claim, item: mark(self, claim, replace(item, fingerprint="")))
 
 
 @mutation(story=doubt_after_proof_and_redis_lost)
