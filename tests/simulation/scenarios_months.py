@@ -166,13 +166,13 @@ async def a_drop_told_twice(world: World, audit: Audit) -> None:
     await asyncio.sleep(10)
 
 
-@breaks(
+@keeps(
     r"G1 u0:\S+ was accepted 2 times",
     "no resend by policy while messages of the queue are invisible",
-    on=settings(on_uncertain="resend-after-evidence-window"),
 )
 async def resent_while_the_event_is_invisible(world: World, audit: Audit) -> None:
     """The doubtful mail's event was received by somebody who died; a later mail's event proves the feed alive."""
+    world.settings = settings(on_uncertain="resend-after-evidence-window")
     world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
     world.ses.tells = lambda: [0.1]
     audit.excuse_key(Key("u0", MONTH), "answer lost")
@@ -184,5 +184,8 @@ async def resent_while_the_event_is_invisible(world: World, audit: Audit) -> Non
     await asyncio.sleep(25)
     world.publish("u1")
     await asyncio.sleep(3)
+    world.start_evidence(drain=True)
+    await asyncio.sleep(15)
+    world.sqs.hide(0)
     world.start_evidence(drain=True)
     await asyncio.sleep(15)

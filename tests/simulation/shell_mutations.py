@@ -13,6 +13,7 @@ import processor.shell.calls
 import tests.simulation.process
 from processor.core.states import Claim, State
 from processor.evidence.run import Evidence
+from processor.evidence.sweep import Sweeper
 from processor.shell.after_commit import AfterCommit
 from schemas.records import Outcome
 from tests.simulation.dedup import Scripts
@@ -25,7 +26,7 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
-from tests.simulation.scenarios_months import sent_of_another_content
+from tests.simulation.scenarios_months import resent_while_the_event_is_invisible, sent_of_another_content
 from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
     a_suspended_rebuild_marks_a_flushed_set,
@@ -170,6 +171,12 @@ def a_lost_lock_is_shrugged_off(patch: Patch) -> None:
 
 
 # ---- evidence ----
+
+
+@mutation(story=resent_while_the_event_is_invisible)
+def the_policy_asks_nobody_whether_the_queue_is_empty(patch: Patch) -> None:
+    sweep = Sweeper.sweep
+    patch.setattr(Sweeper, "sweep", lambda self, now_ms, **_: sweep(self, now_ms, queue_empty=True))
 
 
 @mutation(only=("answers_lost", "evidence_killed"), seeds=100)
