@@ -99,7 +99,10 @@ class Dedup(Protocol):
         ...
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        """Closes absent keys at the item's record; returns each key's claim after that. Raises `NotWhole`."""
+        """Closes absent keys, and those that an older record closed, at the item's record.
+
+        Returns each key's claim after that. Raises `NotWhole`.
+        """
         ...
 
     async def look(self, items: Sequence[Item]) -> list[Claim]:

@@ -67,7 +67,7 @@ class Fold:
         self._open = opened
 
     def outcome(self, key: bytes, delivery: Delivery) -> None:
-        if delivery.in_doubt and is_sent(self._recorded.get(key)):
+        if delivery.in_doubt and is_told(self._recorded.get(key), delivery.attempt):
             return
         source = delivery.source
         claim = claim_of(delivery)
@@ -121,9 +121,10 @@ class Fold:
             yield key, known.split(":", 3)[3] if known else claim, ended
 
 
-def is_sent(known: str | None) -> bool:
-    """Whether the ledger held `sent` before: a doubt that was on its way to it then says nothing."""
-    return known is not None and known.split(":", 3)[3][0] == State.SENT_RECORDED.value
+def is_told(known: str | None, attempt: str | None) -> bool:
+    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: a doubt then says nothing."""
+    claim = known.split(":", 3)[3] if known is not None else ""
+    return claim[:1] == State.SENT_RECORDED.value or claim == f"{State.DROPPED.value}{attempt}"
 
 
 def nobodys(claim: str) -> str:

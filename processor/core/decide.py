@@ -139,7 +139,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
 def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
     """What follows when a tombstone left `claim`, the key's value after the cancel script.
 
-    A tombstone cancels what was not attempted yet. What was sent stays sent, and what is dead stays dead.
+    A tombstone cancels what was not attempted yet, also the corrected record of a mail that was dead. What was sent
+    stays sent.
     """
     match claim.state:
         case State.CLOSED if (claim.partition, claim.offset) == (partition, offset):

@@ -285,6 +285,15 @@ async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: R
         assert await dedup.record_doubt([MINE]) == [later]
 
 
+async def test_a_tombstone_closes_at_its_own_place(dedup: RedisDedup) -> None:
+    """G2: a mail that had ended is cancelled by a newer tombstone; an older one, read again, changes nothing."""
+    mine, newer = (Claim(State.CLOSED, partition=1, offset=offset) for offset in (10, 11))
+    for before, after in ((ABSENT, mine), (START[State.CLOSED], mine), (mine, mine), (newer, newer)):
+        await put(dedup, before)
+        assert await dedup.cancel([MINE]) == [after]
+        assert await dedup.peek(KEY) == after
+
+
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
     """G1: two groups, a replay and a live run, a zombie and its successor exclude each other."""
     keys = [Key(f"u{n}", "2026-11") for n in range(50)]

@@ -46,7 +46,8 @@ class Scripts:
         return claim
 
     def cancel(self, claim: Claim, item: Item) -> Claim:
-        if claim.state is State.ABSENT:
+        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
+        if claim.state is State.ABSENT or older:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 

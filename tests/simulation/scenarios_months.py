@@ -49,7 +49,7 @@ async def a_bad_record_between_two_good_ones(world: World, audit: Audit) -> None
     await done(world)
 
 
-@breaks(r"G2 u0:\S+ has no outcome", "every published job ends in exactly one visible outcome")
+@keeps(r"G2 u0:\S+ has no outcome", "every published job ends in exactly one visible outcome")
 async def cancelled_after_it_had_ended(world: World, audit: Audit) -> None:
     """A mail that was dead, or cancelled before, is cancelled again: it is told as pending for ever."""
     world.ses.refuses.add("u0")
@@ -127,7 +127,7 @@ async def sent_of_another_content(world: World, audit: Audit) -> None:
     await done(world)
 
 
-@breaks(r"G4 u0:\S+ is still in doubt", "what SES's event has told stands over a doubt")
+@keeps(r"G4 u0:\S+ is still in doubt", "what SES's event has told stands over a doubt")
 async def doubt_over_a_drop(world: World, audit: Audit) -> None:
     """SES's word that it dropped the mail comes before our own time-out; the ledger goes back to doubt for good."""
     world.ses.drops.add("u0")

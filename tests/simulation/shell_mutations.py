@@ -8,10 +8,13 @@ from typing import Any
 from msgspec.structs import replace
 
 import processor.core.claims
+import processor.core.outcomes
+import processor.core.uncertain
 import processor.shell.after_commit
 import processor.shell.calls
 import tests.simulation.process
-from processor.core.states import Claim, State
+import tests.simulation.world
+from processor.core.states import ABSENT, Claim, State
 from processor.evidence.run import Evidence
 from processor.evidence.sweep import Sweeper
 from processor.shell.after_commit import AfterCommit
@@ -26,7 +29,12 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.redis_twin import SimSet
-from tests.simulation.scenarios_months import resent_while_the_event_is_invisible, sent_of_another_content
+from tests.simulation.scenarios_months import (
+    cancelled_after_it_had_ended,
+    doubt_over_a_drop,
+    resent_while_the_event_is_invisible,
+    sent_of_another_content,
+)
 from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
     a_suspended_rebuild_marks_a_flushed_set,
@@ -53,6 +61,24 @@ def after_doubt_is_always_none(patch: Patch) -> None:
     patch.setattr(processor.shell.after_commit, "after_doubt", lambda *_: None)
 
 
+@mutation(story=cancelled_after_it_had_ended)
+def a_tombstone_leaves_what_had_ended(patch: Patch) -> None:
+    cancel = Scripts.cancel
+    patch.setattr(Scripts, "cancel", lambda self, claim, item: cancel(self, claim, item) if claim is ABSENT else claim)
+
+
+@mutation(story=doubt_over_a_drop)
+def a_doubt_lowers_what_ses_dropped(patch: Patch) -> None:
+    def lowered(mail: Any, delivery: Any) -> Any:
+        after = with_delivery(mail, delivery)
+        return with_delivery(None, delivery) if delivery.in_doubt and after.outcome is Outcome.DEAD else after
+
+    with_delivery = processor.core.outcomes.with_delivery
+    patch.setattr(tests.simulation.world, "with_delivery", lowered)
+    # Evidence's next sweep would write SES's word once more.
+    patch.setattr(processor.core.uncertain, "_stands", lambda *_: False)
+
+
 @mutation(story=sent_of_another_content)
 def the_mark_names_no_content(patch: Patch) -> None:
     mark = Scripts.mark_sent
@@ -61,7 +87,7 @@ def the_mark_names_no_content(patch: Patch) -> None:
 
 @mutation(story=doubt_after_proof_and_redis_lost)
 def a_doubt_lowers_sent(patch: Patch) -> None:
-    patch.setattr(processor.core.claims, "is_sent", lambda _known: False)
+    patch.setattr(processor.core.claims, "is_told", lambda *_: False)
 
 
 # ---- the rebuild ----

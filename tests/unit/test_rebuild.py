@@ -115,6 +115,13 @@ def test_a_doubt_after_a_proof_says_nothing() -> None:
     assert folded(outcome(Outcome.SENT), outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(outcome(Outcome.SENT))
 
 
+def test_a_doubt_about_what_ses_dropped_says_nothing() -> None:
+    """It was on its way when SES's event came; a resend's doubt is another's."""
+    dropped = outcome(Outcome.DEAD, message_id="m", attempt="a")
+    assert folded(dropped, outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(dropped)
+    assert folded(dropped, outcome(Outcome.UNCERTAIN, attempt="b")) == Claim(State.UNCERTAIN_RECORDED, attempt="b")
+
+
 def test_who_is_forgotten_is_no_entry() -> None:
     """Tombstones of ledger and intents, as `mailonce forget` writes them; what comes later counts again."""
     fold = Fold(SpillingMap(), SpillingMap())
