@@ -125,13 +125,13 @@ def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> 
 
 def _faults(world: World) -> Steps:
     for number, processor in enumerate(world.processors):
-        flying = {call.key for call in (*processor.shell.calls, *processor.orphans)}
+        flying = {call.key for call in (*processor.calls, *processor.orphans)}
         doubtful = world._replace(excused=world.excused | flying)
         yield f"!crash {number}", with_processor(doubtful, number, Processor())
         if not processor.stalled:
             yield f"!stall {number}", with_processor(doubtful, number, processor._replace(stalled=True))
         mine = world.log.admits(number, processor.generation) and not processor.stalled
-        if mine and not processor.shell.calls:
+        if mine and not processor.calls:
             yield f"!leave {number}", left(world, number)
     if world.whole:
         yield "!wipe", world._replace(claims=(ABSENT,) * len(KEYS), whole=False, snapshot=None, wiped=True)

@@ -37,8 +37,8 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
         yield from _commits(world, rules, number, processor)
     for index in range(len(known.ready)):
         yield from _claims(world, rules, number, index)
-    for index, call in enumerate(processor.shell.calls):
-        others = (*processor.shell.calls[:index], *processor.shell.calls[index + 1 :])
+    for index, call in enumerate(processor.calls):
+        others = (*processor.calls[:index], *processor.calls[index + 1 :])
         for name, after, goes_on, result in _call_steps(world, rules, call):
             mine = processor._replace(calls=(*others, goes_on) if goes_on else others)
             if goes_on is None:
@@ -56,7 +56,7 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
 def attempts_of(processor: Processor) -> Iterator[str]:
     """Attempts that it may still make, or makes."""
     yield from (attempt for _, attempt in processor.known.ready)
-    yield from (call.attempt for call in (*processor.shell.calls, *processor.orphans))
+    yield from (call.attempt for call in (*processor.calls, *processor.orphans))
 
 
 def _ended(world: World, known: Known, held: Held, result: Result | None) -> Known:
@@ -82,14 +82,14 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
     if not rules.claim_first:
         yield (
             f"take {number}/{call.offset}",
-            with_processor(world, number, processor._replace(known=known, calls=(*processor.shell.calls, call))),
+            with_processor(world, number, processor._replace(known=known, calls=(*processor.calls, call))),
         )
     elif world.whole or not rules.needs_marker:
         claim = rules.scripts.claim(world.claims[call.key], item(world.jobs, held), 0)
         after = claimed(world, call.key, claim)
         match rules.after_claim(claim, call):
             case decide.Call():
-                mine = processor._replace(known=known, calls=(*processor.shell.calls, call))
+                mine = processor._replace(known=known, calls=(*processor.calls, call))
                 yield f"claim {number}/{call.offset}", with_processor(after, number, mine)
             case decide.WaitForOther():
                 pass  # put off, and in front again when its time has come: as before
@@ -238,7 +238,7 @@ def _lost(world: World, number: int) -> World:
     processor = world.processors[number]
     world = _freed(world, machine.lost(processor.known, world.jobs))
     marks = tuple(mark._replace(ours=False) for mark in processor.marks)
-    orphans = processor.orphans + processor.shell.calls
+    orphans = processor.orphans + processor.calls
     return with_processor(
         world, number, processor._replace(generation=0, known=NOTHING, calls=(), orphans=orphans, marks=marks)
     )
