@@ -33,6 +33,7 @@ __all__ = [
     "Pace",
     "Poll",
     "Produced",
+    "RebuildLost",
     "Sender",
     "Transaction",
 ]
@@ -40,6 +41,10 @@ __all__ = [
 
 class NotWhole(MailonceError):
     """The dedup set lost entries or is being rebuilt: nobody may claim until it is whole again."""
+
+
+class RebuildLost(MailonceError):
+    """The dedup set was lost again, or its rebuild stood still for too long: nothing more of that rebuild counts."""
 
 
 class Clock(Protocol):
@@ -95,7 +100,10 @@ class Dedup(Protocol):
         ...
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        """Closes absent keys at the item's record; returns each key's claim after that. Raises `NotWhole`."""
+        """Closes absent keys, and those that an older record closed, at the item's record.
+
+        Returns each key's claim after that. Raises `NotWhole`.
+        """
         ...
 
     async def look(self, items: Sequence[Item]) -> list[Claim]:

@@ -292,13 +292,13 @@ async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
 
 
 async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:
-    """Halts the worker when somebody lets Redis evict keys; takes in addresses that were suppressed meanwhile."""
+    """Halts the worker when Redis may not be trusted any more; takes in addresses that were suppressed meanwhile."""
     while True:
         await asyncio.sleep(every_s)
         try:
             await check_server(client)
         except RedisUntrusted as error:
-            worker.halt(Halted("redis-evicts", str(error)))
+            worker.halt(Halted(error.reason, str(error)))
         except RedisUnavailable:
             pass  # the next claim finds out, and waits
         with contextlib.suppress(BrokerUnavailable):

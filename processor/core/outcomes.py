@@ -67,7 +67,8 @@ def with_job(mail: Mail | None, record: Record) -> Mail | None:
 def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
     """After an entry of the ledger."""
     mail = mail or NEVER
-    if delivery.in_doubt and mail.outcome is Outcome.SENT:
+    dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None and mail.attempt == delivery.attempt
+    if delivery.in_doubt and (mail.outcome is Outcome.SENT or dropped):
         return mail
     return msgspec.structs.replace(
         mail,

@@ -64,13 +64,20 @@ class Scribe:
                 entry = [self._delivery(attempt, settle)] if ticket.key is not None else []
                 if settle.outcome is Outcome.UNCERTAIN:
                     log.warning(Event.UNCERTAIN, key=str(ticket.key), reason=settle.reason, attempt=settle.attempt)
-                return entry + ([self._dead_letter(attempt, settle.reason, settle.detail)] if settle.report else [])
+                if not settle.report:
+                    return entry
+                if settle.outcome is Outcome.SENT:
+                    return [*entry, self._changed(attempt)]
+                return [*entry, self._dead_letter(attempt, settle.reason, settle.detail)]
             case skip if skip.report:
                 if ticket.refusal is not None:
                     return [self._dead_letter(attempt, ticket.refusal.reason, ticket.refusal.detail)]
-                detail = "the key's mail went out with other content; this record was not sent"
-                return [self._dead_letter(attempt, "changed-after-sending", detail)]
+                return [self._changed(attempt)]
         return []
+
+    def _changed(self, attempt: Attempt) -> Produced:
+        detail = "the key's mail went out with other content; this record was not sent"
+        return self._dead_letter(attempt, "changed-after-sending", detail)
 
     def _delivery(self, attempt: Attempt, settle: Settle) -> Produced:
         ticket = attempt.ticket
@@ -79,7 +86,7 @@ class Scribe:
             at_ms=self._now_ms(),
             source=self._source(ticket),
             instance=self._instance,
-            fingerprint=ticket.fingerprint,
+            fingerprint=ticket.fingerprint if settle.fingerprint is None else settle.fingerprint,
             attempt=settle.attempt,
             message_id=settle.message_id,
             reason=settle.reason,

@@ -94,7 +94,11 @@ class RedisUnavailable(MailonceError):
 
 
 class RedisUntrusted(RedisUnavailable):
-    """Redis may throw entries away: change its policy, then start again."""
+    """Redis may throw entries away, or does not tell who it is: change its policy or its ACL, then start again."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Overdue(MailonceError):

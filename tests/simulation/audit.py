@@ -121,7 +121,7 @@ class Audit(Seen):
             if _made_whole(entry):
                 whole = True
             restored = entry.about[0] if entry.what == "redis.restore" and "->" in entry.about and whole else ()
-            if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in restored):
+            if any(one.key == key and one.claim.startswith(State.SENDING.value) for one in restored):
                 return True
         return False
 
