@@ -14,7 +14,7 @@ app = typer.Typer()
 
 @app.command(epilog="Example: `mailonce cancel u-1042 2026-11`")
 def cancel(user: User, month: MonthArgument) -> None:
-    """Cancel one mail that was not sent yet."""
+    """Cancel one mail that was not sent yet. Exit code 1, and nothing written, when nobody published it."""
     from processor.ops.cancel import cancel as publish
 
     settings, key = load(), key_of(user, month)

@@ -6,7 +6,7 @@ Each law is a case of a conformance suite that the real adapter and the in-memor
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -27,11 +27,13 @@ __all__ = [
     "Dedup",
     "Item",
     "JobLog",
+    "Letters",
     "Listener",
     "NotWhole",
     "Pace",
     "Poll",
     "Produced",
+    "RebuildLost",
     "Sender",
     "Transaction",
 ]
@@ -39,6 +41,10 @@ __all__ = [
 
 class NotWhole(MailonceError):
     """The dedup set lost entries or is being rebuilt: nobody may claim until it is whole again."""
+
+
+class RebuildLost(MailonceError):
+    """The dedup set was lost again, or its rebuild stood still for too long: nothing more of that rebuild counts."""
 
 
 class Clock(Protocol):
@@ -94,7 +100,10 @@ class Dedup(Protocol):
         ...
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        """Closes absent keys at the item's record; returns each key's claim after that. Raises `NotWhole`."""
+        """Closes absent keys, and those that an older record closed, at the item's record.
+
+        Returns each key's claim after that. Raises `NotWhole`.
+        """
         ...
 
     async def look(self, items: Sequence[Item]) -> list[Claim]:
@@ -236,6 +245,8 @@ class Poll:
 
     records: list[Record]
     ends: dict[int, int]
+    unreadable: dict[int, int] = field(default_factory=dict)
+    """Partitions that stand still before a batch that cannot be read (with its first offset)."""
 
 
 class Listener(Protocol):
@@ -255,6 +266,14 @@ class Listener(Protocol):
 
     async def lost(self, partitions: frozenset[int]) -> None:
         """Partitions are gone already: everything of them is forgotten."""
+        ...
+
+
+class Letters(Protocol):
+    """The dead letters that are written."""
+
+    async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
+        """Places of those among these records of the jobs topic that have a letter. Raises `BrokerUnavailable`."""
         ...
 
 

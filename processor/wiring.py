@@ -16,16 +16,19 @@ import redis.asyncio
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
+from processor.adapters.letters import Letters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
-from processor.adapters.topics import check_topics
+from processor.adapters.topics import check_topics, letter_bytes_max
+from processor.adapters.unreadable import advice
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
+from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.rebuild import ensure_whole
 from processor.shell.assembly import Parts, Ports, assemble
@@ -61,6 +64,10 @@ class Run:
 
     drain: bool = False
     """End when every job published so far is settled."""
+    compare: bool = False
+    """After a drain: hold jobs against outcomes."""
+    tell: Tell | None = None
+    """Told of what takes long after a drain."""
     month: str = ""
     """Look only at this month's records; empty: at all."""
     told_before: Container[tuple[int, int]] = frozenset()
@@ -89,9 +96,18 @@ class _Process:
     run: Run
 
 
-def process(settings: Settings, *, drain: bool = False, wrap: Callable[[Ports], Ports] = lambda ports: ports) -> int:
-    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`."""
-    return run_processor(settings, Run(drain=drain, wrap=wrap)).settled
+def process(
+    settings: Settings,
+    *,
+    drain: bool = False,
+    wrap: Callable[[Ports], Ports] = lambda ports: ports,
+    tell: Tell | None = None,
+) -> int:
+    """Runs a processor until it is stopped, drained or must leave; returns the jobs it settled. See `Run`.
+
+    Raises `OutcomesMissing` when it has drained and a job has no outcome all the same.
+    """
+    return run_processor(settings, Run(drain=drain, compare=drain, wrap=wrap, tell=tell)).settled
 
 
 def run_processor(settings: Settings, how: Run) -> Ended:
@@ -113,12 +129,26 @@ async def _run(run: _Process) -> Ended:
         with contextlib.suppress(Overdue):
             started = await obey(_start(run, client, sender), stopping, 0)
         settled = await _serve(run, client, *started, stopping) if started else 0
+        if started and run.run.drain:
+            await _end_drain(run, started[0], stopping)
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
         return Ended(settled, stopping.is_set())
     finally:
         sender.close()
         await within(REDIS_CLOSE_S, client.aclose())
         await within(TRACES_CLOSE_S, in_thread(end_tracing))
+
+
+async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> None:
+    """Says "drained" once jobs and outcomes were compared, where that was asked for. Raises `OutcomesMissing`."""
+    how = run.run
+    # A signal ends the comparison: nothing is said then.
+    with contextlib.suppress(Overdue):
+        if how.compare and not stopping.is_set():
+            told = (how.tell,) if how.tell else ()
+            await obey(in_thread(compare, run.settings, worker.targets(), how.month, *told), stopping, 0)
+        if not stopping.is_set():
+            log.info(Event.DRAINED)
 
 
 async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender) -> tuple[Worker, Suppressions]:
@@ -154,9 +184,7 @@ async def _serve(
                 settings.metrics_port,
                 run.run.meter.registry,
                 lambda: _sick(worker),
-                lambda: (
-                    _sick(worker) or watch.why_not_ready() or (None if worker.joined else "no partition is assigned")
-                ),
+                lambda: _sick(worker) or watch.why_not_ready() or _cannot_read(settings, worker),
             ),
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
@@ -193,10 +221,10 @@ async def _build(
     run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
 ) -> Worker:
     settings, instance = run.settings, run.instance
-    clock = SystemClock()
+    clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = run.run.wrap(
         Ports(
-            KafkaJobLog(settings, instance),
+            KafkaJobLog(settings, instance, letters_max),
             dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
@@ -224,7 +252,8 @@ async def _build(
             templates=templates,
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),
-            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms),
+            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
+            letters=Letters(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,
@@ -249,6 +278,13 @@ def _sick(worker: Worker) -> str | None:
     return f"the loop has not turned for {still_s:.0f} s" if still_s > STILL_S else None
 
 
+def _cannot_read(settings: Settings, worker: Worker) -> str | None:
+    """Why this processor has not all the jobs that it should have."""
+    if not worker.joined:
+        return "no partition is assigned"
+    return "; ".join(advice(settings.topics.jobs, *place) for place in sorted(worker.unreadable.items())) or None
+
+
 async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
     while look is not None:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -256,13 +292,13 @@ async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
 
 
 async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:
-    """Halts the worker when somebody lets Redis evict keys; takes in addresses that were suppressed meanwhile."""
+    """Halts the worker when Redis may not be trusted any more; takes in addresses that were suppressed meanwhile."""
     while True:
         await asyncio.sleep(every_s)
         try:
             await check_server(client)
         except RedisUntrusted as error:
-            worker.halt(Halted("redis-evicts", str(error)))
+            worker.halt(Halted(error.reason, str(error)))
         except RedisUnavailable:
             pass  # the next claim finds out, and waits
         with contextlib.suppress(BrokerUnavailable):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["address_problem", "bare_address", "mask"]
+__all__ = ["ADDRESS_CHARS_MAX", "address_problem", "bare_address", "mask"]
 
 ADDRESS_CHARS_MAX = 320
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

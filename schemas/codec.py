@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from schemas.addresses import address_problem
+from schemas.gate import check_bytes, check_lengths
 from schemas.identity import Key
-from schemas.limits import TEMPLATE_DATA_BYTES_MAX
+from schemas.limits import HEADER_BYTES_MAX, JOB_BYTES_MAX, TEMPLATE_DATA_BYTES_MAX, shortened
 from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
 from schemas.runtime.errors import BadRecord
 from schemas.templates.template import with_twin
@@ -25,6 +26,7 @@ __all__ = [
     "decode_dead_letter",
     "decode_delivery",
     "decode_job",
+    "decode_job_loosely",
     "decode_mark",
     "decode_requeue",
     "decode_resend",
@@ -78,23 +80,23 @@ def fingerprint(job: Job) -> str:
 def fingerprint_of(raw_value: bytes, key: Key) -> str | None:
     """The fingerprint of a record's job, without a look at anything else; None when it is no job of this key's."""
     try:
-        job = _job.decode(unmarked(raw_value))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        job = decode_job_loosely(raw_value)
+    except BadRecord:
         return None
-    ours = job.v == JOB_VERSION and job.user_id == key.user_id and job.month == key.month
-    return fingerprint(job) if ours else None
+    return fingerprint(job) if (job.user_id, job.month) == (key.user_id, key.month) else None
 
 
 def decode_job(raw_key: bytes | None, raw_value: bytes) -> Job:
     """The job in a record of the jobs topic.
 
-    Raises `BadRecord`: ``bad-key``, ``not-json``, ``unknown-version``, ``bad-schema``, ``key-mismatch``,
-    ``bad-address`` or ``data-too-large``.
+    Raises `BadRecord`: ``bad-key``, ``record-too-large``, ``record-too-deep``, ``not-json``, ``unknown-version``,
+    ``bad-schema``, ``key-mismatch``, ``bad-address`` or ``data-too-large``.
     """
     key = Key.from_bytes(raw_key)
-    job = _parse_job(raw_value)
+    job = decode_job_loosely(raw_value)
     if (job.user_id, job.month) != (key.user_id, key.month):
-        raise BadRecord("key-mismatch", f"the value is for {job.user_id!r} {job.month!r}, its key says otherwise")
+        about = f"{shortened(job.user_id, 60)!r} {shortened(job.month, 20)!r}"
+        raise BadRecord("key-mismatch", f"the value is for {about}, its key says otherwise")
     if problem := address_problem(job.email):
         raise BadRecord("bad-address", f"email: SES could not take this address: {problem}")
     if len(raw_value) > TEMPLATE_DATA_BYTES_MAX and len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX:
@@ -107,8 +109,10 @@ def unmarked(raw: bytes) -> bytes:
     return raw[MARK_BYTES:] if raw[:1] == b"\0" else raw
 
 
-def _parse_job(raw: bytes) -> Job:
-    raw = unmarked(raw)
+def decode_job_loosely(raw_value: bytes) -> Job:
+    """A job whose fields may be wrong in meaning, but not in form; raises `BadRecord` as `decode_job` does."""
+    raw = unmarked(raw_value)
+    check_bytes("the value", raw, JOB_BYTES_MAX)
     try:
         job = _job.decode(raw)
     except msgspec.ValidationError as error:
@@ -121,6 +125,7 @@ def _parse_job(raw: bytes) -> Job:
         raise BadRecord("not-json", f"the value is not JSON: {error}") from None
     if job.v != JOB_VERSION:
         raise _unknown_version(job.v)
+    check_lengths(job)
     return job
 
 
@@ -173,6 +178,7 @@ def decode_resend(headers: list[tuple[str, bytes | None]]) -> Resend | None:
     for name, value in reversed(headers):
         if name == RESEND_HEADER:
             try:
+                check_bytes(f"header {name}", value or b"", HEADER_BYTES_MAX)
                 return _ours(_resend, value or b"", "a resend")
             except BadRecord as bad:
                 raise BadRecord("bad-resend", f"header {RESEND_HEADER}: {bad.detail}") from None
@@ -184,6 +190,7 @@ def decode_requeue(headers: list[tuple[str, bytes | None]]) -> Requeue | None:
     for name, value in reversed(headers):
         if name == REQUEUE_HEADER:
             try:
+                check_bytes(f"header {name}", value or b"", HEADER_BYTES_MAX)
                 return _ours(_requeue, value or b"", "a requeue")
             except BadRecord:
                 return None
@@ -203,5 +210,5 @@ def decode_suppression(raw: bytes) -> Suppression:
 def _ours(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRecord("bad-schema", f"not {what}: {error}") from None

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import msgspec
 
+from schemas.limits import KEY_BYTES_MAX, USER_ID_BYTES_MAX
 from schemas.runtime.errors import BadRecord
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "TAG_MONTH",
     "TAG_SOURCE",
     "TAG_USER",
-    "USER_ID_BYTES_MAX",
     "Key",
     "Place",
     "check_month",
@@ -41,9 +41,6 @@ TAG_ENCODING = "mailonce_encoding"
 
 TAG_SOURCE = "mailonce_source"
 """``partition-offset-fingerprint`` of the job, so that SES's events lead back to the record itself."""
-
-USER_ID_BYTES_MAX = 192
-"""base64url of 192 bytes is 256 characters: the longest tag value SES takes."""
 
 _MONTH = re.compile(r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -82,6 +79,8 @@ class Key(msgspec.Struct, frozen=True, order=True, gc=False):
         """The key of a record; raises `BadRecord` (``bad-key``) when it is none."""
         if raw is None:
             raise BadRecord("bad-key", "the record has no key; expected user_id:YYYY-MM")
+        if len(raw) > KEY_BYTES_MAX:
+            raise BadRecord("bad-key", f"the record's key has {len(raw)} bytes; user_id:YYYY-MM has {KEY_BYTES_MAX}")
         try:
             user_id, colon, month = raw.decode().rpartition(":")
             if not colon:

@@ -13,7 +13,9 @@ import msgspec
 __all__ = [
     "EVIDENCE",
     "JOB_VERSION",
+    "UNREADABLE_REASON",
     "Attempt",
+    "Cut",
     "DeadLetter",
     "Delivery",
     "Feedback",
@@ -31,6 +33,10 @@ __all__ = [
 JOB_VERSION = 1
 EVIDENCE = "evidence"
 """The reason of an outcome `sent` that SES's event proved."""
+
+
+UNREADABLE_REASON = "unreadable"
+"""The reason of the dead letter of a batch that an operator had passed over."""
 
 
 class Outcome(StrEnum):
@@ -141,11 +147,21 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.outcome is Outcome.UNCERTAIN or self.held
 
 
+class Cut(msgspec.Struct, frozen=True):
+    """A part of a record that its dead letter leaves out, because all of it would not have fitted."""
+
+    part: str
+    """``key``, ``value`` or ``headers``"""
+    size: int
+    """in bytes; of headers, each name and value with a zero byte behind it"""
+    sha256: str
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a record died (``email-dead-letters``).
 
-    Key, value and headers of the Kafka record are the original bytes; this stands in the header
-    ``mailonce-dead-letter``.
+    Key, value and headers of the Kafka record are the original bytes, those parts excepted that `cut` tells of; this
+    stands in the header ``mailonce-dead-letter``.
     """
 
     v: int = 1
@@ -157,6 +173,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     processor_version: str
     attempt: str | None = None
     tries: int = 0
+    cut: list[Cut] = []
+    """What did not fit; the bytes stand at `source` as long as the jobs topic keeps them."""
 
 
 class Requeue(msgspec.Struct, frozen=True, omit_defaults=True):

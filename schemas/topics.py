@@ -72,7 +72,15 @@ class Topics:
                 {"cleanup.policy": "compact,delete", "retention.ms": str(35 * _DAY_MS), **patient},
             ),
             TopicSpec(self.deliveries, {"cleanup.policy": "compact", **patient}),
-            TopicSpec(self.dead_letters, {"cleanup.policy": "delete", "retention.ms": str(90 * _DAY_MS)}),
+            TopicSpec(
+                self.dead_letters,
+                {
+                    "cleanup.policy": "delete",
+                    "retention.ms": str(90 * _DAY_MS),
+                    # Whatever the jobs topic takes by Kafka's default (1 MB), with its headers and the letter's own.
+                    "max.message.bytes": str(2 * 1024 * 1024),
+                },
+            ),
             TopicSpec(
                 self.dead_letter_marks,
                 {"cleanup.policy": "compact,delete", "retention.ms": str(90 * _DAY_MS)},

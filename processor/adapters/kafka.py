@@ -19,13 +19,17 @@ from typing import ParamSpec, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
 from processor.adapters.silence import Silence
+from processor.adapters.topic_identity import TopicIdentity
 from processor.adapters.topics import too_few
+from processor.adapters.unreadable import Unreadable
 from processor.ports import Listener, Poll, Transaction
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
-from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.secrets import told_by_librdkafka
 from schemas.runtime.settings import Settings
@@ -39,10 +43,11 @@ P = ParamSpec("P")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
+BATCH_BYTES_MAX = 1_000_000
+"""librdkafka's default; a single record that is larger travels alone."""
 CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
-READ_TIMEOUT_S = 10.0
 
 _FENCED = {
     KafkaError._FENCED,
@@ -51,10 +56,22 @@ _FENCED = {
 }
 
 
+_REFUSED_HERE = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._INVALID_ARG,
+}
+"""The client itself did not take a record: nobody asked for a commit, so the transaction can only be aborted.
+
+To throw its producer away instead would end the process where others of its records are on their way
+(`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
+
+
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str) -> None:
+    def __init__(self, settings: Settings, instance: str, letter_bytes_max: int = BATCH_BYTES_MAX) -> None:
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -64,8 +81,13 @@ class KafkaJobLog:
         self._silence = Silence(
             lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
         )
+        self._identity = TopicIdentity(self._admin, self._topic)
+        self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
-        self._producer_config = transactional_config(settings, instance)
+        # Letters of a partition travel together, and the topic's limit is for all of them.
+        batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
+        self._producer_config = transactional_config(settings, instance) | batch
+        self._unreadable = Unreadable(settings)
         self._instance = instance
         self._patience_s = settings.patience_s
         self._thread = Thread("kafka")
@@ -113,6 +135,7 @@ class KafkaJobLog:
     def _open(self) -> None:
         self._consumer = Consumer({**self._consumer_config, "error_cb": self._on_error})
         self._new_producer()
+        self._identity.check()
         self._consumer.subscribe(
             [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -141,20 +164,54 @@ class KafkaJobLog:
             self._silence.heard()
         else:
             self._silence.look()
-        records, ends = [], {}
+        self._identity.look()
+        return self._sorted(messages)
+
+    def _sorted(self, messages: list[Message]) -> Poll:
+        """Records, ends and errors, each as what they are."""
+        records, ends, unreadable, cut = [], {}, {}, {}
         for message in messages:
-            error = message.error()
+            error, partition = message.error(), message.partition() or 0
             if error is None:
                 records.append(record_of(message))
+                self._places.note(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                ends[message.partition() or 0] = message.offset() or 0
+                ends[partition] = message.offset() or 0
+            elif error.code() in UNREADABLE:
+                offset = message.offset() or 0
+                if (go_on := self._unreadable.met(partition, offset, error.str())) is None:
+                    unreadable[partition] = offset
+                else:
+                    self._consumer.seek(TopicPartition(self._topic, partition, go_on))
+            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+                cut[partition] = error.str()
             elif error.fatal():
                 raise Fenced(f"Kafka ended this consumer: {error.str()}")
             elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
             else:
                 log.warning(Event.KAFKA, error=error.str())
-        return Poll(records, ends)
+        for partition, why in cut.items():
+            self._begin_anew(partition, why)
+        # What came of a cut log belongs to a life that has ended: it is read again, where it still is.
+        kept = [record for record in records if record.partition not in cut] if cut else records
+        standing = [{place: at for place, at in found.items() if place not in cut} for found in (ends, unreadable)]
+        return Poll(kept, *standing)
+
+    def _begin_anew(self, partition: int, why: str) -> None:
+        """The log no longer holds the place that was to be read next: everything of it is forgotten and read again.
+
+        Raises `TopicReplaced` where it is not the log that was cut but the topic that is another.
+        """
+        self._identity.check()
+        if partition not in {assigned.partition for assigned in self._consumer.assignment()}:
+            return
+        self._tell(self._listener.lost, frozenset({partition}))
+        self._unassign(self._consumer, [TopicPartition(self._topic, partition)])
+        begin = self._places.begin_anew(self._consumer, partition)
+        log.warning(Event.BEGINS_ANEW, topic=self._topic, partition=partition, begin=begin, why=why)
+        self._tell(self._listener.assigned, {partition: (begin, "")})
+        self._consumer.incremental_assign([TopicPartition(self._topic, partition, begin)])
 
     def _pause(self, wanted: frozenset[int]) -> None:
         if wanted == self._paused:
@@ -180,12 +237,7 @@ class KafkaJobLog:
         self._began_s = time.monotonic()
         try:
             self._producer.begin_transaction()
-            for record in transaction.records:
-                self._producer.produce(
-                    record.topic, record.value, record.key, record.partition, headers=list(record.headers)
-                )
-            if transaction.records:
-                self._producer.flush(COMMIT_TIMEOUT_S)
+            self._produce(self._producer, transaction)
             if transaction.offsets:
                 self._send_offsets(self._producer, transaction, membership)
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
@@ -193,13 +245,27 @@ class KafkaJobLog:
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
 
+    def _produce(self, producer: Producer, transaction: Transaction) -> None:
+        for record in transaction.records:
+            put = partial(
+                producer.produce, record.topic, record.value, record.key, record.partition, headers=list(record.headers)
+            )
+            try:
+                put()
+            except BufferError:
+                # A batch of letters may be more than librdkafka keeps at once.
+                producer.flush(COMMIT_TIMEOUT_S)
+                put()
+        if transaction.records:
+            producer.flush(COMMIT_TIMEOUT_S)
+
     def _send_offsets(self, producer: Producer, transaction: Transaction, membership: bytes) -> None:
         """Offsets into the transaction, in a time that is really bounded.
 
         librdkafka's call ignores its time-out when the group's coordinator went away under it and came back
         (confluentinc/librdkafka#5511): it may never return. Then its thread and its producer are given up.
         """
-        places = [TopicPartition(self._topic, p, offset, text) for p, (offset, text) in transaction.offsets.items()]
+        places = self._places.to_commit(transaction.offsets)
         raised: list[BaseException] = []
 
         def send() -> None:
@@ -231,7 +297,7 @@ class KafkaJobLog:
                 f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
                 f"{error_text(error)}"
             ) from error
-        if cause is None or cause.txn_requires_abort():
+        if cause is None or cause.txn_requires_abort() or cause.code() in _REFUSED_HERE:
             try:
                 self._producer.abort_transaction(ABORT_TIMEOUT_S)
             except KafkaException as second:
@@ -246,34 +312,25 @@ class KafkaJobLog:
     def _renew(self) -> dict[int, tuple[int, str]]:
         self._new_producer()
         self._unknown = False
-        partitions = self._consumer.assignment()
-        committed = self._committed(partitions)
+        committed = self._committed(self._consumer.assignment())
         for partition, (offset, _) in committed.items():
-            self._consumer.seek(TopicPartition(self._topic, partition, offset))
+            self._go_to(TopicPartition(self._topic, partition, offset))
         return committed
 
-    def _committed(self, partitions: list[TopicPartition]) -> dict[int, tuple[int, str]]:
-        """Committed offset and metadata of each partition; where nothing is committed, the first there is."""
-        if not partitions:
-            return {}
-        found = {}
-        for place in self._asking(lambda: self._consumer.committed(partitions, READ_TIMEOUT_S)):
-            offset = place.offset
-            if offset < 0:
-                offset = self._first(place.partition)
-            found[place.partition] = (offset, place.metadata or "")
-        return found
+    def _go_to(self, place: TopicPartition) -> None:
+        """Reads on there. A partition whose log does not hold what was to be read next cannot seek, only start anew."""
+        try:
+            self._consumer.seek(place)
+        except KafkaException as error:
+            log.debug(Event.KAFKA, error=error_text(error))
+            self._unassign(self._consumer, [place])
+            self._consumer.incremental_assign([place])
+
+    def _committed(self, places: list[TopicPartition]) -> dict[int, tuple[int, str]]:
+        return self._places.committed(self._consumer, [place.partition for place in places])
 
     def _asking(self, question: Callable[[], T]) -> T:
-        """Repeats a read that failed: leaders move, and a dead processor's open transaction keeps offsets unstable."""
-        deadline = time.monotonic() + self._patience_s
-        while True:
-            try:
-                return question()
-            except KafkaException as error:
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error
-                time.sleep(0.2)
+        return asking(question, self._patience_s)
 
     def _await_room(self, partition: int) -> None:
         """Waits until every topic beside the jobs has this partition: somebody may be adding partitions just now."""
@@ -296,24 +353,8 @@ class KafkaJobLog:
             raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
         return end_offsets(self._admin, self._topic, metadata.partitions)
 
-    def _first(self, partition: int) -> int:
-        place = TopicPartition(self._topic, partition)
-        first, _ = self._asking(lambda: self._consumer.get_watermark_offsets(place, READ_TIMEOUT_S))
-        return first
-
     def _unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
-        others = [TopicPartition(self._topic, p) for p in targets if p not in mine]
-        if not others:
-            return False
-        try:
-            committed = {place.partition: place.offset for place in self._consumer.committed(others, 1.0)}
-        except KafkaException:
-            # Not stable while somebody's transaction is open: certainly not known to be settled.
-            return True
-        for partition, offset in committed.items():
-            if (offset if offset >= 0 else self._first(partition)) < targets[partition]:
-                return True
-        return False
+        return self._places.behind(self._consumer, targets, targets.keys() - mine)
 
     def _close(self) -> None:
         self._consumer.close()
@@ -336,14 +377,15 @@ class KafkaJobLog:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         try:
+            self._identity.check()
             self._await_room(max((place.partition for place in partitions), default=-1))
             committed = self._committed(partitions)
-        except BrokerUnavailable as error:
+        except (BrokerUnavailable, TopicReplaced) as error:
             self._failure = error
             return
         self._silence.heard()
         self._tell(self._listener.assigned, committed)
-        consumer.incremental_assign([TopicPartition(self._topic, p, o) for p, (o, _) in committed.items()])
+        consumer.incremental_assign([TopicPartition(self._topic, p, offset) for p, (offset, _) in committed.items()])
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         numbers = frozenset(place.partition for place in partitions)

@@ -26,9 +26,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
+from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
-from processor.core.states import Claim, parse_claim
-from processor.ports import Item, Lease, NotWhole
+from processor.core.states import Claim, parse_claim, short_id
+from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
@@ -65,16 +66,34 @@ class _PackedInC:
 
 
 async def check_server(client: redis.asyncio.Redis) -> None:
-    """Refuses a server that may throw entries away; raises `RedisUnavailable`."""
+    """Refuses a server that may throw entries away, or does not tell who it is; raises `RedisUnavailable`."""
     try:
-        policy = await _policy(client)
+        run = await client.eval(_source("run"), 0)
+        policy = await _policy(client) if run else ""
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
+    if not run:
+        raise _nameless()
     if policy and policy not in _POLICIES:
         raise RedisUntrusted(
+            "redis-evicts",
             f"Redis has maxmemory-policy {policy}, which evicts keys: a forgotten key would be a second mail. "
-            f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)"
+            f"Set it to noeviction (CONFIG SET maxmemory-policy noeviction)",
         )
+
+
+def _nameless() -> RedisUntrusted:
+    return RedisUntrusted(
+        "redis-tells-no-id",
+        "Redis does not tell its run id, so one that came back with older data would not be noticed: a second mail. "
+        "Let the user of MAILONCE_REDIS_URL call INFO (ACL SETUSER name +info; no rename-command INFO)",
+    )
+
+
+def _source(name: str) -> str:
+    """A script with what they share."""
+    folder = files("processor.adapters").joinpath("lua")
+    return "".join(folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
 
 
 async def _policy(client: redis.asyncio.Redis) -> str:
@@ -101,9 +120,7 @@ class _Scripts:
 
     async def run(self, name: str, keys: list[str], args: list[str | int | float | bytes]) -> Any:
         if name not in self._scripts:
-            folder = files("processor.adapters").joinpath("lua")
-            source = (folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
-            self._scripts[name] = self._client.register_script("".join(source))
+            self._scripts[name] = self._client.register_script(_source(name))
         try:
             return await self._scripts[name](keys=keys, args=args)
         except BusyLoadingError as error:
@@ -111,6 +128,8 @@ class _Scripts:
         except ResponseError as error:
             if str(error).startswith("NOTWHOLE"):
                 raise NotWhole("the dedup set is not whole") from None
+            if str(error).startswith("NOTHELD"):
+                raise RebuildLost("the rebuild has lost its lock") from None
             raise RedisUnavailable(f"Redis refuses: {error}") from error
         except (RedisError, OSError, TimeoutError) as error:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
@@ -178,7 +197,18 @@ class RedisDedup:
         return [parse_claim(after) for _, after in await self._fact("sent", items)]
 
     async def _fact(self, name: str, items: Sequence[Item]) -> Any:
-        return await self._write(name, items, lambda i: (i.key.user_id, i.message_id, i.attempt, self._expiry(i.key)))
+        return await self._write(
+            name,
+            items,
+            lambda i: (
+                i.key.user_id,
+                short_id(i.message_id),
+                i.attempt,
+                self._expiry(i.key),
+                i.fingerprint,
+                i.message_id,
+            ),
+        )
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
@@ -240,12 +270,14 @@ class RedisDedup:
 
     # ---- the rebuild's side ----
 
-    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
-        """Puts claims back, each with the partition it was read from; never lowers one that is there."""
-        if claims:
-            keys = [self._bucket(key) for key, _, _ in claims]
-            items = [[key.user_id, claim, self._expiry(key), partition] for key, claim, partition in claims]
-            await self._run("restore", keys, [msgspec.msgpack.encode(items)])
+    async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
+        """Puts claims back; lowers none that is there, but frees those whose attempts have ended.
+
+        Keeps the lock as well. Raises `RebuildLost` and changes nothing when that is no longer the token's.
+        """
+        keys = [self.lock, *(self._bucket(known.key) for known in claims)]
+        items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
+        await self._run("restore", keys, [token, int(ttl_s * 1000), msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:
         """A key's claim as it stands, for people; ``None`` when the set is not whole."""
@@ -275,31 +307,33 @@ class RedisDedup:
                 yield Key(user_id, month), parse_claim(value)
 
     async def server_run(self) -> tuple[bool, str]:
-        """Whether the set is whole, and the server's run id, which a restart or a failover changes."""
+        """Whether the set is whole, and the server's run id, which a restart or a failover changes.
+
+        Raises `RedisUntrusted` when it is not told.
+        """
         whole, run = await self._run("whole", [self.marker], [])
+        if not run:
+            raise _nameless()
         return bool(whole), str(run)
 
-    async def set_whole(self, run: str) -> bool:
-        """Sets the marker if the server is still the one that was rebuilt; without expiry, which would be a wipe."""
-        whole, _ = await self._run("whole", [self.marker], [run])
-        return bool(whole)
+    async def set_whole(self, token: str) -> bool:
+        """Sets the marker, without expiry: that would be a wipe. Ends the lock; false when it is not the token's."""
+        return bool(await self._run("set_whole", [self.marker, self.lock], [token]))
 
     async def unset_whole(self) -> None:
         """Takes the marker away: nobody claims until the set was rebuilt."""
         await _asking(self._client.delete(self.marker))
 
     async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        return bool(await _asking(self._client.set(self.lock, token, nx=True, px=int(ttl_s * 1000))))
+        """Takes the lock for a rebuild under this token, on the server as it runs now."""
+        return bool(await self._run("lock", [self.lock], [token, int(ttl_s * 1000), 1]))
 
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
-        """Keeps the lock; false when it is no longer ours."""
-        if await _asking(self._client.get(self.lock)) != token:
-            return False
-        return bool(await _asking(self._client.pexpire(self.lock, int(ttl_s * 1000))))
+        """Keeps the lock; false when it is no longer the token's."""
+        return bool(await self._run("lock", [self.lock], [token, int(ttl_s * 1000), 0]))
 
     async def unlock_rebuild(self, token: str) -> None:
-        if await _asking(self._client.get(self.lock)) == token:
-            await _asking(self._client.delete(self.lock))
+        await self._run("unlock", [self.lock], [token])
 
 
 async def _asking(call: Any) -> Any:

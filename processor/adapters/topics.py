@@ -15,13 +15,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from schemas.kafka.clients import admin_config
+from processor.core.letters import LETTER_BYTES_MIN, OVERHEAD_BYTES
+from schemas.kafka.clients import admin_config, transactional_config
 from schemas.kafka.reading import TIMEOUT_S, answer, error_text, no_answer
 from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
-__all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "too_few", "topic_config"]
+__all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "letter_bytes_max", "too_few", "topic_config"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,23 @@ def check_topics(settings: Settings) -> None:
     for spec in specs:
         if found[spec.name] < found[settings.topics.jobs]:
             raise UsageError(too_few(spec.name, found[spec.name], settings.topics.jobs, found[settings.topics.jobs]))
+
+
+def letter_bytes_max(settings: Settings) -> int:
+    """How large a dead letter may be, by the limits of our client and of the topic.
+
+    Raises `UsageError` where not even a letter without its record would fit, and `BrokerUnavailable`.
+    """
+    topic = settings.topics.dead_letters
+    allowed = int(topic_config(AdminClient(admin_config(settings)), topic)["max.message.bytes"])
+    client = int(transactional_config(settings, "")["message.max.bytes"])
+    found = min(allowed, client) - OVERHEAD_BYTES
+    if found < LETTER_BYTES_MIN:
+        raise UsageError(
+            f"topic {topic} or MAILONCE_KAFKA_MESSAGE_MAX_BYTES takes at most {min(allowed, client)} bytes a message: "
+            f"a dead letter needs {LETTER_BYTES_MIN + OVERHEAD_BYTES}; raise max.message.bytes with kafka-configs"
+        )
+    return found
 
 
 def too_few(name: str, count: int, jobs: str, wanted: int) -> str:

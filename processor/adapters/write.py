@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -18,6 +19,7 @@ __all__ = ["TransactionalWriter", "write_record", "write_records"]
 
 INIT_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 20.0
+ABORT_TIMEOUT_S = 5.0
 FLUSH_TIMEOUT_S = 30.0
 
 
@@ -77,7 +79,14 @@ class TransactionalWriter:
                 self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
         except (KafkaException, BufferError) as error:
-            self._producer = None
+            self._give_up()
             raise BrokerUnavailable(
                 f"Kafka did not take the records: {error_text(error)}; the same again does no harm"
             ) from error
+
+    def _give_up(self) -> None:
+        """Not in the middle of a transaction if it can be helped: librdkafka ends the process then."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(KafkaException):
+                producer.abort_transaction(ABORT_TIMEOUT_S)

@@ -20,6 +20,7 @@ class Assignments:
     def __init__(self) -> None:
         self._windows: dict[int, Window] = {}
         self._targets: dict[int, int] = {}
+        self._unreadable: dict[int, int] = {}
 
     # ---- who is here ----
 
@@ -47,6 +48,18 @@ class Assignments:
         """Whether the ticket's partition is ours, in the life in which the record was read."""
         return ticket.window is self._windows.get(ticket.record.partition)
 
+    # ---- what cannot be read ----
+
+    def meet_unreadable(self, places: Mapping[int, int]) -> None:
+        """The reader of these partitions stands still before a batch, at these offsets."""
+        self._unreadable |= places
+
+    @property
+    def unreadable(self) -> dict[int, int]:
+        """Where partitions of ours still stand still."""
+        windows = self._windows
+        return {p: offset for p, offset in self._unreadable.items() if p in windows and windows[p].before(offset)}
+
     # ---- how far they are settled ----
 
     def reach_ends(self, ends: Mapping[int, int]) -> None:
@@ -69,6 +82,11 @@ class Assignments:
     def full(self) -> frozenset[int]:
         """Partitions of which nothing more may be read now."""
         return frozenset(partition for partition, window in self._windows.items() if window.full)
+
+    @property
+    def room(self) -> int:
+        """How many more records may be read at once, should they all be of one partition."""
+        return min((window.room for window in self._windows.values()), default=1)
 
     @property
     def dirty(self) -> bool:
@@ -95,6 +113,14 @@ class Assignments:
     def aim(self, targets: Mapping[int, int]) -> None:
         """A drain begins: what lies before these offsets is to be settled."""
         self._targets = dict(targets)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether nothing is left to do up to the targets but what cannot be read."""
+        if not all(window.idle and not window.dirty for window in self._windows.values()):
+            return False
+        behind = {p for p, offset in self.prefixes.items() if offset < self._targets.get(p, 0)}
+        return bool(behind) and behind <= self.unreadable.keys()
 
     @property
     def reached(self) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from processor.core.evidence import Foreign, SesEvent, tell_of_mail
+from schemas.gate import depth_above
+from schemas.limits import DEPTH_MAX
 from schemas.runtime.errors import BadRecord
 
 __all__ = ["KIND", "read_log"]
@@ -22,6 +24,8 @@ KIND = "CloudTrail SendEmail"
 
 def read_log(content: bytes) -> Iterator[SesEvent | Foreign | BadRecord]:
     """What each record of a log file says; raises `BadRecord` (``bad-log``) for what is no log file."""
+    if depth_above(content, DEPTH_MAX):
+        raise BadRecord("bad-log", f"not a CloudTrail log file: it is nested deeper than {DEPTH_MAX} levels")
     try:
         log = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:

@@ -60,7 +60,9 @@ class Settle(msgspec.Struct, frozen=True, gc=False):
     attempt: str | None = None
     message_id: str | None = None
     report: bool = False
-    """Whether a dead letter is written as well."""
+    """Whether a dead letter is written as well; with `sent` it tells that the record's own content did not go out."""
+    fingerprint: str | None = None
+    """Of the content that went out, where that is known and may be another than the record's."""
 
 
 class Skip(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +113,7 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             return WaitForOther(claim.attempt)
         case State.SENT:
             # Accepted, but nobody committed it: a crash between mark and commit. Say so now.
-            return Settle(Outcome.SENT, message_id=claim.message_id)
+            return msgspec.structs.replace(_went_out(claim), report=claim.fingerprint not in {"", fingerprint})
         case State.SENT_RECORDED:
             # Without a fingerprint (an outcome by evidence) nobody can tell whether the content changed.
             return Skip("already sent", report=claim.fingerprint not in {"", fingerprint})
@@ -137,7 +139,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
 def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
     """What follows when a tombstone left `claim`, the key's value after the cancel script.
 
-    A tombstone cancels what was not attempted yet. What was sent stays sent, and what is dead stays dead.
+    A tombstone cancels what was not attempted yet, also the corrected record of a mail that was dead. What was sent
+    stays sent.
     """
     match claim.state:
         case State.CLOSED if (claim.partition, claim.offset) == (partition, offset):
@@ -145,7 +148,7 @@ def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
         case State.SENDING:
             return WaitForOther(claim.attempt)
         case State.SENT:
-            return Settle(Outcome.SENT, message_id=claim.message_id)
+            return _went_out(claim)
         case State.UNCERTAIN:
             return Settle(Outcome.UNCERTAIN, reason="answer-lost", attempt=claim.attempt)
         case _:
@@ -171,8 +174,13 @@ def after_look(claim: Claim, refusal: Settle, *, partition: int, offset: int) ->
 def after_doubt(claim: Claim, attempt: str) -> Settle | None:
     """What replaces `uncertain` when the key, after the doubt was marked, says that evidence came first."""
     if claim.state is State.SENT:
-        return Settle(Outcome.SENT, reason=EVIDENCE, message_id=claim.message_id, attempt=attempt)
+        return msgspec.structs.replace(_went_out(claim), reason=EVIDENCE, attempt=attempt)
     return None
+
+
+def _went_out(claim: Claim) -> Settle:
+    """What was accepted, which need not be what the record at hand holds: a newer one may have been read since."""
+    return Settle(Outcome.SENT, message_id=claim.message_id, fingerprint=claim.fingerprint or None)
 
 
 def after_mark(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:

@@ -14,7 +14,10 @@ from typing import Any
 import msgspec
 
 from processor.core.states import Claim, State
+from schemas.addresses import ADDRESS_CHARS_MAX
+from schemas.gate import depth_above
 from schemas.identity import NO_PLACE, Key, Place, read_place, read_tags
+from schemas.limits import DEPTH_MAX, shortened
 from schemas.records import Feedback
 from schemas.runtime.errors import BadRecord
 
@@ -31,6 +34,10 @@ __all__ = [
 ]
 
 ENVELOPES_MAX = 3
+EVENT_BYTES_MAX = 900_000
+"""SQS takes a little more than the topic of events does."""
+MESSAGE_ID_CHARS_MAX = 200
+FEEDBACK_CHARS_MAX = 500
 EARLY_MS = 30_000
 _ACCEPTED = {"Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "DeliveryDelay", "Subscription"}
 _DROPPED = {"Rendering Failure": "rendering-failure", "Reject": "rejected-by-ses"}
@@ -129,6 +136,8 @@ def drop_is_news(event: SesEvent, before: Claim) -> bool:
 
 def read_event(body: bytes) -> SesEvent | Foreign:
     """What a queue message says; raises `BadRecord` (``bad-event``) when it is no event at all."""
+    if len(body) > EVENT_BYTES_MAX:
+        raise _bad(f"it has {len(body)} bytes, more than {EVENT_BYTES_MAX}")
     event = _unwrapped(body)
     if "mail" not in event:
         if event.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
@@ -140,15 +149,15 @@ def read_event(body: bytes) -> SesEvent | Foreign:
     if kind not in _ACCEPTED | _DROPPED.keys():
         return Foreign(f"events of the kind {kind[:40]!r} mean nothing here")
     message_id = mail.get("messageId")
-    if not isinstance(message_id, str) or not message_id:
-        raise _bad("`mail.messageId` is missing")
+    if not isinstance(message_id, str) or not 1 <= len(message_id) <= MESSAGE_ID_CHARS_MAX:
+        raise _bad("`mail.messageId` is missing, or is no id")
     feedback, recipients, detail = _feedback(kind, event)
     told = tell_of_mail(
         kind, first_values(mail.get("tags")), message_id, str(mail.get("timestamp", "")), msgspec.json.encode(event)
     )
     if isinstance(told, Foreign):
         return told
-    return replace(told, feedback=feedback, recipients=recipients, detail=detail)
+    return replace(told, feedback=feedback, recipients=recipients, detail=shortened(detail, FEEDBACK_CHARS_MAX))
 
 
 def tell_of_mail(kind: str, tags: dict[str, str], message_id: str, timestamp: str, body: bytes) -> SesEvent | Foreign:
@@ -164,8 +173,12 @@ def _unwrapped(body: bytes) -> dict[str, Any]:
     value: Any = body
     for _ in range(ENVELOPES_MAX):
         if isinstance(value, str | bytes):
+            raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
+            # What can be read so deep cannot always be written again, for the topic.
+            if depth_above(raw, DEPTH_MAX):
+                raise _bad(f"it is nested deeper than {DEPTH_MAX} levels")
             try:
-                value = msgspec.json.decode(value)
+                value = msgspec.json.decode(raw)
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise _bad(f"it is not JSON: {error}") from None
         if not isinstance(value, dict):
@@ -196,9 +209,9 @@ def _feedback(kind: str, event: dict[str, Any]) -> tuple[Feedback | None, tuple[
             said = str(about.get("complaintFeedbackType") or "no type given")
             return Feedback.COMPLAINED, _addresses(about.get("complainedRecipients")), said
         case "Rendering Failure":
-            return None, (), str(about.get("errorMessage", ""))[:500]
+            return None, (), str(about.get("errorMessage", ""))
         case "Reject":
-            return None, (), str(about.get("reason", ""))[:500]
+            return None, (), str(about.get("reason", ""))
         case _:
             return None, (), ""
 
@@ -207,7 +220,8 @@ def _addresses(recipients: object) -> tuple[str, ...]:
     if not isinstance(recipients, list):
         return ()
     found = (entry.get("emailAddress") for entry in recipients if isinstance(entry, dict))
-    return tuple(address.lower() for address in found if isinstance(address, str) and address)
+    texts = (address.lower() for address in found if isinstance(address, str))
+    return tuple(address for address in texts if 0 < len(address) <= ADDRESS_CHARS_MAX)
 
 
 def first_values(tags: object) -> dict[str, str]:

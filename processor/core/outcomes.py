@@ -13,7 +13,7 @@ import msgspec
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Feedback, Outcome
 
-__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "with_delivery", "with_job"]
+__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "has_job", "with_delivery", "with_job"]
 
 PENDING = "pending"
 STANDINGS = (*(outcome.value for outcome in Outcome), PENDING)
@@ -67,7 +67,8 @@ def with_job(mail: Mail | None, record: Record) -> Mail | None:
 def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
     """After an entry of the ledger."""
     mail = mail or NEVER
-    if delivery.in_doubt and mail.outcome is Outcome.SENT:
+    dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None and mail.attempt == delivery.attempt
+    if delivery.in_doubt and (mail.outcome is Outcome.SENT or dropped):
         return mail
     return msgspec.structs.replace(
         mail,
@@ -81,6 +82,11 @@ def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
         message_id=delivery.message_id,
         attempt=delivery.attempt,
     )
+
+
+def has_job(key: bytes, records: Iterable[Record]) -> bool:
+    """Whether the jobs topic's records hold one of the key, or did: compaction leaves the tombstone of a job."""
+    return any(record.key == key for record in records)
 
 
 class MonthCounts(msgspec.Struct):

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from processor.core.outcomes import PENDING, Mail
-from schemas.codec import REQUEUE_HEADER, decode_job, decode_requeue, encode, unmarked
+from schemas.codec import REQUEUE_HEADER, decode_job, decode_job_loosely, decode_requeue, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record
-from schemas.records import Job, Mark, Outcome, Requeue
+from schemas.records import Mark, Outcome, Requeue
 from schemas.runtime.errors import BadRecord
 
 __all__ = ["Refused", "Requeued", "requeued"]
@@ -89,18 +89,13 @@ def _settled(mail: Mail) -> str | None:
 def _changed(record: Record, changes: Mapping[str, str]) -> bytes:
     """The value with corrected fields: `email` and `template` are the job's, others the template's data."""
     if record.value is None:
-        raise BadRecord("bad-schema", "the record has no value")
+        raise BadRecord("bad-schema", "the letter holds no value: run the producer again")
     if not changes:
         return record.value
-    job: Job = _decode_job_loosely(record.value)
+    try:
+        job = decode_job_loosely(record.value)
+    except BadRecord as bad:
+        raise BadRecord(bad.code, f"only a readable job can be corrected: {bad.detail}") from None
     data = job.data | {name: value for name, value in changes.items() if name not in _FIELDS}
     fields = {name: value for name, value in changes.items() if name in _FIELDS}
     return encode(msgspec.structs.replace(job, data=data, **fields))
-
-
-def _decode_job_loosely(value: bytes) -> Job:
-    """A job whose fields may be wrong in meaning, but not in form; raises `BadRecord`."""
-    try:
-        return msgspec.json.decode(unmarked(value), type=Job)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRecord("bad-schema", f"only a readable job can be corrected: {error}") from None

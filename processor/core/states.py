@@ -6,12 +6,13 @@ contract test holds them to it. A change that is not in the table does not happe
 
 from __future__ import annotations
 
+import re
 from enum import Enum, StrEnum
 from typing import assert_never
 
 import msgspec
 
-__all__ = ["ABSENT", "TRANSITIONS", "Change", "Claim", "State", "diagram", "parse_claim"]
+__all__ = ["ABSENT", "TRANSITIONS", "Change", "Claim", "State", "diagram", "parse_claim", "short_id"]
 
 
 class State(Enum):
@@ -35,10 +36,12 @@ class State(Enum):
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """A key's value in the dedup set.
 
-    Forms: ``A<attempt>:<since ms>`` · ``S<message id>`` · ``s<fingerprint>`` · after a resend
+    Forms: ``A<attempt>:<since ms>`` · ``S<message id>:<fingerprint>`` · ``s<fingerprint>`` · after a resend
     ``s<fingerprint>:<attempt>`` · ``U<attempt>`` · ``u<attempt>`` · ``R<attempt>`` · ``D<partition>:<offset>``. None is
     longer than 64 bytes, so that Redis keeps a bucket packed (`hash-max-listpack-value`); once the ledger holds an
-    outcome, the long message id is dropped here.
+    outcome, the long message id is dropped here. With `State.SENT` the fingerprint is that of what went out:
+    whoever records it may have read another. A message id of SES's own form stands there without what follows from that
+    form; 0.1 wrote it whole, and no fingerprint.
     """
 
     state: State
@@ -56,7 +59,7 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
             case State.SENDING:
                 return f"A{self.attempt}:{self.since_ms}"
             case State.SENT:
-                return f"S{self.message_id}"
+                return f"S{short_id(self.message_id)}:{self.fingerprint}"
             case State.SENT_RECORDED:
                 return f"s{self.fingerprint}:{self.attempt}" if self.attempt else f"s{self.fingerprint}"
             case State.UNCERTAIN | State.UNCERTAIN_RECORDED | State.DROPPED:
@@ -68,6 +71,21 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
 
 
 ABSENT = Claim(State.ABSENT)
+
+
+_SES_ID = re.compile(r"([0-9a-f]{16})-([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})-000000")
+_SHORT_ID = re.compile(r"\.([0-9a-f]{16})([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{12})")
+
+
+def short_id(message_id: str) -> str:
+    """A message id as it stands in Redis."""
+    found = _SES_ID.fullmatch(message_id)
+    return "." + "".join(found.groups()) if found else message_id
+
+
+def _long_id(short: str) -> str:
+    found = _SHORT_ID.fullmatch(short)
+    return "-".join([*found.groups(), "000000"]) if found else short
 
 
 _STATES = {state.value: state for state in State}
@@ -82,7 +100,8 @@ def parse_claim(text: str) -> Claim:
         case State.SENDING:
             return Claim(State.SENDING, attempt=head, since_ms=int(tail))
         case State.SENT:
-            return Claim(State.SENT, message_id=text[1:])
+            named, _, content = text[1:].rpartition(":") if ":" in text else (text[1:], "", "")
+            return Claim(State.SENT, message_id=_long_id(named), fingerprint=content)
         case State.SENT_RECORDED:
             return Claim(State.SENT_RECORDED, fingerprint=head, attempt=tail)
         case State.UNCERTAIN | State.UNCERTAIN_RECORDED | State.DROPPED as state:

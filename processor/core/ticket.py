@@ -93,6 +93,11 @@ class Finished(msgspec.Struct, frozen=True, eq=False, gc=False):
     attempt: Attempt
     result: Settle | Skip
 
+    @property
+    def only_told(self) -> bool:
+        """Whether a dead letter is all that it leaves: no entry of the ledger says that it was told before."""
+        return self.result.report and (self.attempt.ticket.key is None or isinstance(self.result, Skip))
+
 
 class PutOff(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Refused for now: the key is free, and is called for again after a while."""

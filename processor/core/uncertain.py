@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from processor.core.states import Claim
 from schemas.codec import decode_delivery
 from schemas.identity import Key
 from schemas.records import EVIDENCE, Delivery, Outcome
@@ -30,11 +31,12 @@ class Doubt:
     def attempt(self) -> str:
         return self.delivery.attempt or ""
 
-    def as_sent(self, message_id: str, now_ms: int) -> Delivery:
+    def as_sent(self, claim: Claim, now_ms: int) -> Delivery:
         return msgspec.structs.replace(
             self.delivery,
             outcome=Outcome.SENT,
-            message_id=message_id,
+            message_id=claim.message_id,
+            fingerprint=claim.fingerprint or self.delivery.fingerprint,
             at_ms=now_ms,
             reason=EVIDENCE,
             detail="the dedup set holds SES's acceptance",
@@ -62,7 +64,7 @@ class DoubtFold:
         except BadRecord:
             return
         doubtful = delivery is not None and delivery.in_doubt
-        if doubtful and key in self._proven:
+        if delivery is not None and doubtful and _stands(self._proven.get(key), delivery):
             self.overtaken[key] = self._proven[key]
             return
         self.overtaken.pop(key, None)
@@ -70,12 +72,23 @@ class DoubtFold:
             self._found[key] = _doubt(key, delivery, self._found.get(key))
             return
         self._found.pop(key, None)
-        if delivery is not None and delivery.outcome is Outcome.SENT and delivery.reason == EVIDENCE:
+        if delivery is not None and _told(delivery):
             self._proven[key] = delivery
 
     def doubts(self) -> list[Doubt]:
         """What is in doubt after the last entry."""
         return list(self._found.values())
+
+
+def _told(delivery: Delivery) -> bool:
+    """Whether SES's own word is behind it: accepted, or accepted and dropped."""
+    accepted = delivery.outcome is Outcome.SENT and delivery.reason == EVIDENCE
+    return accepted or (delivery.outcome is Outcome.DEAD and delivery.message_id is not None)
+
+
+def _stands(proven: Delivery | None, doubt: Delivery) -> bool:
+    """Whether SES's word stands over the doubt: what was dropped may have been sent again, by another attempt."""
+    return proven is not None and (proven.outcome is Outcome.SENT or proven.attempt == doubt.attempt)
 
 
 def _doubt(key: bytes, delivery: Delivery, before: Doubt | None) -> Doubt:

@@ -16,6 +16,7 @@ from schemas.addresses import mask
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, decode_requeue, moved_from
 from schemas.identity import Key
 from schemas.kafka.reading import Record
+from schemas.limits import shortened
 from schemas.records import Outcome
 from schemas.runtime.errors import BadRecord
 
@@ -172,6 +173,9 @@ _STEPS = {
 
 
 def _with(view: View, entry: Entry) -> View:
+    # A record's words may be of any length, and the view is a record of Faust's own, which must fit as well.
+    what, detail, by = (shortened(text) for text in (entry.what, entry.detail, entry.by))
+    entry = msgspec.structs.replace(entry, what=what, detail=detail, by=by)
     return msgspec.structs.replace(view, entries=[*view.entries, entry][-ENTRIES_MAX:])
 
 

@@ -15,6 +15,11 @@ __all__ = ["EventQueue", "QueueMessage"]
 
 BATCH = 10
 BATCHES = 10
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,17 @@ class EventQueue:
             if len(found) < BATCH:
                 break
         return messages
+
+    def is_empty(self) -> bool:
+        """Whether SQS counts nothing: nothing to be received, nothing received and not deleted, nothing delayed.
+
+        Raises `QueueUnavailable`, also when the counts may not be read.
+        """
+        try:
+            answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=list(_COUNTS))
+        except (BotoCoreError, ClientError) as error:
+            raise QueueUnavailable(f"SQS does not tell how many messages there are: {error}") from error
+        return all(int(answer["Attributes"][name]) == 0 for name in _COUNTS)
 
     def delete(self, messages: list[QueueMessage]) -> None:
         """What Kafka holds may go. One that stays comes again, which is harmless. Raises `QueueUnavailable`."""

@@ -67,10 +67,10 @@ class Evidence:
             if messages:
                 await self._until_done(lambda taken=messages: self._take(queue, taken))  # type: ignore[misc]
             if not drain and clock() - swept >= SWEEP_EVERY_S:
-                await self.sweep()
+                await self.sweep(queue)
                 swept = clock()
         if drain:
-            await self.sweep()
+            await self.sweep(queue)
 
     async def _receive(self, queue: EventQueue, wait_s: int) -> list[QueueMessage]:
         """What the queue holds; nothing when a stop came first: what SQS handed out meanwhile comes again."""
@@ -84,8 +84,13 @@ class Evidence:
         still_s = (self.now_ms() - self.meter.looked_ms) / 1000
         return f"the queue was last asked {still_s:.0f} s ago" if still_s > STILL_S else None
 
-    async def sweep(self) -> None:
-        await self._until_done(lambda: self.sweeper.sweep(self.now_ms()))
+    async def sweep(self, queue: EventQueue) -> None:
+        async def step() -> None:
+            # Asked before the ledger is read: what was in the queue until then stands in it by now.
+            empty = self.sweeper.resends and await in_thread(queue.is_empty)
+            await self.sweeper.sweep(self.now_ms(), queue_empty=empty)
+
+        await self._until_done(step)
 
     async def _take(self, queue: EventQueue, messages: list[QueueMessage]) -> None:
         events: dict[SesEvent, list[QueueMessage]] = {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processor.core.evidence import SesEvent
+from processor.core.letters import LETTER_BYTES_DEFAULT, Original, fitted
 from processor.ports import BY_KEY, Produced
-from schemas.codec import dead_letter_headers, encode
+from schemas.codec import encode
 from schemas.identity import NO_PLACE
 from schemas.kafka.reading import Record
 from schemas.records import EVIDENCE, DeadLetter, Delivery, Outcome, Source, Suppression
@@ -63,13 +64,17 @@ class EventScribe:
         """The dead letter of a mail that came back; with the job's bytes as far as the topic still has them."""
         detail = event.detail if job else f"{event.detail} (the job is no longer in the topic)"
         letter = self._letter(event.reason, detail, self._source(event), event.attempt)
-        headers = dead_letter_headers(job.headers if job else [], letter)
-        return Produced(self._topics.dead_letters, BY_KEY, event.key.to_bytes(), job.value if job else None, headers)
+        original = Original(event.key.to_bytes(), job.value if job else None, job.headers if job else [])
+        return self._fitted(original, letter)
 
     def bad_event(self, body: bytes, bad: BadRecord) -> Produced:
         """A queue message that nobody can read, kept with its exact bytes."""
         letter = self._letter(bad.code, bad.detail, Source("sqs", NO_PLACE.partition, NO_PLACE.offset), None)
-        return Produced(self._topics.dead_letters, BY_KEY, None, body, dead_letter_headers([], letter))
+        return self._fitted(Original(None, body, []), letter)
+
+    def _fitted(self, original: Original, letter: DeadLetter) -> Produced:
+        made = fitted(original, letter, LETTER_BYTES_DEFAULT)
+        return Produced(self._topics.dead_letters, BY_KEY, made.key, made.value, made.headers)
 
     def suppression(self, address: str, event: SesEvent) -> Produced:
         """From now on the address gets no mail."""

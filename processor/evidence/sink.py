@@ -109,4 +109,4 @@ class Sink:
 
 
 def _item(event: SesEvent) -> Item:
-    return Item(event.key, event.attempt, message_id=event.message_id)
+    return Item(event.key, event.attempt, message_id=event.message_id, fingerprint=event.place.fingerprint)

@@ -56,8 +56,19 @@ class Sweeper:
     asked: set[str] = field(default_factory=set)
     """Attempts whose mails were asked to be sent again: their doubt stays until the new attempt has an outcome."""
 
-    async def sweep(self, now_ms: int) -> None:
-        """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`."""
+    @property
+    def resends(self) -> bool:
+        """Whether the policy sends again at all."""
+        return self.settings.on_uncertain == "resend-after-evidence-window"
+
+    async def sweep(self, now_ms: int, *, queue_empty: bool) -> None:
+        """One look at every mail in doubt. Raises `BrokerUnavailable` and `RedisUnavailable`.
+
+        Args:
+            now_ms: wall clock.
+            queue_empty: whether the queue held nothing, visible or in flight, just before this. What somebody received
+                and has not told of may be the event of any mail in doubt: then none is sent again.
+        """
         found = await in_thread(self.doubts.now)
         self.since_ms[:] = [doubt.delivery.at_ms for doubt in found if doubt.delivery.outcome is Outcome.UNCERTAIN]
         claims = await self.dedup.peek_all([doubt.key for doubt in found])
@@ -66,13 +77,13 @@ class Sweeper:
         records: list[Produced] = []
         for doubt, claim in zip(found, claims, strict=True):
             if claim.state is State.SENT:
-                better = doubt.as_sent(claim.message_id, now_ms)
+                better = doubt.as_sent(claim, now_ms)
                 records.append(Produced(deliveries, BY_KEY, doubt.key.to_bytes(), encode(better)))
                 self.sink.counts["resolved"] += 1
                 log.info(Event.RESOLVED, key=str(doubt.key), attempt=doubt.attempt, evidence="dedup set")
         records += [Produced(deliveries, BY_KEY, key, encode(proof)) for key, proof in self.doubts.overtaken().items()]
         await self.sink.write(records)
-        if self.settings.on_uncertain != "resend-after-evidence-window":
+        if not (self.resends and queue_empty):
             return
         why = f"no event within {self.settings.evidence_window_s:g} s though the feed told of later mails"
         leaves = [

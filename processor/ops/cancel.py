@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from processor.adapters.write import write_record
+from processor.core.outcomes import has_job
 from schemas.identity import Key
+from schemas.kafka.reading import read_topic
+from schemas.runtime.errors import NoSuchJob
 from schemas.runtime.settings import Settings
 
 __all__ = ["cancel"]
 
 
 def cancel(settings: Settings, key: Key) -> None:
-    """Publishes the tombstone; the processor decides whether it came in time. Raises `BrokerUnavailable`."""
-    write_record(settings, settings.topics.jobs, key.to_bytes(), None)
+    """Publishes the tombstone; the processor decides whether it came in time.
+
+    Raises `NoSuchJob`, having written nothing, for a key that nobody published, and `BrokerUnavailable`.
+    """
+    raw = key.to_bytes()
+    if not has_job(raw, read_topic(settings, settings.topics.jobs)):
+        raise NoSuchJob(f"nobody published a mail for {key}: there is nothing to cancel")
+    write_record(settings, settings.topics.jobs, raw, None)

@@ -98,10 +98,11 @@ async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verificat
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
     while chunk := await in_thread(take_chunk, source):
-        actual = await dedup.peek_all([key for key, _, _ in chunk])
-        for (key, expected, _), found in zip(chunk, actual, strict=True):
-            explained.add(hash(key))
-            result.note(key, compare(parse_claim(expected), found))
+        known = [one for one in chunk if one.claim]
+        actual = await dedup.peek_all([one.key for one in known])
+        for one, found in zip(known, actual, strict=True):
+            explained.add(hash(one.key))
+            result.note(one.key, compare(parse_claim(one.claim), found))
     async for key, claim in dedup.entries():
         if hash(key) not in explained:
             result.note(key, Finding.AHEAD if claim.state is State.SENDING else Finding.UNKNOWN)

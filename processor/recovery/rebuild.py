@@ -9,7 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from processor.adapters.redis import RedisDedup
-from processor.core.claims import Fold
+from processor.core.claims import Fold, Restored
+from processor.ports import RebuildLost
 from processor.recovery.spill import SpillingMap
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.identity import Key
@@ -38,8 +39,6 @@ class Progress:
 
 
 Tell = Callable[[Progress], None]
-Restored = tuple[Key, str, int]
-"""A key, its claim as text, and the partition whose records say so."""
 
 
 def _silent(_progress: Progress) -> None: ...
@@ -50,19 +49,21 @@ async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _sile
 
     Returns the number of entries that were put back by this process.
     """
-    token = secrets.token_hex(8)
     said = False
     while True:
-        whole, run = await dedup.server_run()
+        whole, _ = await dedup.server_run()
         if whole:
             return 0
+        # One for each try: a chunk of an earlier one that arrives late counts for nothing.
+        token = secrets.token_hex(8)
         if await dedup.lock_rebuild(token, LOCK_TTL_S):
             try:
                 count = await _rebuild(settings, dedup, token, tell)
-                if await dedup.set_whole(run):
-                    log.info(Event.DEDUP_REBUILT, entries=count)
-                    return count
-                log.warning(Event.DEDUP_NOT_WHOLE, follows="Redis was restarted meanwhile: the rebuild starts again")
+            except RebuildLost as lost:
+                log.warning(Event.DEDUP_NOT_WHOLE, follows=f"{lost}: it starts again")
+            else:
+                log.info(Event.DEDUP_REBUILT, entries=count)
+                return count
             finally:
                 await dedup.unlock_rebuild(token)
         elif not said:
@@ -72,21 +73,30 @@ async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _sile
 
 
 async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
+    """Restores chunk after chunk, then marks the set as whole. Raises `RebuildLost` when it cannot vouch for all."""
     count = 0
     source = claims_from_topics(settings, tell)
     reading = asyncio.create_task(in_thread(take_chunk, source))
     try:
-        while chunk := await reading:
+        while chunk := await _read(reading, dedup, token):
             # The next chunk is read while Redis takes this one.
             reading = asyncio.create_task(in_thread(take_chunk, source))
-            await dedup.restore(chunk)
-            count += len(chunk)
-            if not await dedup.extend_lock(token, LOCK_TTL_S):
-                follows = "the rebuild lost its lock; both go on, neither lowers a state"
-                log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
+            await dedup.restore(chunk, token, LOCK_TTL_S)
+            count += sum(bool(known.claim) for known in chunk)
     finally:
         await end(reading)
+    if not await dedup.set_whole(token):
+        raise RebuildLost("the rebuild has lost its lock")
     return count
+
+
+async def _read(reading: asyncio.Task[list[Restored]], dedup: RedisDedup, token: str) -> list[Restored]:
+    """The chunk, once it is read; keeps the lock meanwhile: a large partition takes long to its first."""
+    while not reading.done():
+        await asyncio.wait({reading}, timeout=LOCK_TTL_S / 3)
+        if not reading.done() and not await dedup.extend_lock(token, LOCK_TTL_S):
+            raise RebuildLost("the rebuild has lost its lock")
+    return reading.result()
 
 
 def take_chunk(source: Iterator[Restored]) -> list[Restored]:
@@ -101,10 +111,10 @@ def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Res
     for done, partition in enumerate(partitions):
         tell(Progress(done, len(partitions), count))
         with closing(SpillingMap()) as recorded, closing(SpillingMap()) as opened:
-            for raw, claim in _fold(settings, partition, Fold(recorded, opened)).claims():
+            for raw, claim, ended in _fold(settings, partition, Fold(recorded, opened)).claims():
                 if key := _key(raw):
-                    count += 1
-                    yield key, claim, partition
+                    count += bool(claim)
+                    yield Restored(key, claim, partition, ended)
     tell(Progress(len(partitions), len(partitions), count))
 
 

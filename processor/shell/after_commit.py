@@ -104,6 +104,8 @@ def _items(settled: list[Settled]) -> list[Item]:
         if settle.attempt and settle.attempt != attempt.id:
             # The outcome is another attempt's, which overrode nothing that this record names.
             item = msgspec.structs.replace(item, attempt=settle.attempt, overrides="")
+        if settle.fingerprint is not None:
+            item = msgspec.structs.replace(item, fingerprint=settle.fingerprint)
         found.append(item)
     return found
 

@@ -11,7 +11,7 @@ from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.pace import Limits
 from processor.core.ticket import Attempt
-from processor.ports import Clock, Dedup, JobLog, Pace, Sender, Templates
+from processor.ports import Clock, Dedup, JobLog, Letters, Pace, Sender, Templates
 from processor.shell.after_commit import AfterCommit
 from processor.shell.ahead import LookAhead
 from processor.shell.allowance import Allowance
@@ -54,6 +54,7 @@ class Parts:
     make_whole: Callable[[], Awaitable[object]]
     """Waits until the dedup set is whole again, or makes it so."""
     scribe: Scribe
+    letters: Letters
     this_month: Callable[[], str]
     meter: Meter
     drain: bool = False
@@ -65,7 +66,7 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
     deliverer = _deliverer(settings, engine, ports, parts)
-    transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, clock, meter)
+    transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, parts.letters, clock, meter)
     return Worker(
         engine,
         job_log,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from processor.core.engine import Engine
 from processor.ports import Clock, JobLog
 from processor.shell.after_commit import AfterCommit
+from schemas.runtime.errors import BrokerUnavailable
 
 __all__ = ["Drain"]
 
@@ -25,8 +26,14 @@ class Drain:
         self._engine.assigned.aim(await self._log.ends())
 
     async def look(self) -> bool:
-        """Whether it has come to its end, as far as was looked; asked of an idle processor."""
+        """Whether it has come to its end, as far as was looked; asked of an idle processor.
+
+        Raises `BrokerUnavailable` when only what cannot be read is left.
+        """
         now_s, assigned = self._clock.boot_s(), self._engine.assigned
+        if assigned.stuck:
+            places = ", ".join(f"{partition}:{offset}" for partition, offset in sorted(assigned.unreadable.items()))
+            raise BrokerUnavailable(f"jobs cannot be read at {places}: see the log, or `mailonce topics skip P:N`")
         if self._after_commit.busy or now_s - self._looked_s < LOOK_EVERY_S or not assigned.reached:
             return False
         self._looked_s = now_s

@@ -45,8 +45,9 @@ class Intake:
         self._this_month = this_month
 
     def count(self, room: int) -> int:
-        """How many records are worth reading at once."""
-        return RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
+        """How many records are worth reading at once, and can be told of in a commit's metadata."""
+        worth = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
+        return min(worth, self._engine.assigned.room)
 
     async def take(self, records: Sequence[Record]) -> tuple[int, Halted | None]:
         """Gives the engine what concerns it; returns how many records were passed over, and why to halt, if so."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from processor.core.decide import Settle
+from processor.core.letters import LETTER_BYTES_DEFAULT, Original, fitted
 from processor.core.ticket import Attempt, Finished, Ticket
 from processor.ports import Produced
 from schemas import records
-from schemas.codec import dead_letter_headers, encode
+from schemas.codec import encode
+from schemas.limits import shortened
 from schemas.records import DeadLetter, Delivery, Outcome, Source
 from schemas.runtime.logs import Event, get_log
 from schemas.topics import Topics
@@ -21,8 +23,16 @@ log = get_log()
 class Scribe:
     """Writes records for one processor instance; every record goes to its job's partition."""
 
-    def __init__(self, topics: Topics, instance: str, version: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        instance: str,
+        version: str,
+        now_ms: Callable[[], int],
+        letter_bytes_max: int = LETTER_BYTES_DEFAULT,
+    ) -> None:
         self._topics = topics
+        self._letter_bytes_max = letter_bytes_max
         self._instance = instance
         self._version = version
         self._now_ms = now_ms
@@ -54,13 +64,20 @@ class Scribe:
                 entry = [self._delivery(attempt, settle)] if ticket.key is not None else []
                 if settle.outcome is Outcome.UNCERTAIN:
                     log.warning(Event.UNCERTAIN, key=str(ticket.key), reason=settle.reason, attempt=settle.attempt)
-                return entry + ([self._dead_letter(attempt, settle.reason, settle.detail)] if settle.report else [])
+                if not settle.report:
+                    return entry
+                if settle.outcome is Outcome.SENT:
+                    return [*entry, self._changed(attempt)]
+                return [*entry, self._dead_letter(attempt, settle.reason, settle.detail)]
             case skip if skip.report:
                 if ticket.refusal is not None:
                     return [self._dead_letter(attempt, ticket.refusal.reason, ticket.refusal.detail)]
-                detail = "the key's mail went out with other content; this record was not sent"
-                return [self._dead_letter(attempt, "changed-after-sending", detail)]
+                return [self._changed(attempt)]
         return []
+
+    def _changed(self, attempt: Attempt) -> Produced:
+        detail = "the key's mail went out with other content; this record was not sent"
+        return self._dead_letter(attempt, "changed-after-sending", detail)
 
     def _delivery(self, attempt: Attempt, settle: Settle) -> Produced:
         ticket = attempt.ticket
@@ -69,11 +86,11 @@ class Scribe:
             at_ms=self._now_ms(),
             source=self._source(ticket),
             instance=self._instance,
-            fingerprint=ticket.fingerprint,
+            fingerprint=ticket.fingerprint if settle.fingerprint is None else settle.fingerprint,
             attempt=settle.attempt,
             message_id=settle.message_id,
             reason=settle.reason,
-            detail=settle.detail,
+            detail=settle.detail and shortened(settle.detail),
             tries=sum(attempt.tries.values()) + (settle.message_id is not None),
         )
         return Produced(self._topics.deliveries, ticket.record.partition, ticket.record.key, encode(delivery))
@@ -82,7 +99,7 @@ class Scribe:
         record = attempt.ticket.record
         letter = DeadLetter(
             reason=reason or "unknown",
-            detail=detail or "",
+            detail=shortened(detail or ""),
             at_ms=self._now_ms(),
             source=self._source(attempt.ticket),
             instance=self._instance,
@@ -93,8 +110,8 @@ class Scribe:
         log.warning(
             Event.DEAD_LETTERED, reason=letter.reason, detail=letter.detail, place=f"{record.partition}:{record.offset}"
         )
-        headers = dead_letter_headers(record.headers, letter)
-        return Produced(self._topics.dead_letters, record.partition, record.key, record.value, headers)
+        made = fitted(Original(record.key, record.value, record.headers), letter, self._letter_bytes_max)
+        return Produced(self._topics.dead_letters, record.partition, made.key, made.value, made.headers)
 
     def _source(self, ticket: Ticket) -> Source:
         record = ticket.record

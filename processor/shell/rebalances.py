@@ -49,7 +49,7 @@ class Rebalances:
         )
         self._after_commit.give_back(dropped)
         self._engine.correct(self._after_commit.take())
-        transaction = self._transactions.written(self._engine.leave(partitions, dropped))
+        transaction = await self._transactions.written(self._engine.leave(partitions, dropped))
         if transaction is None:
             self._engine.left()
             self._deliverer.wake()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from processor.core.batch import Batch
 from processor.core.engine import Engine
 from processor.core.pace import Throughput
-from processor.ports import Clock, JobLog, Transaction
+from processor.core.ticket import Finished
+from processor.ports import Clock, JobLog, Letters, Transaction
 from processor.shell.after_commit import AfterCommit
 from processor.shell.ahead import LookAhead
 from processor.shell.ledger import Scribe
@@ -25,6 +26,7 @@ class Transactions:
         scribe: Scribe,
         after_commit: AfterCommit,
         ahead: LookAhead,
+        letters: Letters,
         clock: Clock,
         meter: Meter,
     ) -> None:
@@ -33,6 +35,7 @@ class Transactions:
         self._scribe = scribe
         self._after_commit = after_commit
         self._ahead = ahead
+        self._letters = letters
         self._clock = clock
         self._meter = meter
         self._throughput = Throughput()
@@ -56,7 +59,7 @@ class Transactions:
 
         Raises `TransactionAborted`, `TransactionUnknown` and what the job log raises.
         """
-        transaction = self.written(batch)
+        transaction = await self.written(batch)
         if transaction is None:
             return
         began_s = self._clock.boot_s()
@@ -72,13 +75,24 @@ class Transactions:
         self._engine.committed(batch)
         self.note(batch)
 
-    def written(self, batch: Batch) -> Transaction | None:
-        """A batch as records; ``None`` when there is nothing to say."""
-        outcomes = [record for finished in batch.finished for record in self._scribe.outcome(finished)]
+    async def written(self, batch: Batch) -> Transaction | None:
+        """A batch as records; ``None`` when there is nothing to say. What has its letter is not told again."""
+        told = await self._told([finished for finished in batch.finished if finished.only_told])
+        outcomes = [
+            record for finished in batch.finished if finished not in told for record in self._scribe.outcome(finished)
+        ]
         intents = [self._scribe.intent(attempt) for attempt in batch.intended]
         withdrawals = [self._scribe.withdrawal(attempt) for attempt in batch.withdrawn if attempt.id]
         records = [*outcomes, *intents, *withdrawals]
         return Transaction(records, dict(batch.offsets)) if records or batch.offsets else None
+
+    async def _told(self, finished: list[Finished]) -> set[Finished]:
+        """Those of which the dead-letter topic tells already: after a replay, or once the group's offsets were lost."""
+        if not finished:
+            return set()
+        records = {entry: entry.attempt.ticket.record for entry in finished}
+        places = await self._letters.told(list(records.values()))
+        return {entry for entry, record in records.items() if (record.partition, record.offset) in places}
 
     def note(self, batch: Batch) -> None:
         """It has committed."""

@@ -100,6 +100,15 @@ class Worker:
         """The end of each assigned partition's settled prefix."""
         return self._engine.assigned.prefixes
 
+    @property
+    def unreadable(self) -> dict[int, int]:
+        """Partitions that stand still before a batch that cannot be read, and where."""
+        return self._engine.assigned.unreadable
+
+    def targets(self) -> dict[int, int]:
+        """Each partition's end when the drain began."""
+        return dict(self._engine.assigned.targets)
+
     async def run(self) -> None:
         await self._log.start(self._rebalances)
         if self._drain:
@@ -111,7 +120,6 @@ class Worker:
                 if sending.done():
                     sending.result()
                 if self._drain and self._idle and await self._drain.look():
-                    log.info(Event.DRAINED)
                     break
             await leave(self._engine, self._log, self._deliverer, self._transactions, self._after_commit)
         finally:
@@ -142,6 +150,7 @@ class Worker:
         poll = await self._log.poll(self._intake.count(room), patience, pressure.blocked)
         await self._accept(poll.records)
         assigned.reach_ends(poll.ends)
+        assigned.meet_unreadable(poll.unreadable)
         if pressure.commit_due:
             await self._commit()
 

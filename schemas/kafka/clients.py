@@ -17,6 +17,7 @@ from schemas.runtime.settings import Settings
 
 __all__ = [
     "CLIENT_ID",
+    "MESSAGE_BYTES_MAX",
     "admin_config",
     "jobs_consumer_config",
     "last_trouble",
@@ -63,12 +64,17 @@ def admin_config(settings: Settings) -> dict[str, Any]:
     return _common(settings)
 
 
+MESSAGE_BYTES_MAX = 16_777_216
+"""What our clients write at most; the topics' own limits are smaller unless somebody raised them."""
+
+
 def producer_config(settings: Settings) -> dict[str, Any]:
     """The job publisher: idempotent, and keyed as Java and Faust do it."""
     return {
         "linger.ms": 20,
         "compression.type": "lz4",
         "queue.buffering.max.messages": 200_000,
+        "message.max.bytes": MESSAGE_BYTES_MAX,
         **_common(settings),
         "enable.idempotence": True,
         "acks": "all",
@@ -85,6 +91,7 @@ def transactional_config(settings: Settings, instance: str) -> dict[str, Any]:
         # A back-to-back transaction finds the last one's markers still being written and is told to retry:
         # librdkafka's default of 100 ms would be the price of each commit.
         "retry.backoff.ms": 5,
+        "message.max.bytes": MESSAGE_BYTES_MAX,
         **_common(settings),
         "transactional.id": f"{settings.topic_prefix}{settings.group_id}-{instance}",
         "partitioner": "murmur2_random",
@@ -115,7 +122,8 @@ def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, Any]:
         "group.protocol": settings.group_protocol,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        # A log that does not hold the place to be read is told of, not passed over: the window must begin anew with it.
+        "auto.offset.reset": "error",
         "isolation.level": "read_committed",
         # Markers and compaction leave gaps: only this event tells that a partition's end was reached.
         "enable.partition.eof": True,

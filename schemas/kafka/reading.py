@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
@@ -12,6 +13,7 @@ from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
+from schemas.kafka.unreadable import UNREADABLE, pass_over
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
@@ -20,9 +22,11 @@ __all__ = [
     "Follower",
     "Record",
     "RecordReader",
+    "Tail",
     "answer",
     "end_offsets",
     "error_text",
+    "log_tails",
     "no_answer",
     "partition_numbers",
     "read_record",
@@ -38,8 +42,6 @@ TIMEOUT_S = 15.0
 """Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
 SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
-
-
 _REFUSED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
@@ -113,6 +115,9 @@ def read_topic(
                         left.discard(number)
                     else:
                         patience.stopped_at[number] = offset
+                elif error.code() in UNREADABLE and topic == settings.topics.jobs:
+                    go_on = pass_over(settings, consumer, topic, message)
+                    left -= {message.partition()} if go_on >= ends[message.partition() or 0] else set()
                 elif error.code() not in _PASSING:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
     except KafkaException as error:
@@ -156,8 +161,20 @@ class Patience:
             )
 
 
+class Tail(msgspec.Struct, frozen=True):
+    """The end of a partition, and the epoch of the leader that wrote last where a broker tells it."""
+
+    offset: int
+    epoch: int | None
+
+
 def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`.
+    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`."""
+    return {number: tail.offset for number, tail in log_tails(admin, topic, partitions).items()}
+
+
+def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, Tail]:
+    """Each partition's end, records of open transactions included. Raises `BrokerUnavailable`.
 
     A consumer of committed records is told another end: the first open transaction's beginning (librdkafka 1.7.1).
     """
@@ -169,11 +186,14 @@ def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     while True:
         try:
             asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
-            return {place.partition: answer(future).offset for place, future in asked.items()}
+            told = {place.partition: answer(future) for place, future in asked.items()}
+            return {number: Tail(end.offset, end.leader_epoch) for number, end in told.items()}
         except KafkaException as error:
-            # Leaders move, and a new topic has none yet: librdkafka does not ask again by itself here.
+            # Leaders move, and a new topic has none: librdkafka asks the one it knows until its metadata is renewed.
             if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
                 raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
+            with contextlib.suppress(KafkaException):
+                admin.list_topics(topic, timeout=5)
             time.sleep(0.1)
 
 

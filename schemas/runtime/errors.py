@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.limits import shortened
+
 __all__ = [
     "BadRecord",
     "BrokerUnavailable",
@@ -9,12 +11,15 @@ __all__ = [
     "Halted",
     "Interrupted",
     "MailonceError",
+    "NoSuchJob",
+    "OutcomesMissing",
     "Overdue",
     "QueueUnavailable",
     "RedisUnavailable",
     "RedisUntrusted",
     "SetupError",
     "SourceError",
+    "TopicReplaced",
     "TransactionAborted",
     "TransactionUnknown",
     "UsageError",
@@ -47,6 +52,10 @@ class Halted(MailonceError):
         self.reason = reason
 
 
+class NoSuchJob(MailonceError):
+    """Nobody published this mail: look at the user id and the month."""
+
+
 class Fenced(MailonceError):
     """Another processor runs under this instance name: this one leaves; nothing is lost."""
 
@@ -59,6 +68,25 @@ class BrokerUnavailable(MailonceError):
     exit_code = 7
 
 
+class TopicReplaced(MailonceError):
+    """The jobs topic was deleted and made anew under this processor: an operator must say that this was meant."""
+
+    exit_code = 7
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"topic {topic} was deleted and made anew: its records are others than those this processor began with. "
+            f"Stop every processor of the group; if the new topic is the one you want, start them again: it is read "
+            f"from its beginning, and what was sent stays barred"
+        )
+
+
+class OutcomesMissing(MailonceError):
+    """Jobs were drained and have no outcome: find out why, then replay. What has an outcome is skipped."""
+
+    exit_code = 9
+
+
 class RedisUnavailable(MailonceError):
     """Redis does not answer, or refuses to be trusted: wait for it or fix it. Nobody sends meanwhile."""
 
@@ -66,7 +94,11 @@ class RedisUnavailable(MailonceError):
 
 
 class RedisUntrusted(RedisUnavailable):
-    """Redis may throw entries away: change its policy, then start again."""
+    """Redis may throw entries away, or does not tell who it is: change its policy or its ACL, then start again."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class Overdue(MailonceError):
@@ -105,6 +137,8 @@ class BadRecord(MailonceError):
     """A record that can never become an e-mail: it is dead-lettered under `code`."""
 
     def __init__(self, code: str, detail: str) -> None:
+        # It may quote the record, which may be of any length.
+        detail = shortened(detail)
         super().__init__(detail)
         self.code = code
         self.detail = detail

@@ -15,7 +15,9 @@ from schemas.addresses import mask
 
 __all__ = ["Event", "configure_logs", "get_log"]
 
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+=-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+# Each character is looked at once: a run that no @ follows is taken whole and left as it is. Searched for the address
+# alone, a line of 100,000 letters would be tried from each of them to its end.
+_ADDRESS = re.compile(r"[A-Za-z0-9._%+=-]++(@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++)?+")
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -46,6 +48,8 @@ class Event(StrEnum):
     DUPLICATE_SEEN = "duplicate seen"
     SES_READ_CALL_MISSING = "ses read call missing"
     DRAINED = "drained"
+    COMPARED = "jobs compared with outcomes"
+    BEGINS_ANEW = "reading starts at the beginning"
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"
     METRICS_SERVED = "metrics served"
@@ -60,7 +64,7 @@ class Event(StrEnum):
 def _mask_addresses(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for name, value in event.items():
         if isinstance(value, str) and "@" in value:
-            event[name] = _ADDRESS.sub(lambda match: mask(match.group()), value)
+            event[name] = _ADDRESS.sub(lambda match: mask(match.group()) if match[1] else match.group(), value)
     return event
 
 

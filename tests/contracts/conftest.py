@@ -12,7 +12,7 @@ import redis.asyncio
 import uvloop
 
 from infra.embedded import Stack
-from processor.adapters.redis import RedisDedup
+from processor.adapters.redis import RedisDedup, _Scripts
 from processor.core.states import ABSENT, Claim
 from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
@@ -45,6 +45,23 @@ class PokedDedup(RedisDedup):
     async def set_marker(self, run: str) -> None:
         await self._client.set(self.marker, run)
 
+    async def hide_id(self) -> None:
+        """From now on it is a user who may not ask who the server is."""
+        name = f"nobody-{uuid4().hex[:8]}"
+        await self._client.acl_setuser(
+            name, enabled=True, nopass=True, keys="*", categories=["+@all"], commands=["-info"]
+        )
+        known = self._client.connection_pool.connection_kwargs
+        self._client = redis.asyncio.Redis(
+            host=known["host"], port=known["port"], username=name, password="", decode_responses=True
+        )
+        self._run = _Scripts(self._client).run
+
+    async def set_lock(self, held: str) -> None:
+        await self._client.delete(self.lock)
+        if held:
+            await self._client.set(self.lock, held, px=60_000)
+
 
 class ShortLived(SimDedup):
     """The twin whose claims' lifetime a test may set, as it does the real one's."""
@@ -58,11 +75,18 @@ class ShortLived(SimDedup):
         self._redis.at(self._address).set._lifetime_ms = ms
 
 
+async def make_whole(dedup: RedisDedup | MemoryDedup | SimDedup) -> None:
+    """As the shortest of rebuilds does."""
+    assert await dedup.lock_rebuild("whoever", 30)
+    assert await dedup.set_whole("whoever")
+
+
 @pytest.fixture
-async def redis_dedup(client: redis.asyncio.Redis) -> PokedDedup:
+async def redis_dedup(client: redis.asyncio.Redis) -> AsyncIterator[PokedDedup]:
     dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
-    assert await dedup.set_whole((await dedup.server_run())[1])
-    return dedup
+    await make_whole(dedup)
+    yield dedup
+    await dedup._client.aclose()
 
 
 @pytest.fixture(params=["redis", "memory", "simulated"])
@@ -72,8 +96,8 @@ async def dedup(request: pytest.FixtureRequest, redis_dedup: PokedDedup) -> Poke
         return redis_dedup
     if request.param == "simulated":
         simulated = ShortLived(Redis(real_net(), LIFETIME_S, lambda: time.time_ns() // 1_000_000), "redis")
-        assert await simulated.set_whole((await simulated.server_run())[1])
+        await make_whole(simulated)
         return simulated
     twin = MemoryDedup(LIFETIME_S, lambda: time.time_ns() // 1_000_000)
-    assert await twin.set_whole((await twin.server_run())[1])
+    await make_whole(twin)
     return twin

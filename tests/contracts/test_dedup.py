@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
@@ -11,10 +12,12 @@ import redis.asyncio
 from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup, RedisPace, check_server
+from processor.core.claims import Restored
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
-from processor.ports import Item, Lease, NotWhole
+from processor.ports import Item, Lease, NotWhole, RebuildLost
 from schemas.identity import Key
-from schemas.runtime.errors import RedisUnavailable
+from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from tests.contracts.conftest import make_whole
 
 KEY = Key("team:x/ü", "2026-11")
 MINE = Item(KEY, attempt="mine", partition=1, offset=10, message_id="m1", fingerprint="f")
@@ -24,7 +27,7 @@ FUTURE = 99_999_999_999_999
 START = {
     State.ABSENT: ABSENT,
     State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=FUTURE),
-    State.SENT: Claim(State.SENT, message_id="m1"),
+    State.SENT: Claim(State.SENT, message_id="m1", fingerprint="f"),
     State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
     State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
     State.UNCERTAIN_RECORDED: Claim(State.UNCERTAIN_RECORDED, attempt="mine"),
@@ -35,6 +38,12 @@ START = {
 
 async def put(dedup: RedisDedup, claim: Claim) -> None:
     await dedup.poke(KEY, claim)  # type: ignore[attr-defined]
+
+
+async def restore(dedup: RedisDedup, *known: Restored) -> None:
+    assert await dedup.lock_rebuild("mine", 30)
+    await dedup.restore(known, "mine", 30)
+    await dedup.unlock_rebuild("mine")
 
 
 async def state(dedup: RedisDedup) -> State:
@@ -104,12 +113,37 @@ async def test_a_claim_lives_its_lifetime(dedup: RedisDedup) -> None:
 
 async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
     """G1: if SES ever accepts twice, somebody is told, and the first message id stays."""
-    first = Claim(State.SENT, message_id="m1")
+    first = Claim(State.SENT, message_id="m1", fingerprint="f")
     assert await dedup.mark_sent([MINE]) == [first]
     assert await dedup.mark_sent([MINE]) == [first], "an answer that got lost may be asked for again"
     assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [first]
     assert await dedup.record_sent([MINE]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
     assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
+
+
+async def test_what_went_out_keeps_its_content(dedup: RedisDedup) -> None:
+    """G6: whoever records it may have read a corrected record; SES's own form of message ids is kept, whatever it is."""
+    for message_id in ("0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000", "0100019abc", "a:b", "m1"):
+        await put(dedup, ABSENT)
+        sent = Claim(State.SENT, message_id=message_id, fingerprint="0123456789")
+        mine = replace(MINE, message_id=message_id, fingerprint="0123456789")
+        assert await dedup.mark_sent([mine]) == [sent]
+        assert await dedup.mark_sent([replace(mine, fingerprint="abcdefabcd")]) == [sent]
+        assert await dedup.claim([replace(MINE, offset=11, fingerprint="abcdefabcd")]) == [sent]
+        assert await dedup.drop([replace(mine, message_id="another")]) == [sent]
+        assert await dedup.peek(KEY) == sent
+        assert await dedup.drop([mine]) == [sent]
+        assert await state(dedup) is State.DROPPED
+
+
+async def test_what_version_0_1_wrote_is_read(redis_dedup: RedisDedup) -> None:
+    """A rolling update: its marks name the message alone, whole."""
+    message_id = "0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000"
+    for word, after in (("another", State.SENT), (message_id, State.DROPPED)):
+        await redis_dedup._client.hset(redis_dedup._bucket(KEY), KEY.user_id, f"S{message_id}")
+        assert await redis_dedup.peek(KEY) == Claim(State.SENT, message_id=message_id)
+        await redis_dedup.drop([replace(MINE, message_id=word)])
+        assert await state(redis_dedup) is after
 
 
 async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
@@ -204,24 +238,44 @@ async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> Non
 async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
     """G1: an open intent beside another attempt's doubt is the later one."""
     await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1))
     assert await state(dedup) is State.UNCERTAIN_RECORDED
-    await dedup.restore([(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1))
     assert await state(dedup) is State.SENDING
     intent = Claim(State.SENDING, attempt="new", since_ms=FUTURE)
     for partition, after in ((1, State.CLOSED), (2, State.SENDING)):
         await put(dedup, START[State.CLOSED])
-        await dedup.restore([(KEY, intent.to_text(), partition)])
+        await restore(dedup, Restored(KEY, intent.to_text(), partition))
         assert await state(dedup) is after
 
 
 async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup) -> None:
     """G1: a lagging replica's claim of one of them is not its holder's any more."""
     await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))
-    await dedup.restore([(KEY, f"A~new:{FUTURE}", 1)])
+    await restore(dedup, Restored(KEY, f"A~new:{FUTURE}", 1))
     assert (await dedup.claim([MINE]))[0].attempt == "~new"
     await dedup.mark_sent([MINE])
     assert await state(dedup) is State.SENT
+
+
+@pytest.mark.parametrize(
+    ("ended", "known", "after"),
+    [
+        ("x mine", "", ABSENT),
+        ("mine", "D1:9", Claim(State.CLOSED, partition=1, offset=9)),
+        ("mine", f"Anew:{FUTURE}", Claim(State.SENDING, attempt="new", since_ms=FUTURE)),
+        ("min minee", "D1:9", START[State.SENDING]),
+        ("", f"Anew:{FUTURE}", START[State.SENDING]),
+    ],
+)
+async def test_a_rebuild_frees_what_has_ended(dedup: RedisDedup, ended: str, known: str, after: Claim) -> None:
+    """G4: a claim that a server's file brought back is nobody's call when the topics say that its attempt has ended."""
+    await put(dedup, START[State.SENDING])
+    await restore(dedup, Restored(KEY, known, 1, ended))
+    assert await dedup.peek(KEY) == after
+    await put(dedup, START[State.UNCERTAIN])
+    await restore(dedup, Restored(KEY, "", 1, "mine"))
+    assert await dedup.peek(KEY) == START[State.UNCERTAIN], "a doubt is more than a claim"
 
 
 async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: RedisDedup) -> None:
@@ -229,6 +283,15 @@ async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: R
     for later in (Claim(State.SENDING, attempt="new", since_ms=FUTURE), Claim(State.UNCERTAIN, attempt="new")):
         await put(dedup, later)
         assert await dedup.record_doubt([MINE]) == [later]
+
+
+async def test_a_tombstone_closes_at_its_own_place(dedup: RedisDedup) -> None:
+    """G2: a mail that had ended is cancelled by a newer tombstone; an older one, read again, changes nothing."""
+    mine, newer = (Claim(State.CLOSED, partition=1, offset=offset) for offset in (10, 11))
+    for before, after in ((ABSENT, mine), (START[State.CLOSED], mine), (mine, mine), (newer, newer)):
+        await put(dedup, before)
+        assert await dedup.cancel([MINE]) == [after]
+        assert await dedup.peek(KEY) == after
 
 
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:
@@ -259,8 +322,8 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None
-    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1")]
-    assert await dedup.set_whole((await dedup.server_run())[1])
+    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1", fingerprint="f")]
+    await make_whole(dedup)
     assert await state(dedup) is State.SENT
 
 
@@ -269,9 +332,26 @@ async def test_a_marker_of_another_run_does_not_stand(dedup: RedisDedup) -> None
     await dedup.set_marker("0" * 40)  # type: ignore[attr-defined]
     with pytest.raises(NotWhole):
         await dedup.claim([MINE])
-    assert not await dedup.set_whole("1" * 40), "a rebuild under an earlier run must not count"
-    assert await dedup.set_whole((await dedup.server_run())[1])
+    await dedup.set_lock("mine:" + "1" * 40)  # type: ignore[attr-defined]
+    assert not await dedup.set_whole("mine"), "a rebuild under an earlier run must not count"
+    await make_whole(dedup)
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
+
+
+async def test_a_server_that_tells_no_id_is_never_whole(dedup: RedisDedup) -> None:
+    """G1: without INFO one server is like another, and what an older file brought back would be believed."""
+    await dedup.hide_id()  # type: ignore[attr-defined]
+    with pytest.raises(RedisUntrusted):
+        await dedup.server_run()
+    for marker in ("unknown", ""):
+        await dedup.set_marker(marker)  # type: ignore[attr-defined]
+        await dedup.set_lock(f"mine:{marker}")  # type: ignore[attr-defined]
+        with pytest.raises(NotWhole):
+            await dedup.claim([MINE])
+        with pytest.raises(RebuildLost):
+            await dedup.restore([], "mine", 30)
+        assert not await dedup.lock_rebuild("mine", 30)
+        assert not await dedup.set_whole("mine")
 
 
 async def test_entries_are_walked(dedup: RedisDedup) -> None:
@@ -285,14 +365,13 @@ async def test_entries_are_walked(dedup: RedisDedup) -> None:
 async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     """G1: a fact written while the set is rebuilt stands."""
     await dedup.mark_sent([MINE])
-    await dedup.restore(
-        [
-            (KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
-            (KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
-        ]
+    await restore(
+        dedup,
+        Restored(KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
+        Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
     )
     assert await state(dedup) is State.SENT
-    await dedup.restore([(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1)])
+    await restore(dedup, Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1))
     assert await state(dedup) is State.SENT_RECORDED
 
 
@@ -310,8 +389,51 @@ async def test_one_rebuild_at_a_time(dedup: RedisDedup) -> None:
     assert not await dedup.extend_lock("two", 30)
     await dedup.unlock_rebuild("two")
     assert await dedup.extend_lock("one", 30)
+    assert await dedup.lock_rebuild("one", 30), "an answer that got lost may be asked for again"
     await dedup.unlock_rebuild("one")
     assert await dedup.lock_rebuild("two", 30)
+    assert await dedup.set_whole("two")
+    assert not await dedup.extend_lock("two", 30), "who has marked is done"
+
+
+async def lost_to_flushall(dedup: RedisDedup) -> None:
+    await dedup.set_lock("")  # type: ignore[attr-defined]
+
+
+async def lost_to_a_restart(dedup: RedisDedup) -> None:
+    await dedup.set_lock("mine:" + "1" * 40)  # type: ignore[attr-defined]
+
+
+async def lost_to_its_end(dedup: RedisDedup) -> None:
+    assert await dedup.extend_lock("mine", 0.02)
+    while await dedup.extend_lock("mine", 0.001):
+        await asyncio.sleep(0.01)
+
+
+async def lost_to_another(dedup: RedisDedup) -> None:
+    await lost_to_its_end(dedup)
+    assert await dedup.lock_rebuild("another", 30)
+
+
+@pytest.mark.parametrize("lost", [lost_to_flushall, lost_to_a_restart, lost_to_its_end, lost_to_another])
+async def test_a_rebuild_that_lost_its_lock_counts_for_nothing(
+    dedup: RedisDedup, lost: Callable[[RedisDedup], Awaitable[None]]
+) -> None:
+    """G1: whatever came between, the set is not what its first chunks made it, so no more chunk and no mark follow."""
+    await dedup.unset_whole()
+    assert await dedup.lock_rebuild("mine", 30)
+    await dedup.restore([], "mine", 30)
+    await lost(dedup)
+    with pytest.raises(RebuildLost):
+        await dedup.restore([Restored(KEY, "ua", 1)], "mine", 30)
+    assert await dedup.peek_all([KEY]) == [ABSENT]
+    assert not await dedup.extend_lock("mine", 30)
+    assert not await dedup.set_whole("mine")
+    await dedup.unlock_rebuild("mine")
+    assert not (await dedup.server_run())[0]
+    token = "another" if lost is lost_to_another else "new"
+    assert await dedup.lock_rebuild(token, 30), "a lock that another run granted holds nobody"
+    assert await dedup.set_whole(token)
 
 
 async def test_a_server_that_evicts_is_refused(client: redis.asyncio.Redis) -> None:
@@ -323,6 +445,14 @@ async def test_a_server_that_evicts_is_refused(client: redis.asyncio.Redis) -> N
             await check_server(client)
     finally:
         await client.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_a_server_that_tells_no_id_is_refused(redis_dedup: RedisDedup) -> None:
+    """It is said what to do, and CONFIG's being forbidden as well does not hide it."""
+    await redis_dedup.hide_id()  # type: ignore[attr-defined]
+    with pytest.raises(RedisUntrusted, match=r"\+info") as refused:
+        await check_server(redis_dedup._client)
+    assert (refused.value.exit_code, refused.value.reason) == (7, "redis-tells-no-id")
 
 
 async def test_a_server_that_is_away_is_named() -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from msgspec import structs
 
 from infra.embedded import Stack
 from processor.adapters.kafka import KafkaJobLog, names_a_member
 from processor.ports import JobLog, Produced, Transaction
-from schemas.kafka.clients import reader_config
+from schemas.kafka.clients import MESSAGE_BYTES_MAX, reader_config
 from schemas.kafka.reading import Record, read_topic
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
 from tests.simulation.job_log import SimJobLog
@@ -233,6 +234,7 @@ async def test_a_transaction_is_visible_with_its_offset_and_note(kafka: Kafka, s
 
 async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
     """G3: offset and note of a committed transaction, to whoever comes after."""
+    kafka.publish(8)
     log, watcher = await start("one")
     await assigned(log, watcher)
     await log.commit(outcome(kafka))
@@ -240,6 +242,21 @@ async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
     heir, told = await start("two")
     await assigned(heir, told)
     assert told.committed[0] == (1, "m1:note")
+
+
+async def test_a_commit_beyond_the_logs_end_counts_for_nothing(kafka: Kafka, start: Make) -> None:
+    """G2: a log that lost its end is read from the beginning by the next owner, and is not settled before."""
+    kafka.publish(8)
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    ends = await log.ends()
+    await log.commit(Transaction([], {partition: (end, "") for partition, end in ends.items()} | {0: (1000, "m1:x")}))
+    assert await log.unsettled(ends, frozenset({1, 2, 3}))
+    await log.stop()
+    heir, told = await start("two")
+    await assigned(heir, told)
+    assert told.committed[0] == (0, "")
+    assert told.committed[1] == (ends[1], "")
 
 
 async def test_an_aborted_transaction_is_invisible(kafka: Kafka, start: Make) -> None:
@@ -254,6 +271,20 @@ async def test_an_aborted_transaction_is_invisible(kafka: Kafka, start: Make) ->
     assert kafka.visible() == 0
     kafka.remember(log)
     await log.commit(outcome(kafka))
+    assert kafka.visible() == 1
+
+
+async def test_a_record_that_is_too_large_aborts_the_whole(kafka: Kafka, start: Make) -> None:
+    """G2: that it was refused is certain, so the same producer goes on, though records before it were on their way."""
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    good = outcome(kafka)
+    large = structs.replace(good.records[0], value=b"x" * (MESSAGE_BYTES_MAX + 1))
+    for _ in range(3):
+        with pytest.raises(TransactionAborted, match="(?i)too large|bytes"):
+            await log.commit(Transaction([*good.records, large], good.offsets))
+    assert kafka.visible() == 0
+    await log.commit(good)
     assert kafka.visible() == 1
 
 

@@ -20,7 +20,7 @@ from producer.sources.csv_file import CsvFile
 from schemas.codec import DEAD_LETTER_HEADER, decode_job
 from schemas.runtime.errors import BadRecord, MailonceError
 from tests.support.feed import gather
-from tests.support.world import MONTH, World
+from tests.support.world import MONTH, World, job
 
 RECORDS = 10_000
 LARGE = 50_000
@@ -45,12 +45,33 @@ def good_job(user: str) -> dict[str, Any]:
     }
 
 
+KINDS = (
+    *("bytes", "json", "cut", "deep", "closed", "huge", "type", "other", "foreign", "address", "version", "missing"),
+    *("template", "source"),
+)
+
+
+@st.composite
+def too_much(draw: st.DrawFn, job: dict[str, Any], kind: str) -> bytes:
+    """A job that one of its readers would break at, or carry along."""
+    match kind:
+        case "closed":
+            levels = draw(st.sampled_from((101, 400, 900, 3000)))
+            deep = b' {"a": ' * levels + b"1" + b"}" * levels
+            return json.dumps(job | {"data": 0}).encode().replace(b" 0}", deep + b"}")
+        case "foreign":
+            return json.dumps(job | {"user_id": draw(st.sampled_from("aW@1.-")) * 100_000}).encode()
+        case "template":
+            return json.dumps(job | {"template": "t" * draw(st.integers(257, 1000))}).encode()
+        case _:
+            told = {"source": "s" * draw(st.integers(2001, 4000)), "snapshot": "", "row": 1}
+            return json.dumps(job | {"provenance": told}).encode()
+
+
 @st.composite
 def bad_values(draw: st.DrawFn, user: str = "u") -> bytes:
     """A value that can be no job of `user` in `MONTH`."""
-    kind = draw(
-        st.sampled_from(("bytes", "json", "cut", "deep", "huge", "type", "other", "address", "version", "missing"))
-    )
+    kind = draw(st.sampled_from(KINDS))
     job = good_job(user)
     match kind:
         case "bytes":
@@ -62,6 +83,8 @@ def bad_values(draw: st.DrawFn, user: str = "u") -> bytes:
             return whole[: draw(st.integers(0, len(whole) - 1))]
         case "deep":
             return b'{"data":' * draw(st.integers(200, 3000)) + b"1"
+        case "closed" | "foreign" | "template" | "source":
+            return draw(too_much(job, kind))
         case "huge":
             return json.dumps(job | {"data": {"name": "x" * 300_000, "usage": "1"}}).encode()
         case "type":
@@ -127,6 +150,30 @@ def test_ten_thousand_bad_records(world: World) -> None:
     assert Counter(shape(record.key, record.value, record.headers) for record, _ in letters) == sent_in
     reasons = Counter(letter.reason for _, letter in letters)
     assert {"not-json", "bad-schema", "bad-key", "key-mismatch", "bad-address", "unknown-version"} <= set(reasons)
+
+
+@st.composite
+def records_at_the_limit(draw: st.DrawFn) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
+    """A record as large as Kafka takes by its default, or a little smaller: key, value and headers share the bytes."""
+    size = draw(st.sampled_from((1_048_300, 1_000_000, 999_999, 999_700)) | st.integers(900_000, 1_048_300))
+    shares = draw(st.sampled_from(((0, 1, 0), (0, 0, 1), (1, 0, 0), (0, 1, 1), (1, 1, 1))))
+    byte = draw(st.sampled_from((b"[", b'"', b"@", b"\xff", b"x")))
+    key, value, header = (byte * (size // sum(shares) - 100) if share else b"u:" for share in shares)
+    return key if shares[0] else f"u:{MONTH}".encode(), value, [("x-trace", header)]
+
+
+def test_records_as_large_as_kafka_takes(world: World) -> None:
+    """G2: each gets its letter, and the good jobs beside them go out."""
+    large = draws(records_at_the_limit(), 40)
+    for number, record in enumerate(large):
+        world.publish([job(f"good{number}")])
+        world.publish_raw([record])
+    world.drain(MAILONCE_BREAKER_CONSECUTIVE="0", MAILONCE_BREAKER_SHARE="0")
+    assert world.sandbox.accepted_count() == len(large)
+    letters = world.dead_letters()
+    assert len(letters) == len(large)
+    whole = Counter((record.key, record.value) for record, letter in letters if not letter.cut)
+    assert whole <= Counter((key, value) for key, value, _ in large)
 
 
 def test_bad_events_in_the_queue(world: World, feed: Any) -> None:

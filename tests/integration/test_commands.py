@@ -70,8 +70,7 @@ def test_show_tells_one_mails_story(world: World) -> None:
     assert story["claim"]["state"] == "sent_recorded"
     assert "anna.smith@" in world.run("show", "a:b", MONTH, "--unmasked").stdout
     assert json.loads(world.run("show", "nobody", MONTH, "--json", ok=(1,)).stdout)["outcome"] == "unknown"
-    world.run("cancel", "late", MONTH)
-    world.publish_raw([(f"junk:{MONTH}".encode(), b"x", [])])
+    world.publish_raw([(f"late:{MONTH}".encode(), None, []), (f"junk:{MONTH}".encode(), b"x", [])])
     assert json.loads(world.run("show", "junk", MONTH, "--json").stdout)["outcome"] == "pending"
     assert json.loads(world.run("show", "late", MONTH, "--json").stdout)["jobs"][0]["tombstone"] is True
 

@@ -262,6 +262,14 @@ def test_sent_again_only_when_the_feed_lives(world: World, feed: Any) -> None:
     world.drain("p2")
     published(world)
     assert gather(world)["resent"] == 0, "the default is to hold"
+    queue = world.env["MAILONCE_EVENTS_QUEUE_URL"]
+    feed.send_message(QueueUrl=queue, MessageBody="received by somebody who died")
+    (held,) = feed.receive_message(QueueUrl=queue, VisibilityTimeout=600)["Messages"]
+    assert gather(world, **WINDOW)["resent"] == 0, "a message in flight may be the doubtful mail's event"
+    feed.delete_message(QueueUrl=queue, ReceiptHandle=held["ReceiptHandle"])
+    feed.send_message(QueueUrl=queue, MessageBody="not yet", DelaySeconds=600)
+    assert gather(world, **WINDOW)["resent"] == 0, "so may one that SQS delays"
+    feed.purge_queue(QueueUrl=queue)
     assert gather(world, **WINDOW)["resent"] == 1
     world.drain("p3")
     audit = world.audit()

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections import Counter
 
 import pytest
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
+from processor.adapters.topics import topic_config
 from schemas.codec import DEAD_LETTER_HEADER, encode
 from schemas.identity import Key
+from schemas.kafka.clients import admin_config
 from schemas.records import Outcome
-from tests.support.world import CALLS_AT_ONCE, MONTH, World, job
+from tests.support.world import CALLS_AT_ONCE, MONTH, World, job, wait_for
 
 HEADERS = [("trace", b"\x00\xff"), ("trace", b"again"), ("empty", b"")]
 
@@ -23,12 +34,17 @@ POISON: dict[str, tuple[bytes | None, bytes]] = {
     "not-json": (f"p0:{MONTH}".encode(), b'{"v": 1, \xff\xfe'),
     "bad-schema": (f"p1:{MONTH}".encode(), b'{"v": 1}'),
     "unknown-version": (f"p2:{MONTH}".encode(), changed("p2", v=99)),
-    "key-mismatch": (f"p3:{MONTH}".encode(), changed("somebody-else")),
+    "key-mismatch": (f"p3:{MONTH}".encode(), changed("@w" * 50_000)),
     "bad-address": (f"p4:{MONTH}".encode(), changed("p4", email="x@y.de\r\nBcc: z@y.de")),
     "missing-data": (f"p5:{MONTH}".encode(), changed("p5", data={"name": "N"})),
     "too-old": (b"p6:2024-01", changed("p6", month="2024-01")),
     "data-too-large": (f"p7:{MONTH}".encode(), changed("p7", data={"name": "x" * 262_144, "usage": "1"})),
     "bad-key": (b"\xff\xfe no key", changed("p8")),
+    "record-too-deep": (
+        f"p9:{MONTH}".encode(),
+        changed("p9", data=0).replace(b'"data": 0', b'"data": {"a":' + b"[" * 900 + b"]" * 900 + b"}"),
+    ),
+    "record-too-large": (f"p10:{MONTH}".encode(), changed("p10", template="t" * 100_000)),
 }
 
 
@@ -134,3 +150,68 @@ def test_the_latest_of_several_jobs_counts(world: World) -> None:
     audit.check()
     (mail,) = world.sandbox.accepted()
     assert mail.text == "Hello User u1, 4 kWh"
+
+
+def let_in(world: World, topic: str, size: int) -> None:
+    """Messages of this size may stand in the topic."""
+    admin = AdminClient(admin_config(world.settings))
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    for asked in admin.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
+    ).values():
+        asked.result()
+    wait_for(lambda: topic_config(admin, topic)["max.message.bytes"] == str(size), "the topic's new limit")
+
+
+def test_letters_fit_together_where_the_topic_takes_little(world: World) -> None:
+    """G2: a topic's limit is for all letters of a batch, not for each; one that takes no letter at all is refused."""
+    let_in(world, world.settings.topics.dead_letters, 200_000)
+    world.publish_raw((f"big{n}:{MONTH}".encode(), b"x" * 150_000, []) for n in range(30))
+    world.publish(job(f"u{n}") for n in range(10))
+    world.drain(MAILONCE_BREAKER_CONSECUTIVE="0", MAILONCE_BREAKER_SHARE="0")
+    audit = world.audit()
+    audit.check()
+    assert [letter.cut for _, letter in audit.dead_letters] == [[]] * 30
+    let_in(world, world.settings.topics.dead_letters, 10_000)
+    refused = world.processor("p2", drain=True)
+    assert refused.wait() == 2
+    assert "max.message.bytes" in refused.log.read_text()
+
+
+def test_records_as_large_as_kafka_takes_get_their_letters(world: World) -> None:
+    """G2: the letter always fits, and the good jobs beside it go out."""
+    let_in(world, world.settings.topics.jobs, 5_000_000)
+    # As 0.1 made it: Kafka's default.
+    let_in(world, world.settings.topics.dead_letters, 1_048_588)
+    junk = [b"x" * 999_700, os.urandom(1_048_300), os.urandom(2_000_000), b"y" * 4_900_000]
+    records = [(f"big{n}:{MONTH}".encode(), value, [("trace", b"t")]) for n, value in enumerate(junk)]
+    records += [(f"headed:{MONTH}".encode(), b"junk", [("trace", b"h" * 1_100_000)])]
+    records += [(b"k" * 1_100_000, b"junk", [])]
+    world.publish(job(f"u{n}") for n in range(20))
+    world.publish_raw(records)
+    world.publish(job(f"v{n}") for n in range(20))
+    world.drain()
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 40
+    assert audit.count(Outcome.DEAD) == 5
+    letters = {record.key: (record, letter) for record, letter in audit.dead_letters}
+    assert len(audit.dead_letters) == 6
+    first, letter = letters[records[0][0]]
+    assert first.value == junk[0]
+    assert letter.cut == []
+    for key, value, _ in records[1:4]:
+        record, letter = letters[key]
+        assert record.value is None
+        assert [(cut.part, cut.size, cut.sha256) for cut in letter.cut] == [
+            ("value", len(value), hashlib.sha256(value).hexdigest())
+        ]
+        assert ("trace", b"t") in record.headers
+        assert letter.source.offset >= 0
+    headed, letter = letters[f"headed:{MONTH}".encode()]
+    assert headed.value == b"junk"
+    assert [cut.part for cut in letter.cut] == ["headers"]
+    keyless, letter = letters[None]
+    assert keyless.value == b"junk"
+    assert letter.reason == "bad-key"
+    assert [cut.part for cut in letter.cut] == ["key"]

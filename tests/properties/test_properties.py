@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.core.answers import Accepted, ServiceError, Unknown, classify
-from processor.core.offsets import Window, decode_settled, encode_settled
+from processor.core.offsets import METADATA_BYTES_MAX, Window, decode_settled, encode_settled
 from processor.core.retry import delay_s
 from processor.recovery.spill import SpillingMap
 from producer.plan import OnDuplicate, Reject, find_users, plan
@@ -16,6 +17,7 @@ from producer.sources import Row
 from schemas.addresses import address_problem
 from schemas.codec import decode_job, encode, fingerprint
 from schemas.identity import Key, message_tags, new_attempt_id, read_tags
+from schemas.kafka.unreadable import first_outside
 from schemas.limits import tag_problem
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord
@@ -89,6 +91,41 @@ def test_a_window_agrees_with_a_plain_model(start: int, steps: list[tuple[int, b
     assert prefix == (unsettled[0] if unsettled else (added[-1] + 1 if added else start))
     successor = Window(prefix, metadata)
     assert [o for o in added if o >= prefix and successor.add(o)] == unsettled
+
+
+@given(st.integers(0, 2**32), st.sampled_from((1, 4, 300, 70_000, 2**27)), st.integers(0, 9_000), st.floats(0, 1))
+@settings(max_examples=60)
+def test_any_settled_offsets_fit_the_metadata(seed: int, gap_max: int, count: int, share: float) -> None:
+    """G2: the broker takes the commit whatever is settled, and nobody is told of a record that is not."""
+    chance, offset, settled = Random(seed), seed, set()
+    for _ in range(count):
+        offset += chance.randint(1, gap_max)
+        if chance.random() < share:
+            settled.add(offset)
+    text = encode_settled(settled, seed)
+    told = decode_settled(text, seed)
+    assert len(text) <= METADATA_BYTES_MAX
+    assert told == sorted(settled)[: len(told)]
+    assert bool(told) == bool(settled)
+
+
+@given(st.integers(0, 2**32), st.sampled_from((2, 9, 300, 70_000, 2**27)), st.floats(0, 1))
+@settings(max_examples=60)
+def test_whoever_reads_within_the_room_can_tell_of_all(seed: int, gap_max: int, share: float) -> None:
+    """G6: a successor repeats nothing, though the first record of the partition is not settled."""
+    chance, window, offset, settled = Random(seed), Window(0), 0, set()
+    window.add(0)
+    while not window.full:
+        gap = chance.choice((2, gap_max))
+        for _ in range(chance.choice((1, window.room))):
+            offset += chance.randint(1, gap)
+            window.add(offset)
+            if chance.random() < share:
+                window.settle(offset)
+                settled.add(offset)
+    prefix, metadata = window.to_commit()
+    assert prefix == 0
+    assert set(decode_settled(metadata, prefix)) == settled
 
 
 @given(st.sets(st.integers(0, 15_999), max_size=300), st.integers(0, 10**12))
@@ -181,3 +218,17 @@ def test_a_spilling_map_is_a_dict(steps: list[tuple[bytes, str | None]], entries
             assert spilling.get(key) == text
         assert all(spilling.get(key) == plain.get(key) for key, _ in steps)
         assert dict(spilling.items()) == plain
+
+
+@given(st.integers(0, 10_000), st.integers(1, 5_000), st.integers(0, 5_000))
+def test_where_an_unreadable_batch_ends_is_found(begins: int, length: int, behind: int) -> None:
+    """G2: neither a record of it is left before the reader, nor one behind it passed over; and in few questions."""
+    asked: list[int] = []
+
+    def is_inside(place: int) -> bool:
+        asked.append(place)
+        return begins <= place < begins + length
+
+    assert first_outside(is_inside, begins, begins + length + behind) == begins + length
+    assert all(begins < place < begins + length + behind for place in asked)
+    assert len(asked) <= 30

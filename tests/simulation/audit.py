@@ -62,10 +62,11 @@ class Audit(Seen):
                 yield f"G2 {published.place[0]}:{published.place[1]} has no readable key and no letter"
         for raw in world.pending():
             yield f"G2 {raw.decode()} has no outcome"
+        known = {entry.key for entry in world.published if entry.value is not None}
         for raw, mail in mails.items():
             if (key := key_of(raw)) is None or mail.outcome is None:
                 continue
-            if self.strict and mail.job_offset < 0:
+            if self.strict and raw not in known:
                 yield f"G2 {key} is told as {mail.outcome.value}, and nobody ever published it"
             source = self.outcomes[raw][-1][2].source
             if mail.outcome is Outcome.DEAD and (source.partition, source.offset) not in letters:
@@ -120,7 +121,7 @@ class Audit(Seen):
             if _made_whole(entry):
                 whole = True
             restored = entry.about[0] if entry.what == "redis.restore" and "->" in entry.about and whole else ()
-            if any(name == key and claim.startswith(State.SENDING.value) for name, claim, _ in restored):
+            if any(one.key == key and one.claim.startswith(State.SENDING.value) for one in restored):
                 return True
         return False
 

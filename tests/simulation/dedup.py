@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from processor.core.claims import NOBODYS
+from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.ports import Item, NotWhole
+from processor.ports import Item, NotWhole, RebuildLost
 from schemas.identity import Key
+from schemas.runtime.errors import RedisUntrusted
 
 __all__ = ["MemoryDedup", "Scripts"]
 
@@ -45,7 +46,8 @@ class Scripts:
         return claim
 
     def cancel(self, claim: Claim, item: Item) -> Claim:
-        if claim.state is State.ABSENT:
+        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
+        if claim.state is State.ABSENT or older:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 
@@ -53,7 +55,7 @@ class Scripts:
         stands = claim.state in {State.SENT, State.SENT_RECORDED}
         if stands or (claim.state is State.DROPPED and claim.attempt == item.attempt):
             return claim
-        return Claim(State.SENT, message_id=item.message_id)
+        return Claim(State.SENT, message_id=item.message_id, fingerprint=item.fingerprint)
 
     prove = mark_sent
 
@@ -90,7 +92,9 @@ class Scripts:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 
-    def restore(self, claim: Claim, known: Claim, partition: int) -> Claim:
+    def restore(self, claim: Claim, known: Claim, partition: int, ended: str = "") -> Claim:
+        if claim.state is State.SENDING and claim.attempt in ended.split():
+            claim = ABSENT
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
         elsewhere = claim.state is State.CLOSED and claim.partition != partition
         nobodys = known.attempt.startswith(NOBODYS) and claim.state is State.SENDING
@@ -106,6 +110,7 @@ class MemoryDedup:
         self.run = "run"
         self.marker = ""
         self._lock: str | None = None
+        self._until_ms = 0.0
         self._notes: set[tuple[str, str]] = set()
         self._feed_ms = 0
         self._lifetime_ms = int(lifetime_s * 1000)
@@ -123,8 +128,11 @@ class MemoryDedup:
         self.claims[key] = claim
         return claim
 
+    def _is_whole(self) -> bool:
+        return self.run != "" and self.marker == self.run
+
     def _check(self) -> None:
-        if self.marker != self.run:
+        if not self._is_whole():
             raise NotWhole("the dedup set is not whole")
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
@@ -183,12 +191,15 @@ class MemoryDedup:
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         return self._fact(items, self._scripts.drop)
 
-    async def restore(self, claims: Sequence[tuple[Key, str, int]]) -> None:
-        for key, text, partition in claims:
-            self._put(key, self._scripts.restore(self.claims.get(key, ABSENT), parse_claim(text), partition))
+    async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
+        if not await self.extend_lock(token, ttl_s):
+            raise RebuildLost("the rebuild has lost its lock")
+        for key, text, partition, ended in claims:
+            held = self.claims.get(key, ABSENT)
+            self._put(key, self._scripts.restore(held, parse_claim(text), partition, ended))
 
     async def peek(self, key: Key) -> Claim | None:
-        return self.claims.get(key, ABSENT) if self.marker == self.run else None
+        return self.claims.get(key, ABSENT) if self._is_whole() else None
 
     async def peek_all(self, keys: Sequence[Key]) -> list[Claim]:
         return [self.claims.get(key, ABSENT) for key in keys]
@@ -199,27 +210,37 @@ class MemoryDedup:
                 yield key, claim
 
     async def server_run(self) -> tuple[bool, str]:
-        return self.marker == self.run, self.run
+        if not self.run:
+            raise RedisUntrusted("redis-tells-no-id", "Redis does not tell its run id")
+        return self._is_whole(), self.run
 
-    async def set_whole(self, run: str) -> bool:
-        if run == self.run:
-            self.marker = run
-        return self.marker == self.run
+    async def set_whole(self, token: str) -> bool:
+        if not self._holds(token):
+            return False
+        self.marker, self._lock = self.run, None
+        return True
 
     async def unset_whole(self) -> None:
         self.marker = ""
 
-    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        if self._lock is not None:
-            return False
-        self._lock = token
+    def _holds(self, token: str) -> bool:
+        if self._lock is not None and self._now_ms() >= self._until_ms:
+            self._lock = None
+        return self.run != "" and self._lock == f"{token}:{self.run}"
+
+    def _lock_for(self, token: str, ttl_s: float) -> bool:
+        self._lock, self._until_ms = f"{token}:{self.run}", self._now_ms() + ttl_s * 1000
         return True
 
+    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
+        free = not self._holds(token) and (self._lock is None or not self._lock.endswith(f":{self.run}"))
+        return self.run != "" and (free or self._holds(token)) and self._lock_for(token, ttl_s)
+
     async def extend_lock(self, token: str, ttl_s: float) -> bool:
-        return self._lock == token
+        return self._holds(token) and self._lock_for(token, ttl_s)
 
     async def unlock_rebuild(self, token: str) -> None:
-        if self._lock == token:
+        if self._holds(token):
             self._lock = None
 
     async def noted(self, notes: Sequence[tuple[str, str]]) -> list[bool]:
@@ -239,3 +260,9 @@ class MemoryDedup:
 
     async def set_marker(self, run: str) -> None:
         self.marker = run
+
+    async def hide_id(self) -> None:
+        self.run = ""
+
+    async def set_lock(self, held: str) -> None:
+        self._lock, self._until_ms = held or None, self._now_ms() + 60_000

@@ -8,6 +8,7 @@ from typing import Any
 import processor.core.assignments
 import processor.shell.attempts
 import processor.shell.calls
+from processor.adapters.letters import Letters
 from processor.core import decide
 from processor.core.answers import RefusedForNow, RetryClass, Unanswered, classify
 from processor.core.assignments import Assignments
@@ -47,6 +48,12 @@ def a_graceful_stop_withdraws_nothing(patch: Patch) -> None:
 
 @mutation(only=("killed", "poisoned", "stalled"), seeds=100, first=69)
 def commit_metadata_ignored(patch: Patch) -> None:
+    """Nor does anybody ask which letters there are, which would make up for it."""
+
+    async def nothing(self: Letters, records: Any) -> set[tuple[int, int]]:
+        return set()
+
+    patch.setattr(Letters, "told", nothing)
     patch.setattr(processor.core.assignments, "Window", lambda committed, _metadata="": Window(committed))
 
 

@@ -10,9 +10,10 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from processor.core.resume import Committed, Log, replaced, resume, tagged
 from processor.ports import Listener, Poll, Transaction
 from schemas.kafka.reading import Record
-from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
 from tests.simulation.group import NoMember
 from tests.simulation.kafka import Kafka, ProducerFenced, Refused
 from tests.simulation.loop import OWNER
@@ -24,6 +25,7 @@ REQUEST_S = 0.004
 TIMEOUT_S = 2.0
 PATIENCE_S = 10.0
 IDLE_S = 0.25
+LOOK_EVERY_S = 2.0
 
 
 class SimJobLog:
@@ -42,6 +44,8 @@ class SimJobLog:
         self._positions: dict[int, int] = {}
         self._epoch = 0
         self._polled_s = 0.0
+        self._look_s = 0.0
+        self._topic_id = ""
         self.unknown = False
         self._failure: Exception | None = None
 
@@ -49,6 +53,7 @@ class SimJobLog:
 
     async def start(self, listener: Listener) -> None:
         self._listener = listener
+        self._topic_id = self._kafka.topic_id(self._topic)
         self._epoch = await self._ask("kafka.init", lambda: self._kafka.init(self._instance))
         self._member = await self._ask("kafka.join", lambda: self._group.join(self._owner))
         self._polled_s = self._net.now_s()
@@ -56,11 +61,13 @@ class SimJobLog:
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         self._polled_s = self._net.now_s()
+        self._look_at_the_topic()
         await self._serve_group()
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         wait_s = self._net.latency_s(0.003)
+        await self._begin_anew()
         records, ends = self._fetch(records_max, paused)
         if not records:
             wait_s = max(wait_s, self._net.rng.uniform(0.02, IDLE_S) if timeout_s else 0.02)
@@ -105,7 +112,7 @@ class SimJobLog:
     def _behind(self, targets: Mapping[int, int], others: frozenset[int]) -> bool:
         if self._group.unstable(others):
             return True
-        return any(self._offset(partition) < targets[partition] for partition in others)
+        return any(self._resumed(partition)[0] < targets[partition] for partition in others)
 
     async def ends(self) -> dict[int, int]:
         return dict(await self._ask("kafka.ends", lambda: {p.number: p.end for p in self._kafka.topic(self._topic)}))
@@ -132,6 +139,7 @@ class SimJobLog:
     async def _transact(self, transaction: Transaction) -> None:
         kafka, generation, member = self._kafka, self._generation, self._member
         ask, epoch, instance = self._net.ask, self._epoch, self._instance
+        offsets = {p: (o, tagged(text, self._topic_id)) for p, (o, text) in transaction.offsets.items()}
         if transaction.records:
             # Idempotent: a lost answer only makes the client ask again, and the broker knows the sequence number.
             await ask(
@@ -143,7 +151,7 @@ class SimJobLog:
         if transaction.offsets:
             await ask(
                 "kafka.offsets",
-                lambda: kafka.add_offsets(instance, epoch, self._group.name, member, generation, transaction.offsets),
+                lambda: kafka.add_offsets(instance, epoch, self._group.name, member, generation, offsets),
                 usual_s=REQUEST_S,
                 timeout_s=TIMEOUT_S,
             )
@@ -184,12 +192,34 @@ class SimJobLog:
     def _look(self, partitions: frozenset[int]) -> dict[int, tuple[int, str]] | None:
         if self._group.unstable(partitions):
             return None
-        return {p: (self._offset(p), self._group.offsets.get(p, (0, ""))[1]) for p in sorted(partitions)}
+        return {p: self._resumed(p) for p in sorted(partitions)}
 
-    def _offset(self, partition: int) -> int:
-        if partition in self._group.offsets:
-            return self._group.offsets[partition][0]
-        return self._kafka.topic(self._topic)[partition].start
+    def _resumed(self, partition: int) -> tuple[int, str]:
+        log, committed = self._kafka.topic(self._topic)[partition], self._group.offsets.get(partition, (-1, ""))
+        found = resume(Committed(*committed), Log(log.end, self._topic_id))
+        if found.void:
+            self._net.history.note(self._instance, "begins anew", partition, found.void)
+        return log.start if found.offset is None else found.offset, found.metadata
+
+    def _look_at_the_topic(self) -> None:
+        """The answer is not waited for, so it costs no time. Raises `TopicReplaced`."""
+        if self._net.now_s() >= self._look_s:
+            self._look_s = self._net.now_s() + LOOK_EVERY_S
+            self._check()
+
+    def _check(self) -> None:
+        if replaced(self._topic_id, self._kafka.topic_id(self._topic)):
+            raise TopicReplaced(self._topic)
+
+    async def _begin_anew(self) -> None:
+        """Where the log no longer holds what was to be read next."""
+        for partition in sorted(self._mine):
+            log = self._kafka.topic(self._topic)[partition]
+            if not log.start <= self._positions[partition] <= log.end:
+                self._check()
+                await self._listener.lost(frozenset({partition}))
+                self._positions[partition] = log.start
+                await self._listener.assigned({partition: (log.start, "")})
 
     def _fetch(self, records_max: int, paused: frozenset[int]) -> tuple[list[Record], dict[int, int]]:
         found: list[Record] = []

@@ -108,6 +108,8 @@ class Kafka:
         self.transaction_s = transaction_s
         self.partitions = partitions
         self.topics: dict[str, list[PartitionLog]] = {}
+        self.lives: dict[str, int] = {}
+        """how often a topic was deleted and made anew"""
         self.groups: dict[str, Group] = {}
         self.epochs: dict[str, int] = {}
         self.open: dict[str, Open] = {}
@@ -146,8 +148,12 @@ class Kafka:
             log.entries = [e for e in log.entries if e.offset >= stable or e.marker or e.offset in kept]
 
     def recreate(self, name: str) -> None:
-        """The topic is deleted and made anew: empty, from offset 0."""
+        """The topic is deleted and made anew: empty, from offset 0, under another id."""
+        self.lives[name] = self.lives.get(name, 0) + 1
         self.topics[name] = [PartitionLog(number) for number in range(self.partitions)]
+
+    def topic_id(self, name: str) -> str:
+        return f"{name}#{self.lives.get(name, 0)}"
 
     def group(self, name: str) -> Group:
         if name not in self.groups:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from processor.core.resume import Committed, Log, resume
 from processor.ports import Listener, Poll, Produced, Transaction
+from schemas.kafka.clients import MESSAGE_BYTES_MAX
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import Fenced, TransactionAborted, TransactionUnknown
 
@@ -46,6 +48,11 @@ class MemoryKafka:
     def new_epoch(self, instance: str) -> int:
         self.epochs[instance] = self.epochs.get(instance, 0) + 1
         return self.epochs[instance]
+
+    def resumed(self, partition: int) -> tuple[int, str]:
+        """Where a partition is read on."""
+        found = resume(Committed(*self.partitions[partition].committed), Log(len(self.jobs[partition])))
+        return found.offset or 0, found.metadata
 
     def share_of(self, member: MemoryJobLog) -> set[int]:
         """The partitions that ought to be this member's, as even as can be."""
@@ -99,8 +106,9 @@ class MemoryJobLog:
             for partition in came:
                 partitions[partition] = partitions[partition].assigned(self._number)
                 self._mine[partition] = partitions[partition].generation
-                self._positions[partition] = partitions[partition].committed[0]
-            await self._listener.assigned({partition: partitions[partition].committed for partition in came})
+            committed = {partition: self._kafka.resumed(partition) for partition in came}
+            self._positions |= {partition: offset for partition, (offset, _) in committed.items()}
+            await self._listener.assigned(committed)
 
     async def commit(self, transaction: Transaction) -> None:
         if self.unknown:
@@ -113,6 +121,8 @@ class MemoryJobLog:
         partitions = self._kafka.partitions
         if not all(partitions[p].admits(self._number, self._mine[p]) for p in touched):
             raise TransactionAborted("Unknown member")
+        if any(len(record.value or b"") > MESSAGE_BYTES_MAX for record in transaction.records):
+            raise TransactionAborted("Message size too large")
         self._kafka.visible += transaction.records
         for partition, committed in transaction.offsets.items():
             partitions[partition] = partitions[partition].settled(committed)
@@ -120,12 +130,12 @@ class MemoryJobLog:
     async def renew(self) -> dict[int, tuple[int, str]]:
         self._epoch = self._kafka.new_epoch(self._instance)
         self.unknown = False
-        committed = {p: self._kafka.partitions[p].committed for p in self._mine}
+        committed = {p: self._kafka.resumed(p) for p in self._mine}
         self._positions |= {p: offset for p, (offset, _) in committed.items()}
         return committed
 
     async def unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
-        return any(self._kafka.partitions[p].committed[0] < end for p, end in targets.items() if p not in mine)
+        return any(self._kafka.resumed(p)[0] < end for p, end in targets.items() if p not in mine)
 
     async def ends(self) -> dict[int, int]:
         return {partition: len(log) for partition, log in enumerate(self._kafka.jobs)}

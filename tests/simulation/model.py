@@ -84,13 +84,14 @@ def _redis_steps(world: World, rules: Rules) -> Steps:
         yield "rebuild reads", world._replace(snapshot=known)
     else:
         claims = tuple(
-            rules.scripts.restore(claim, known, 0) for claim, known in zip(world.claims, world.snapshot, strict=True)
+            rules.scripts.restore(claim, known, 0, ended)
+            for claim, (known, ended) in zip(world.claims, world.snapshot, strict=True)
         )
         yield "rebuild ends", world._replace(claims=claims, whole=True, snapshot=None)
 
 
 @lru_cache(100_000)
-def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> Claim:
+def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> tuple[Claim, str]:
     fold = fold_of(SpillingMap(), SpillingMap())
     for at_ms, (outcome, attempt, message_id, offset) in enumerate(ledger):
         delivery = Delivery(
@@ -115,8 +116,8 @@ def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> 
             resend=leave,
         )
         fold.intent(b"k", intent)
-    found = dict(fold.claims()).get(b"k")
-    return parse_claim(found) if found else ABSENT
+    found = next(iter(fold.claims()), None)
+    return (parse_claim(found[1]), found[2]) if found else (ABSENT, "")
 
 
 # ---- faults ----

@@ -109,7 +109,7 @@ class World(NamedTuple):
     jobs: Jobs
     claims: tuple[Claim, ...]
     whole: bool
-    snapshot: tuple[Claim, ...] | None
+    snapshot: tuple[tuple[Claim, str], ...] | None
     """What a rebuild has read and not put back yet."""
     intents: tuple[tuple[tuple[str, int, str, bool], ...], ...]
     """per key: (attempt, offset, overrides, withdrawn)"""

@@ -11,13 +11,17 @@ from tests.simulation.story import LONG_AGO_S, until
 from tests.simulation.world import MONTH, World
 
 __all__ = [
+    "beyond_the_end",
     "cancelled_corrected_killed_and_lost",
+    "changed_and_replayed",
     "closed_in_another_partition",
     "corrected_behind_a_broken_one",
     "doubt_after_proof_and_redis_lost",
     "drained_beside_another",
     "killed_in_a_back_off",
     "lost_again_while_it_is_rebuilt",
+    "made_anew",
+    "moved_to_the_end",
     "proof_before_our_time_out",
     "stands_still_after_the_answer",
     "stands_still_under_a_claim",
@@ -170,3 +174,55 @@ async def killed_in_a_back_off(world: World, audit: Audit) -> None:
     world.ses.fate = lambda: ""
     world.start("p1")
     await asyncio.sleep(30)
+
+
+async def moved_to_the_end(world: World, audit: Audit) -> list[str]:
+    """The group's offsets lie beyond jobs that nobody attempted: the drain says so, and a replay sends them."""
+    for number in range(4):
+        world.publish(f"u{number}")
+    ends = {log.number: log.end for log in world.kafka.topic(world.settings.topics.jobs)}
+    world.kafka.group("mailonce").offsets.update({number: (end, "") for number, end in ends.items()})
+    drained = world.start("drain", drain=True)
+    await until(world, lambda: drained.dead)
+    replayed = world.start("r", group="replay-1", drain=True)
+    await until(world, lambda: replayed.dead)
+    left = drained.left or ""
+    if not left.startswith("OutcomesMissing: 4 of 4 jobs"):
+        world.defects.append(f"G2 a drain of nothing ended well: {left}")
+    return []
+
+
+async def beyond_the_end(world: World, audit: Audit) -> None:
+    """The log is shorter than the group remembers."""
+    world.kafka.group("mailonce").offsets.update({0: (100, ""), 1: (100, "")})
+    for number in range(4):
+        world.publish(f"u{number}")
+    world.start("p0")
+    await asyncio.sleep(10)
+
+
+async def made_anew(world: World, audit: Audit) -> None:
+    """The topic is deleted and made anew under a processor, and grows beyond the old offsets."""
+    world.publish("u0")
+    world.publish("u1")
+    world.start("p0")
+    await asyncio.sleep(3)
+    world.kafka.recreate(world.settings.topics.jobs)
+    for number in range(20):
+        world.publish(f"v{number}")
+    await until(world, lambda: world.slots["p0"].dead, 10)
+    world.start("p0")
+    await asyncio.sleep(20)
+
+
+async def changed_and_replayed(world: World, audit: Audit) -> None:
+    """A job published again with other content is told of once, whoever reads it."""
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(3)
+    world.publish("u0", version=2)
+    await asyncio.sleep(3)
+    replayed = world.start("r", group="replay-1", drain=True)
+    await until(world, lambda: replayed.dead)
+    if (many := len(world.letters())) != 1:
+        world.defects.append(f"{many} letters of one record")

@@ -119,9 +119,9 @@ class LeaveTheProofToTheProcessor(Rules):
 
 
 class _OpenByItsHolder(Fold):
-    def claims(self) -> Iterator[tuple[bytes, str]]:
-        for key, text in super().claims():
-            yield key, text.replace("A~", "A")
+    def claims(self) -> Iterator[tuple[bytes, str, str]]:
+        for key, text, ended in super().claims():
+            yield key, text.replace("A~", "A"), ended
 
 
 class OneOfSeveralIntentsIsEnough(Rules):

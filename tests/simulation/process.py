@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from processor.adapters.letters import Letters
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
+from processor.ops.balance import compare
 from processor.recovery.rebuild import ensure_whole
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import IntakeConfig
@@ -24,7 +26,7 @@ from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import EvidenceMeter, Meter
 from schemas.kafka.reading import Follower
-from schemas.runtime.ending import obey
+from schemas.runtime.ending import in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
@@ -205,6 +207,7 @@ async def processor(process: Process) -> None:
             compose=compose_attempt,
             make_whole=lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
+            letters=Letters(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
             meter=METER,
             drain=process.drain,
@@ -212,6 +215,8 @@ async def processor(process: Process) -> None:
     )
     worker = process.worker
     await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+    if process.drain and not process.group.startswith("replay") and not process.stopping.is_set():
+        await in_thread(compare, settings, worker.targets(), process.month)
 
 
 async def evidence(process: Process) -> None:

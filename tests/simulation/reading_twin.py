@@ -20,6 +20,7 @@ import processor.evidence.run
 import processor.evidence.scribe
 import processor.evidence.sink
 import processor.evidence.sweep
+import processor.ops.balance
 import processor.ops.uncertain
 import processor.recovery.rebuild
 import processor.shell.allowance
@@ -65,6 +66,7 @@ LOGS = (
     processor.evidence.sweep,
     processor.evidence.scribe,
     processor.evidence.sink,
+    processor.ops.balance,
     schemas.runtime.ending,
     schemas.kafka.reading,
 )
@@ -228,6 +230,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             processor.recovery.rebuild,
             processor.adapters.jobs,
             processor.ops.uncertain,
+            processor.ops.balance,
         ):
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):

@@ -37,29 +37,7 @@ class State(NamedTuple):
 
 
 class SimSet(MemoryDedup):
-    """The scripts' model with a lock that runs out."""
-
-    def __init__(self, lifetime_s: float, now_ms: Callable[[], int]) -> None:
-        super().__init__(lifetime_s, now_ms)
-        self._until_ms = 0.0
-
-    def _expire_lock(self) -> None:
-        if self._lock is not None and self._now_ms() >= self._until_ms:
-            self._lock = None
-
-    async def lock_rebuild(self, token: str, ttl_s: float) -> bool:
-        self._expire_lock()
-        if not await super().lock_rebuild(token, ttl_s):
-            return False
-        self._until_ms = self._now_ms() + ttl_s * 1000
-        return True
-
-    async def extend_lock(self, token: str, ttl_s: float) -> bool:
-        self._expire_lock()
-        if self._lock != token:
-            return False
-        self._until_ms = self._now_ms() + ttl_s * 1000
-        return True
+    """The scripts' model, as a disk or a replica holds it."""
 
     def dump(self) -> State:
         lock = (self._lock, self._until_ms) if self._lock else None

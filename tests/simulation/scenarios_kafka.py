@@ -6,37 +6,61 @@ import asyncio
 
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
+from tests.simulation.mutation_stories import moved_to_the_end
 from tests.simulation.story import (
     LONG_AGO_S,
     breaks,
     done,
     drain,
+    keeps,
     publish,
     sent,
+    until,
 )
 from tests.simulation.world import World
 
 
-@breaks(r"G2 drain ended well though 4 jobs", "a committed offset beyond the log's end: start at the beginning, aloud")
+@keeps(r"G2 drain ended well though 4 jobs", "a committed offset beyond the log's end: start at the beginning, aloud")
 async def committed_beyond_the_end(world: World, audit: Audit) -> list[str]:
     world.kafka.group("mailonce").offsets.update({0: (100, ""), 1: (100, "")})
     publish(world, 4)
     return await drain(world)
 
 
-@breaks(r"G2 .* has no outcome", "a topic with another id is refused until adopted")
-async def the_topic_is_recreated(world: World, audit: Audit) -> None:
+@keeps(r"G2 .* has no outcome", "a topic with another id is refused until adopted")
+async def the_topic_is_recreated(world: World, audit: Audit) -> list[str]:
     """Deleted and made anew under a running processor, with fewer records than before."""
+    return await _recreated(world, 1)
+
+
+@keeps(r"G2 .* has no outcome", "an offset that was committed for another topic of the name does not count")
+async def the_topic_is_recreated_and_grows(world: World, audit: Audit) -> list[str]:
+    """The new topic reaches beyond the old one's committed offsets before anybody looks."""
+    return await _recreated(world, 20)
+
+
+@keeps(r"G2 drain ended well though 4 jobs", "a drain ends well when each job has an outcome, whatever offsets say")
+async def offsets_beyond_what_was_sent(world: World, audit: Audit) -> list[str]:
+    """Somebody moved the group to the end: nothing is left to do, and nothing was done."""
+    return await moved_to_the_end(world, audit)
+
+
+async def _recreated(world: World, count: int) -> list[str]:
     await sent(world, 6)
     world.kafka.recreate(world.settings.topics.jobs)
-    world.published.clear()
-    world.publish("new")
+    for number in range(count):
+        world.publish(f"new{number}")
+    old = world.slots["p0"]
+    await until(world, lambda: old.dead)
+    found = [] if (old.left or "").startswith("TopicReplaced") else [f"G2 it did not refuse the new topic: {old.left}"]
+    world.start("p0")
     await done(world, 30)
+    return found
 
 
-@breaks(r"G2 .* has no outcome", "whatever Kafka lets into the jobs topic fits into the dead-letter topic")
+@keeps(r"G2 .* has no outcome", "whatever Kafka lets into the jobs topic fits into the dead-letter topic")
 async def a_letter_too_large(world: World, audit: Audit) -> None:
-    """A record of nearly a megabyte whose letter exceeds it: the same batch for ever, good jobs with it."""
+    """A record of nearly a megabyte whose letter would exceed it: the same batch for ever, good jobs with it."""
     world.publish_raw(b"big:2026-11", b"x" * 999_900)
     publish(world, 4)
     world.start("p0")

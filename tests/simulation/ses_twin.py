@@ -132,6 +132,12 @@ class Sqs:
     def empty(self) -> bool:
         return not self._messages
 
+    def is_empty(self) -> Any:
+        return self._is_empty()
+
+    async def _is_empty(self) -> bool:
+        return bool(await self._net.ask("sqs.is_empty", lambda: self.empty, usual_s=0.01, timeout_s=5))
+
     def receive(self, wait_s: int) -> Any:
         """As `processor.evidence.queue.EventQueue`; the loop awaits what stands for a call that blocks."""
         return self._receive(wait_s)

@@ -110,10 +110,6 @@ def _always(world: World, match: re.Match[str]) -> bool:
 KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]], ...] = (
     ("told again", re.compile(r"G6 \S+ has \d+ letters of .*, by (.*)"), _by_a_replay),
     ("a drop told twice", re.compile(r"G6 \S+ has \d+ letters of rendering-failure"), _always),
-    ("sent of another content", re.compile(r"G6 \S+: sent is said of"), _always),
-    ("doubt over a drop", re.compile(r"G4 (\w+):\S+ is still in doubt"), _of_dropped),
-    ("rebuilt beside a whole set", re.compile(r"G4 \S+ is in doubt .*restored by a late rebuild"), _always),
-    ("a claim that ended", re.compile(r"G4 \S+ is in doubt .*its attempt had ended"), _always),
     ("settled before SES's word", re.compile(r"G3 \S+ was settled although (\w+):\S+ has no outcome"), _of_dropped),
 )
 """Findings that a random history may show until they are cured: each has a scenario of this name."""

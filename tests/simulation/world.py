@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from processor.core.outcomes import PENDING, Mail, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, has_job, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record
@@ -196,8 +196,10 @@ class World:
         value = encode(job(user, month=month, version=version))
         return self._put(Key(user, month).to_bytes(), value, f"v{version}", partition)
 
-    def cancel(self, user: str, *, month: str = MONTH, partition: int = -1) -> tuple[int, int]:
-        return self._put(Key(user, month).to_bytes(), None, "tombstone", partition)
+    def cancel(self, user: str, *, month: str = MONTH, partition: int = -1) -> tuple[int, int] | None:
+        """As `processor.ops.cancel`: its place; nothing is written for a key without a job."""
+        raw = Key(user, month).to_bytes()
+        return self._put(raw, None, "tombstone", partition) if has_job(raw, self.jobs()) else None
 
     def publish_raw(self, key: bytes | None, value: bytes, partition: int = 0) -> tuple[int, int]:
         return self._put(key, value, f"{len(value)} bytes", partition)

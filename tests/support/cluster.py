@@ -32,6 +32,11 @@ class OwnKafka:
         return {name: f"127.0.0.1:{self._seen_at}" if self._seen_at else self._stack.env()[name]}
 
     @property
+    def folder(self) -> Path:
+        """Where the brokers keep their logs."""
+        return self._stack.folder
+
+    @property
     def port(self) -> int:
         """Where the broker listens, whatever stands before it."""
         return self._stack.known()["kafka"].port

@@ -27,7 +27,7 @@ from schemas.templates.template import Needs
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import MONTH, job
 
-__all__ = ["Away", "FakeClock", "FakePace", "Made", "Ses", "attempt", "ticket", "until", "whole"]
+__all__ = ["Away", "FakeClock", "FakePace", "Made", "NoLetters", "Ses", "attempt", "ticket", "until", "whole"]
 
 
 def ticket(
@@ -93,6 +93,16 @@ class Ses:
 
     async def template_needs(self, name: str) -> Needs:
         return Needs()
+
+
+class NoLetters:
+    """Nothing was told; of these places it was."""
+
+    def __init__(self, *places: tuple[int, int]) -> None:
+        self.places = {*places}
+
+    async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
+        return self.places & {(record.partition, record.offset) for record in records}
 
 
 class FakePace:

@@ -230,6 +230,7 @@ class World:
                 "bootstrap.servers": self.settings.kafka_bootstrap_servers,
                 "partitioner": "murmur2_random",
                 "linger.ms": 5,
+                "message.max.bytes": 16_000_000,
             }
         )
         failed: list[str] = []

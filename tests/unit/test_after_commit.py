@@ -34,6 +34,13 @@ async def test_a_mail_that_was_sent_needs_its_message_id_no_more() -> None:
     assert dedup.claims[KEY] == Claim(State.SENT_RECORDED, fingerprint=one.ticket.fingerprint)
 
 
+async def test_a_mail_of_another_content_is_remembered_as_that() -> None:
+    """G6: what the ledger was told, a corrected record that comes later is held against."""
+    dedup, one = whole(), attempt()
+    await told(dedup, Finished(one, Settle(Outcome.SENT, message_id="m1", fingerprint="another")))
+    assert dedup.claims[KEY] == Claim(State.SENT_RECORDED, fingerprint="another")
+
+
 async def test_what_evidence_knows_better_waits_to_be_recorded() -> None:
     """G6: until it is taken, a drain is not over."""
     dedup, one = whole(), attempt()

@@ -146,3 +146,32 @@ def test_no_offset_passes_an_open_record(steps: list[tuple[str, int]]) -> None:
                 assert committed[ticket.record.partition][0] <= ticket.record.offset
                 assert assigned.prefixes[ticket.record.partition] <= ticket.record.offset
     assert assigned.partitions == frozenset(assigned.prefixes)
+
+
+def test_a_batch_that_cannot_be_read_is_told_of_until_the_reader_is_behind_it() -> None:
+    """G2: a drain that stands still there, and has nothing else to do, can say so."""
+    assigned = Assignments()
+    assert assigned.room == 1
+    assigned.assign({0: (0, ""), 1: (0, "")})
+    assigned.aim({0: 5, 1: 5})
+    one, other = assigned.get(0), assigned.get(1)
+    assert one is not None
+    assert other is not None
+    one.add(0)
+    assigned.meet_unreadable({0: 1, 7: 3})
+    assert assigned.unreadable == {0: 1}
+    assert not assigned.stuck
+    one.settle(0)
+    assigned.committed(assigned.to_commit())
+    assert not assigned.stuck
+    other.reach_end(5)
+    assigned.committed(assigned.to_commit())
+    assert assigned.stuck
+    one.add(4)
+    assert assigned.unreadable == {}
+    one.settle(4)
+    assigned.committed(assigned.to_commit())
+    assert not assigned.stuck
+    assert assigned.reached
+    assigned.forget(frozenset({0}))
+    assert assigned.unreadable == {}

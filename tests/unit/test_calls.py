@@ -48,7 +48,7 @@ async def test_an_accepted_mail_is_marked_before_it_is_told() -> None:
     assert end.attempt is one
     assert isinstance(end.result, Settle)
     assert (end.result.outcome, end.result.message_id) == (Outcome.SENT, "m1")
-    assert state(made, one) == Claim(State.SENT, message_id="m1")
+    assert state(made, one) == Claim(State.SENT, message_id="m1", fingerprint=one.ticket.fingerprint)
     assert made.calls.in_flight == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from msgspec.structs import replace
 
 from processor.core import decide
 from processor.core.answers import (
@@ -17,7 +18,7 @@ from processor.core.answers import (
     Unknown,
 )
 from processor.core.states import ABSENT, Claim, State
-from schemas.records import Outcome
+from schemas.records import EVIDENCE, Outcome
 
 MINE = "mine"
 PLACE = {"partition": 1, "offset": 10}
@@ -54,6 +55,16 @@ def test_accepted_but_not_recorded_is_recorded() -> None:
     """G2: a crash between mark and commit loses no outcome."""
     follows = after_claim(Claim(State.SENT, message_id="m"))
     assert follows == decide.Settle(Outcome.SENT, message_id="m")
+
+
+def test_what_went_out_is_recorded_under_its_own_content() -> None:
+    """G6: a newer record that finds it is told of; a tombstone has no content to differ."""
+    sent = Claim(State.SENT, message_id="m", fingerprint="f")
+    went_out = decide.Settle(Outcome.SENT, message_id="m", fingerprint="f")
+    assert after_claim(sent, "f") == went_out
+    assert after_claim(sent, "g") == replace(went_out, report=True)
+    assert decide.after_cancel(sent, **PLACE) == went_out
+    assert decide.after_doubt(sent, MINE) == replace(went_out, reason=EVIDENCE, attempt=MINE)
 
 
 def test_already_sent_is_skipped_and_changes_are_reported() -> None:

@@ -68,6 +68,18 @@ def test_a_decision_begins_no_doubt(entries: list[Delivery | None], since_ms: in
     assert doubt.since_ms == since_ms
 
 
+def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
+    """G4: SES's word stands, and is written once more, for compaction would keep the doubt; a resend's doubt is another's."""
+    dropped = entry(100, Outcome.DEAD, message_id="m", reason="rendering-failure")
+    fold = DoubtFold()
+    for one in (dropped, entry(200)):
+        fold.add(KEY.to_bytes(), encode(one))
+    assert (fold.doubts(), fold.overtaken) == ([], {KEY.to_bytes(): dropped})
+    fold.add(KEY.to_bytes(), encode(dropped))
+    assert fold.overtaken == {}
+    assert doubt_of(dropped, entry(200, attempt="a2")) is not None
+
+
 async def test_dead_and_then_resend_waits_for_the_attempt_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a lifetime more, from the decision on, in which SES can accept nothing."""
     published: list[Doubt] = []

@@ -80,7 +80,12 @@ TAGS = {name: [value] for name, value in message_tags(KEY, "att").items()}
         json.dumps({"Type": "Notification", "Message": "{"}).encode(),
         b'{"Type": []}',
         json.dumps({"detail": {"detail": {"detail": {"detail": {}}}}}).encode(),
+        json.dumps({"eventType": "Send", "mail": {"tags": TAGS, "messageId": "m" * 201}}).encode(),
+        b'{"eventType": "Send", "mail": ' + b"[" * 900 + b"]" * 900 + b"}",
+        json.dumps({"Type": "Notification", "Message": "[" * 900 + "]" * 900}).encode(),
+        b'{"mail": "' + b"x" * 900_000 + b'"}',
     ],
+    ids=range(16),
 )
 def test_what_is_no_event_is_said_so(body: bytes) -> None:
     """Never a traceback: a stable code, to be dead-lettered with its bytes."""
@@ -205,7 +210,7 @@ def test_cloudtrail_proves_acceptance() -> None:
     assert "Records[5]" in bad.detail
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"Records": 1}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"Records": 1}', b"\xff", b"[" * 101 + b"]" * 101])
 def test_what_is_no_log_is_said_so(content: bytes) -> None:
     """Never a traceback."""
     with pytest.raises(BadRecord) as caught:

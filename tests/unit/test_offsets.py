@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from processor.core.offsets import SPAN_MAX, Window, decode_settled, encode_settled
+import base64
+import random
+import zlib
+
+from processor.core.offsets import METADATA_BYTES_MAX, SPAN_MAX, Window, decode_settled, encode_settled
 
 
 def test_the_prefix_ends_at_the_first_unsettled_record() -> None:
@@ -81,8 +85,6 @@ def test_the_window_is_bounded() -> None:
 
 def test_metadata_fits_kafka() -> None:
     """Kafka keeps 4,096 bytes of metadata with an offset."""
-    import random
-
     chance = random.Random(1)
     worst = {offset for offset in range(1, SPAN_MAX) if chance.random() < 0.5}
     text = encode_settled(worst, 0)
@@ -92,7 +94,7 @@ def test_metadata_fits_kafka() -> None:
 
 def test_metadata_nobody_can_read_tells_nothing() -> None:
     """An operator's own commit must not break a processor."""
-    for text in (None, "", "by hand", "m1:", "m1:r!!", "m1:zAAAA", "m1:rAA"):
+    for text in (None, "", "by hand", "m1:", "m1:r!!", "m1:zAAAA", "m1:rAA", "m2:", "m2:!!", "m2:AAAA", "m3:AAAA"):
         assert decode_settled(text, 5) == []
 
 
@@ -102,3 +104,42 @@ def test_sparse_and_dense_windows_are_packed() -> None:
     dense = set(range(1, 5000))
     assert set(decode_settled(encode_settled(dense, 0), 0)) == dense
     assert encode_settled({3}, 5) == ""
+
+
+def test_settled_records_behind_wide_gaps_fit_kafka() -> None:
+    """What one fetch brings of a compacted topic, all settled but the first: the broker takes 4,096 bytes."""
+    chance = random.Random(1)
+    offset, settled = 0, set()
+    for _ in range(2_000):
+        offset += chance.randint(1, 600)
+        settled.add(offset)
+    text = encode_settled(settled, 0)
+    assert len(text) <= METADATA_BYTES_MAX
+    assert set(decode_settled(text, 0)) == settled
+
+
+def test_the_lowest_settled_offsets_are_told_where_not_all_fit() -> None:
+    """G2: what is left out is looked at again; nothing is told that is not settled."""
+    chance = random.Random(1)
+    settled = {chance.randrange(1 << 40) for _ in range(3_000)}
+    text = encode_settled(settled, 0)
+    told = decode_settled(text, 0)
+    assert METADATA_BYTES_MAX * 0.9 < len(text) <= METADATA_BYTES_MAX
+    assert told == sorted(settled)[: len(told)]
+    assert len(told) > 400
+
+
+def test_metadata_that_unpacks_to_megabytes_tells_nothing() -> None:
+    """Nobody's commit may cost a processor its memory."""
+    bomb = base64.b64encode(zlib.compress(b"\xff" * 2_000_000, 9)).decode()
+    assert len(bomb) < METADATA_BYTES_MAX
+    assert decode_settled(f"m1:z{bomb}", 0) == []
+    assert decode_settled(f"m2:{bomb}", 0) == []
+
+
+def test_steps_that_are_cut_off_tell_nothing() -> None:
+    """Half a step is another offset."""
+    for raw in (b"\x80", b"\x01\x80"):
+        assert decode_settled("m2:" + base64.b64encode(zlib.compress(raw)).decode(), 0) == []
+    whole = zlib.compress(bytes(range(100)))
+    assert decode_settled("m2:" + base64.b64encode(whole[:-6]).decode(), 0) == []

@@ -60,6 +60,9 @@ def test_a_doubt_after_a_proof_says_nothing() -> None:
     """The proof came while the doubt was on its way to the ledger."""
     sent = with_delivery(None, ended(Outcome.SENT))
     assert with_delivery(sent, ended(Outcome.UNCERTAIN)) == sent
+    dropped = with_delivery(None, ended(Outcome.DEAD, message_id="m", attempt="a"))
+    assert with_delivery(dropped, ended(Outcome.UNCERTAIN, attempt="a")) == dropped
+    assert with_delivery(dropped, ended(Outcome.UNCERTAIN, attempt="b")).outcome is Outcome.UNCERTAIN
 
 
 def test_counts_add_up() -> None:

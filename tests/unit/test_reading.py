@@ -56,7 +56,7 @@ class Script:
     def list_offsets(self, places: Any, **_options: Any) -> dict[Any, Future[Any]]:
         futures: dict[Any, Future[Any]] = {place: Future() for place in places}
         for future in futures.values():
-            future.set_result(SimpleNamespace(offset=self._end))
+            future.set_result(SimpleNamespace(offset=self._end, leader_epoch=0))
         return futures
 
     def poll(self, _timeout: float) -> Message | None:

@@ -28,8 +28,8 @@ def folded(*entries: Delivery | Attempt) -> Claim | None:
             fold.outcome(KEY, entry)
         else:
             fold.intent(KEY, entry)
-    found = dict(fold.claims()).get(KEY)
-    return None if found is None else parse_claim(found)
+    found = {key: claim for key, claim, _ in fold.claims()}.get(KEY)
+    return parse_claim(found) if found else None
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,28 @@ def test_a_withdrawal_takes_back_its_own_attempt_only() -> None:
     )
 
 
+def test_what_has_ended_is_named() -> None:
+    """G4: a claim of such an attempt that a server brings back is free; of open ones, and of what is sent, nothing is said."""
+    fold = Fold(SpillingMap(), SpillingMap())
+    fold.outcome(b"dead", outcome(Outcome.DEAD, attempt="a"))
+    fold.outcome(b"held", outcome(Outcome.DEAD, held=True, attempt="a"))
+    fold.outcome(b"dead and open", outcome(Outcome.DEAD, attempt="a"))
+    fold.intent(b"dead and open", intent("b", offset=6))
+    fold.intent(b"withdrawn", intent("a"))
+    for number in range(10):
+        fold.intent(b"withdrawn", intent(f"w{number}", withdrawn=True))
+    fold.intent(b"withdrawn", intent("w9", withdrawn=True))
+    fold.intent(b"alone", intent("a"))
+    fold.intent(b"alone", intent("a", withdrawn=True))
+    assert {key: (claim, ended) for key, claim, ended in fold.claims()} == {
+        b"dead": ("D0:5", "a"),
+        b"held": ("ua", ""),
+        b"dead and open": ("Ab:500", "a"),
+        b"withdrawn": ("Aa:500", "w2 w3 w4 w5 w6 w7 w8 w9"),
+        b"alone": ("", "a"),
+    }
+
+
 def test_of_several_open_intents_none_may_be_claimed_again() -> None:
     """G1: marked and never recorded, then intended by another, then Redis is lost: nobody may call under either name."""
     assert folded(intent("a"), intent("b", at_ms=600)) == Claim(State.SENDING, attempt="~b", since_ms=600)
@@ -93,6 +115,13 @@ def test_a_doubt_after_a_proof_says_nothing() -> None:
     assert folded(outcome(Outcome.SENT), outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(outcome(Outcome.SENT))
 
 
+def test_a_doubt_about_what_ses_dropped_says_nothing() -> None:
+    """It was on its way when SES's event came; a resend's doubt is another's."""
+    dropped = outcome(Outcome.DEAD, message_id="m", attempt="a")
+    assert folded(dropped, outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(dropped)
+    assert folded(dropped, outcome(Outcome.UNCERTAIN, attempt="b")) == Claim(State.UNCERTAIN_RECORDED, attempt="b")
+
+
 def test_who_is_forgotten_is_no_entry() -> None:
     """Tombstones of ledger and intents, as `mailonce forget` writes them; what comes later counts again."""
     fold = Fold(SpillingMap(), SpillingMap())
@@ -102,4 +131,4 @@ def test_who_is_forgotten_is_no_entry() -> None:
         fold.intent(key, intent("x"))
         fold.no_intent(key)
     fold.outcome(b"b", outcome(Outcome.SENT))
-    assert dict(fold.claims()) == {b"b": claim_of(outcome(Outcome.SENT)).to_text()}
+    assert list(fold.claims()) == [(b"b", claim_of(outcome(Outcome.SENT)).to_text(), "")]

@@ -21,7 +21,7 @@ from processor.dashboard.app import Board, _until_taken
 from processor.dashboard.listen import listen
 from processor.dashboard.quiet import EVERY_S, Sparse
 from processor.dashboard.run import folder_for_tables
-from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable, UsageError
+from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable, RedisUntrusted, UsageError
 from schemas.runtime.settings import load_settings
 
 
@@ -197,5 +197,12 @@ def test_a_redis_that_tells_nothing_is_one_sentence() -> None:
         async def info(self, _section: str) -> Any:
             raise NoPermissionError("no INFO")
 
+        async def eval(self, _script: str, _keys: int) -> Any:
+            return run
+
+    run = ""
+    with pytest.raises(RedisUntrusted, match="call INFO"):
+        asyncio.run(check_server(Closed()))  # type: ignore[arg-type]
+    run = "1" * 40
     with pytest.raises(RedisUnavailable, match="no INFO"):
         asyncio.run(check_server(Closed()))  # type: ignore[arg-type]

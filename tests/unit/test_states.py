@@ -9,7 +9,12 @@ from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State, dia
 CLAIMS = [
     ABSENT,
     Claim(State.SENDING, attempt="abc-_1", since_ms=1_795_563_387_360),
-    Claim(State.SENT, message_id="0100019abc-1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901-000000"),
+    Claim(
+        State.SENT,
+        message_id="0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000",
+        fingerprint="5fa54fc32a",
+    ),
+    Claim(State.SENT, message_id="of:another:form"),
     Claim(State.SENT_RECORDED, fingerprint="5fa54fc32a"),
     Claim(State.UNCERTAIN, attempt="abc"),
     Claim(State.UNCERTAIN_RECORDED, attempt="abc"),

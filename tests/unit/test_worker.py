@@ -12,11 +12,13 @@ import pytest
 from processor.adapters.clock import SystemClock
 from processor.core import gates
 from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
+from processor.core.engine import Engine
 from processor.core.states import Claim, State
 from processor.ports import Item, Poll, Transaction
 from processor.shell import attempts, drain, pulse, worker
+from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.intake import IntakeConfig
+from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
@@ -25,12 +27,19 @@ from schemas.codec import decode_delivery, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import Job, Outcome
-from schemas.runtime.errors import BadRecord, Halted, RedisUnavailable, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import (
+    BadRecord,
+    BrokerUnavailable,
+    Halted,
+    RedisUnavailable,
+    TransactionAborted,
+    TransactionUnknown,
+)
 from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import FakePace, Ses, until, whole
+from tests.support.parts import FakePace, NoLetters, Ses, until, whole
 from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
@@ -84,6 +93,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
     intake = about.pop("intake", None) or IntakeConfig(13)
     templates = about.pop("templates", None) or SesTemplates(ses)
     compose = about.pop("compose", lambda attempt: {"ticket": attempt.ticket})
+    letters = about.pop("letters", None) or NoLetters()
     is_drain = about.pop("drain", False)
     return assemble(
         load_settings(**({"breaker_consecutive": 0, "breaker_share": 0} | about)),
@@ -94,6 +104,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
             compose=compose,
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", clock.now_ms),
+            letters=letters,
             this_month=lambda: MONTH,
             meter=meter,
             drain=is_drain,
@@ -258,6 +269,42 @@ async def test_a_stop_whose_transaction_ends_nowhere_is_left_as_it_is() -> None:
     assert len(ses.asked) == 1
 
 
+async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
+    """G6: all of one fetch may be settled but its first record, whatever gaps lie between them."""
+    engine = Engine()
+    engine.assign({0: (0, "")})
+    look = LookAhead(whole())
+    look.wake()
+    intake = Intake(IntakeConfig(13), engine, look, SesTemplates(Ses()), lambda: MONTH)
+    window = engine.assigned.get(0)
+    assert window is not None
+    assert intake.count(5_000) == window.room < RECORDS_MAX
+    window.add(0)
+    window.add(15_000)
+    assert intake.count(5_000) == window.room < 500
+    assert intake.count(0) == 1
+
+
+async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
+    """G2: it neither hangs nor claims to be done; what could be read is settled."""
+
+    class Damaged(OddLog):
+        async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
+            poll = await super().poll(records_max, timeout_s, paused)
+            return Poll(poll.records, {}, {0: 1})
+
+        async def ends(self) -> dict[int, int]:
+            return {0: 4}
+
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    one = made(Damaged(kafka), ses, drain=True)
+    with pytest.raises(BrokerUnavailable, match="0:1"):
+        await one.run()
+    assert visible(kafka, TOPICS.deliveries) == 1
+    assert one.unreadable == {0: 1}
+
+
 async def test_a_drain_ends_when_every_job_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """G2: jobs, a cancelled one, another month's, and one without a key that has its letter already."""
     monkeypatch.setattr(drain, "LOOK_EVERY_S", 0.01)
@@ -285,6 +332,23 @@ async def test_a_record_that_was_told_as_broken_is_passed_over() -> None:
     one = made(OddLog(kafka), Ses(), intake=IntakeConfig(13, told_before=frozenset({(0, 0)})), drain=True)
     await asyncio.wait_for(one.run(), 60)
     assert (one.settled_count, visible(kafka, TOPICS.dead_letters)) == (2, 1)
+
+
+async def test_what_has_its_letter_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G6: a nameless record, and a job whose content changed after the mail; nobody's memory says that they were told."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u1")
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup := whole(), drain=True).run(), 60)
+    publish(kafka, "u1", n=2)
+    publish(kafka, "u2", key=b"nonsense", value=b"{")
+    kafka.partitions[0] = kafka.partitions[0].settled((0, ""))
+    letters = NoLetters((0, 1), (0, 2))
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True, letters=letters).run(), 60)
+    assert visible(kafka, TOPICS.dead_letters) == 0
+    kafka.partitions[0] = kafka.partitions[0].settled((0, ""))
+    await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True).run(), 60)
+    assert visible(kafka, TOPICS.dead_letters) == 2
+    assert len(ses.asked) == 1
 
 
 class Choosy:
@@ -350,6 +414,7 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
             compose=lambda _attempt: {},
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", lambda: 0),
+            letters=NoLetters(),
             this_month=lambda: MONTH,
             meter=Meter(),
         ),

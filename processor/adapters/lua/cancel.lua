@@ -1,4 +1,5 @@
--- A tombstone closes keys that nothing was attempted for; an expired claim becomes uncertain.
+-- A tombstone closes keys that nothing was attempted for, and those that an older record closed (a newer one may have come
+-- between, and is not attempted any more); an expired claim becomes uncertain.
 -- KEYS: marker, then one bucket per item
 -- ARGV: lifetime ms; per item: user id, partition, offset, bucket's expiry (unix s)
 -- Returns each key's value after the step.
@@ -9,7 +10,9 @@ local now, out = now_ms(), {}
 for i = 1, #KEYS - 1 do
   local bucket, at = KEYS[i + 1], (i - 1) * 4 + 2
   local value = current(bucket, ARGV[at], now, tonumber(ARGV[1]))
-  if value == '' then
+  local partition, offset = string.match(value, '^D(%d+):(%d+)$')
+  local older = partition and (partition ~= ARGV[at + 1] or tonumber(offset) < tonumber(ARGV[at + 2]))
+  if value == '' or older then
     value = 'D' .. ARGV[at + 1] .. ':' .. ARGV[at + 2]
     put(bucket, ARGV[at], value, ARGV[at + 3])
   end

@@ -1,15 +1,17 @@
 -- SES's own event says that it accepted the message and dropped it: a fact about one attempt, whole or not.
 -- KEYS: one bucket per item
--- ARGV per item: user id, message id, attempt, bucket's expiry (unix s)
+-- ARGV per item: user id, message id (short), attempt, bucket's expiry (unix s), fingerprint, message id (as 0.1 wrote it)
 -- Returns each key's value before the step.
 local out = {}
 for i = 1, #KEYS do
-  local at = (i - 1) * 4 + 1
+  local at = (i - 1) * 6 + 1
   local user, attempt = ARGV[at], ARGV[at + 2]
   local value = redis.call('HGET', KEYS[i], user) or ''
   local state = string.sub(value, 1, 1)
   local holder = string.match(value, '^A(.-):%d+$') or string.match(value, '^[UuR](.+)$') or string.match(value, '^s.-:(.+)$')
-  local another = (holder and holder ~= attempt) or (state == 'S' and value ~= 'S' .. ARGV[at + 1])
+  local message = string.match(value, '^S(.*):[^:]*$') or string.sub(value, 2)
+  local same = message == ARGV[at + 1] or message == ARGV[at + 5]
+  local another = (holder and holder ~= attempt) or (state == 'S' and not same)
   if not another then
     put(KEYS[i], user, 'R' .. attempt, ARGV[at + 3])
   end

@@ -1,12 +1,20 @@
 -- Put before every script here.
 -- The marker holds the run id of the server under which the set was last known to be whole. A restart or a failover gives
 -- another run id: whatever came back, from a file or a replica, may lack the last writes, so the set is not whole.
+-- A server that does not tell (an ACL without INFO, INFO renamed) could be any: '' is no run, and nothing is whole under it.
 local function run_id()
   local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or 'unknown'
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 end
 local function is_whole(marker)
-  return redis.call('GET', marker) == run_id()
+  local id = run_id()
+  return id ~= '' and redis.call('GET', marker) == id
+end
+-- A rebuild's lock holds its token and the run id of the server that granted it. FLUSHALL, a restart, a failover, its end
+-- after a suspension, or a second rebuild take it away, and nothing more of that rebuild counts.
+local function holds(lock, token)
+  local id = run_id()
+  return id ~= '' and redis.call('GET', lock) == token .. ':' .. id
 end
 local NOT_WHOLE = 'NOTWHOLE the dedup set is not whole'
 local function now_ms()

@@ -1,0 +1,117 @@
+"""Jobs held against outcomes: which that a drain was to settle have none. Pure: whoever reads brings the records.
+
+It trusts no offset. What was published after the drain began, or has a newer record that was, is not owed yet; a
+tombstone owes no more than that the key has any outcome; a user who was forgotten has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+
+import msgspec
+
+from schemas.codec import decode_delivery
+from schemas.identity import Key
+from schemas.kafka.reading import Record
+from schemas.records import Delivery
+from schemas.runtime.errors import BadRecord
+
+__all__ = ["Balance", "oldest_month"]
+
+MONTH_BYTES = 7
+
+
+class _Newest(msgspec.Struct, frozen=True, gc=False):
+    """A key's newest record in the jobs topic."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    tombstone: bool
+
+    def settled_by(self, delivery: Delivery) -> bool:
+        """Whether the ledger's entry is this record's outcome, or leaves nothing to do for it."""
+        if self.tombstone or not delivery.frees_key:
+            return True
+        source = delivery.source
+        if source.partition == self.partition:
+            return source.offset >= self.offset
+        return source.timestamp_ms >= self.at_ms
+
+
+class Balance:
+    """First every job, then every entry of the ledger, then `missing`.
+
+    Args:
+        targets: each partition's end when the drain began.
+        oldest: the first month that counts, ``YYYY-MM``; older ones are closed.
+        month: the only one that counts; empty: all from `oldest` on.
+        only: these keys count; ``None``: all.
+    """
+
+    def __init__(
+        self, targets: Mapping[int, int], oldest: str, month: str = "", only: Container[bytes] | None = None
+    ) -> None:
+        self._targets = targets
+        self._oldest = oldest.encode()
+        self._month = month.encode()
+        self._only = only
+        self._owed: dict[bytes, _Newest] = {}
+        self.jobs = 0
+        """keys with a job"""
+
+    def job(self, record: Record) -> None:
+        """The next record of the jobs topic. A tombstone for a key without a job is no job."""
+        key = record.key
+        if key is None or not self._counts(key):
+            return
+        before = self._owed.get(key)
+        if before is None:
+            if record.value is None:
+                return
+            self.jobs += 1
+        elif before.partition != record.partition and record.timestamp_ms < before.at_ms:
+            return
+        self._owed[key] = _Newest(record.partition, record.offset, record.timestamp_ms, record.value is None)
+
+    def outcome(self, record: Record) -> None:
+        """The next entry of the ledger; a tombstone there: the user was forgotten."""
+        key = record.key
+        if key is None or (newest := self._owed.get(key)) is None:
+            return
+        if record.value is None:
+            del self._owed[key]
+            return
+        try:
+            if newest.settled_by(decode_delivery(record.value)):
+                del self._owed[key]
+        except BadRecord:
+            return  # the rebuild tells of it
+
+    def missing(self) -> list[bytes]:
+        """Keys of jobs that were to be settled and have no outcome."""
+        return sorted(key for key, newest in self._owed.items() if self._is_owed(newest) and _is_key(key))
+
+    def _is_owed(self, newest: _Newest) -> bool:
+        return newest.offset < self._targets.get(newest.partition, 0)
+
+    def _counts(self, key: bytes) -> bool:
+        month = key[-MONTH_BYTES:]
+        wanted = month == self._month if self._month else month >= self._oldest
+        return wanted and (self._only is None or key in self._only)
+
+
+def oldest_month(this_month: str, retention_months: int) -> str:
+    """The first month whose jobs may still be mailed."""
+    year, month = map(int, this_month.split("-"))
+    months = year * 12 + month - 1 - (retention_months - 1)
+    return f"{months // 12:04}-{months % 12 + 1:02}"
+
+
+def _is_key(raw: bytes) -> bool:
+    """Of one that cannot be read the dead letter is the outcome."""
+    try:
+        Key.from_bytes(raw)
+    except BadRecord:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""The end of a drain: every job that it was to settle is held against the ledger.
+
+Each partition is read once, jobs and ledger, and kept in memory alone. What seems to lack an outcome there is looked at
+in all partitions: a key's records may stand in two, and somebody else may have settled it just now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from processor.core.balance import Balance, oldest_month
+from schemas.kafka.reading import partition_numbers, read_topic
+from schemas.runtime.errors import OutcomesMissing
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+
+__all__ = ["Tell", "compare"]
+
+log = get_log()
+
+SHOWN_MAX = 10
+Tell = Callable[[str, int, int | None], None]
+"""What is told of each step, how much of it is done and how much there is."""
+STEP = "comparing jobs with outcomes"
+
+
+def _silent(_step: str, _done: int, _total: int | None) -> None: ...
+
+
+def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tell: Tell = _silent) -> int:
+    """Returns how many keys with a job were compared.
+
+    Args:
+        settings: which topics.
+        targets: each partition's end when the drain began.
+        month: the only month that counts; empty: every one that may still be mailed.
+        tell: what is told while it works, in partitions.
+
+    Raises `OutcomesMissing` with the first keys that have none, and `BrokerUnavailable`.
+    """
+    began_s = time.monotonic()
+    oldest = oldest_month(datetime.now(UTC).strftime("%Y-%m"), settings.retention_months)
+    jobs, suspects = 0, set[bytes]()
+    for done, partition in enumerate(sorted(targets)):
+        tell(STEP, done, len(targets))
+        balance = _fed(settings, Balance(targets, oldest, month), [partition])
+        jobs += balance.jobs
+        suspects.update(balance.missing())
+    missing: list[bytes] = []
+    if suspects:
+        everywhere = partition_numbers(settings, settings.topics.jobs)
+        missing = _fed(settings, Balance(targets, oldest, month, suspects), everywhere).missing()
+    tell(STEP, len(targets), len(targets))
+    log.info(Event.COMPARED, jobs=jobs, missing=len(missing), seconds=round(time.monotonic() - began_s, 2))
+    if missing:
+        raise OutcomesMissing(_told(missing, jobs))
+    return jobs
+
+
+def _fed(settings: Settings, balance: Balance, partitions: Iterable[int]) -> Balance:
+    numbers = list(partitions)
+    for record in read_topic(settings, settings.topics.jobs, numbers):
+        balance.job(record)
+    for record in read_topic(settings, settings.topics.deliveries, numbers):
+        balance.outcome(record)
+    return balance
+
+
+def _told(missing: list[bytes], jobs: int) -> str:
+    shown = ", ".join(key.decode() for key in missing[:SHOWN_MAX])
+    more = f" and {len(missing) - SHOWN_MAX:,} more" if len(missing) > SHOWN_MAX else ""
+    return (
+        f"{len(missing):,} of {jobs:,} jobs have no outcome, though this drain began after they were published: "
+        f"{shown}{more}; `mailonce replay --from-beginning` looks at every job again and skips what is settled"
+    )
