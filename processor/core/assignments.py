@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from processor.core.offsets import Window
+from processor.core.offsets import ROOM_MAX, Window
 from processor.core.ticket import Ticket
 
 __all__ = ["Assignments"]
@@ -85,8 +85,9 @@ class Assignments:
 
     @property
     def room(self) -> int:
-        """How many more records may be read at once, should they all be of one partition."""
-        return min((window.room for window in self._windows.values()), default=1)
+        """How many more records may be read at once, should they all be of one partition: of those that come with the
+        poll as well."""
+        return min((window.room for window in self._windows.values()), default=ROOM_MAX)
 
     @property
     def dirty(self) -> bool:

@@ -15,7 +15,7 @@ import binascii
 import zlib
 from collections import deque
 
-__all__ = ["METADATA_BYTES_MAX", "SPAN_MAX", "Window", "decode_settled", "encode_settled"]
+__all__ = ["METADATA_BYTES_MAX", "ROOM_MAX", "SPAN_MAX", "Window", "decode_settled", "encode_settled"]
 
 METADATA_BYTES_MAX = 4_096
 """The broker's default; a commit above it is refused, and so would be each one after it."""
@@ -26,6 +26,8 @@ STEP_BYTES_MAX = 5
 """A record's share of the metadata where the gaps are so wide that a bitmap is not worth its while, deflated."""
 _PACKED_BYTES_MAX = 2_900
 """So many are 3,868 characters of base64; the rest is deflate's own."""
+ROOM_MAX = _PACKED_BYTES_MAX // STEP_BYTES_MAX
+"""How many records a window without any may take in at once."""
 
 _BITMAP = "m1:"
 """Then ``z`` or ``r`` for a bitmap that is deflated or not."""

@@ -60,7 +60,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=250, first=139)
+@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=250, first=210)
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processor.core.assignments import Assignments
-from processor.core.offsets import SPAN_MAX
+from processor.core.offsets import ROOM_MAX, SPAN_MAX
 from processor.core.ticket import Ticket
 from schemas.kafka.reading import Record
 
@@ -151,7 +151,7 @@ def test_no_offset_passes_an_open_record(steps: list[tuple[str, int]]) -> None:
 def test_a_batch_that_cannot_be_read_is_told_of_until_the_reader_is_behind_it() -> None:
     """G2: a drain that stands still there, and has nothing else to do, can say so."""
     assigned = Assignments()
-    assert assigned.room == 1
+    assert assigned.room == ROOM_MAX
     assigned.assign({0: (0, ""), 1: (0, "")})
     assigned.aim({0: 5, 1: 5})
     one, other = assigned.get(0), assigned.get(1)
