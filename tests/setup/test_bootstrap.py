@@ -50,7 +50,7 @@ def test_a_set_up(checkout: Checkout) -> None:
     done = subprocess.run(
         make, cwd=checkout.root, env=checkout.environment(), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done.stderr
 
 
 @pytest.mark.long

@@ -20,6 +20,7 @@ _COPIED = (
     "infra/jars.py",
     "infra/bootstrap",
     "schemas/__init__.py",
+    "schemas/limits.py",
     "schemas/runtime/errors.py",
     "Makefile",
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from processor.core.states import Claim, State
 from processor.core.uncertain import Doubt, DoubtFold
 from processor.ops import uncertain
 from processor.ops.uncertain import Decision, Resolution, resolve
@@ -78,6 +79,23 @@ def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
     fold.add(KEY.to_bytes(), encode(dropped))
     assert fold.overtaken == {}
     assert doubt_of(dropped, entry(200, attempt="a2")) is not None
+
+
+@pytest.mark.parametrize("content", ["f1", ""])
+def test_what_the_dedup_set_knows_ends_a_doubt(content: str) -> None:
+    """G4: with the message and, where the claim names it, the content that SES took."""
+    doubt = doubt_of(entry(100, fingerprint="f2"))
+    assert doubt is not None
+    sent = doubt.as_sent(Claim(State.SENT, message_id="m", fingerprint=content), 200)
+    assert (sent.outcome, sent.message_id, sent.at_ms, sent.fingerprint) == (Outcome.SENT, "m", 200, content or "f2")
+
+
+def test_what_cannot_be_read_of_the_ledger_changes_no_doubt() -> None:
+    """It is no word of SES's, and nobody's decision."""
+    fold = DoubtFold()
+    fold.add(KEY.to_bytes(), encode(entry(100)))
+    fold.add(KEY.to_bytes(), b"junk")
+    assert [(doubt.attempt, doubt.since_ms) for doubt in fold.doubts()] == [("a1", 100)]
 
 
 async def test_dead_and_then_resend_waits_for_the_attempt_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,6 +285,19 @@ async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
     assert intake.count(0) == 1
 
 
+async def test_a_record_that_comes_twice_or_of_nobodys_partition_is_no_news() -> None:
+    """G6: a reader that was sent back, or a partition that left meanwhile."""
+    engine = Engine()
+    engine.assign({0: (0, "")})
+    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), SesTemplates(Ses()), lambda: MONTH)
+    records = [Record(partition, 0, b"junk", b"", [], 0) for partition in (0, 0, 1)]
+    assert await intake.take(records) == (0, None)
+    window = engine.assigned.get(0)
+    assert window is not None
+    assert not window.idle
+    assert engine.assigned.get(1) is None
+
+
 async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
     """G2: it neither hangs nor claims to be done; what could be read is settled."""
 
