@@ -168,9 +168,12 @@ def test_offsets_outcomes_and_letters_commit_together(world: World) -> None:
     places = consumer.committed([TopicPartition(world.settings.topics.jobs, p) for p in range(4)], WAIT_S)
     consumer.close()
     from processor.core.offsets import decode_settled
+    from processor.core.resume import Committed, Log, resume
 
     for place in places:
-        told = set(range(max(0, place.offset))) | set(decode_settled(place.metadata, max(0, place.offset)))
+        begin = max(0, place.offset)
+        window = resume(Committed(place.offset, place.metadata), Log(place.offset)).metadata
+        told = set(range(begin)) | set(decode_settled(window, begin))
         assert told == set(settled.get(place.partition, [])), "offsets and outcomes tell different stories"
     world.drain("p1")
     world.audit().check(uncertain_max=CALLS_AT_ONCE)
