@@ -28,6 +28,7 @@ __all__ = [
     "Place",
     "check_month",
     "message_tags",
+    "months_later",
     "new_attempt_id",
     "read_place",
     "read_tags",
@@ -52,6 +53,13 @@ def check_month(text: str) -> str:
     if _MONTH.fullmatch(text) is None:
         raise ValueError(f"{text!r} is not a month: write it as YYYY-MM, for example 2026-11")
     return text
+
+
+def months_later(month: str, count: int) -> str:
+    """The month so many after a ``YYYY-MM``; before it where `count` is negative."""
+    year, number = map(int, month.split("-"))
+    ordinal = year * 12 + number - 1 + count
+    return f"{ordinal // 12:04}-{ordinal % 12 + 1:02}"
 
 
 class Key(msgspec.Struct, frozen=True, order=True, gc=False):

@@ -204,7 +204,7 @@ class KafkaJobLog:
         Raises `TopicReplaced` where it is not the log that was cut but the topic that is another.
         """
         self._identity.check()
-        if partition not in {assigned.partition for assigned in self._consumer.assignment()}:
+        if partition not in self._owned():
             return
         self._tell(self._listener.lost, frozenset({partition}))
         self._unassign(self._consumer, [TopicPartition(self._topic, partition)])
@@ -213,10 +213,13 @@ class KafkaJobLog:
         self._tell(self._listener.assigned, {partition: (begin, "")})
         self._consumer.incremental_assign([TopicPartition(self._topic, partition, begin)])
 
+    def _owned(self) -> set[int]:
+        return {assigned.partition for assigned in self._consumer.assignment()}
+
     def _pause(self, wanted: frozenset[int]) -> None:
         if wanted == self._paused:
             return
-        owned = {assigned.partition for assigned in self._consumer.assignment()}
+        owned = self._owned()
         if hold := (wanted & owned) - self._paused:
             self._consumer.pause([TopicPartition(self._topic, p) for p in hold])
         if free := self._paused - wanted:
@@ -226,7 +229,7 @@ class KafkaJobLog:
     def _commit(self, transaction: Transaction) -> None:
         if self._unknown:
             raise TransactionUnknown("an earlier transaction's end is unknown")
-        owned = {assigned.partition for assigned in self._consumer.assignment()}
+        owned = self._owned()
         touched = {record.partition for record in transaction.records} | set(transaction.offsets)
         if not touched <= owned:
             raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")

@@ -30,7 +30,7 @@ from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim, short_id
 from processor.ports import Item, Lease, NotWhole, RebuildLost
-from schemas.identity import Key
+from schemas.identity import Key, months_later
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
 
@@ -106,9 +106,8 @@ async def _policy(client: redis.asyncio.Redis) -> str:
 
 def month_expiry_s(month: str, retention_months: int) -> int:
     """When the dedup set may forget a month: unix seconds."""
-    year, number = map(int, month.split("-"))
-    ahead = year * 12 + number - 1 + retention_months + 1
-    return int(datetime(ahead // 12, ahead % 12 + 1, 1, tzinfo=UTC).timestamp())
+    year, number = map(int, months_later(month, retention_months + 1).split("-"))
+    return int(datetime(year, number, 1, tzinfo=UTC).timestamp())
 
 
 class _Scripts:

@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping
 import msgspec
 
 from schemas.codec import decode_delivery
-from schemas.identity import Key
+from schemas.identity import Key, months_later
 from schemas.kafka.reading import Record
 from schemas.records import Delivery
 from schemas.runtime.errors import BadRecord
@@ -103,9 +103,7 @@ class Balance:
 
 def oldest_month(this_month: str, retention_months: int) -> str:
     """The first month whose jobs may still be mailed."""
-    year, month = map(int, this_month.split("-"))
-    months = year * 12 + month - 1 - (retention_months - 1)
-    return f"{months // 12:04}-{months % 12 + 1:02}"
+    return months_later(this_month, 1 - retention_months)
 
 
 def _is_key(raw: bytes) -> bool:
