@@ -5,16 +5,18 @@ Each law is a case of a conformance suite that the real adapter and the in-memor
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from processor.core.answers import Answer
+from processor.core.control import Control
 from processor.core.pace import Account
 from processor.core.states import Claim
 from processor.core.ticket import Attempt
+from schemas.control import Content, ControlRecord, Heartbeat
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import Job
@@ -23,7 +25,10 @@ from schemas.templates.template import Needs
 
 __all__ = [
     "BY_KEY",
+    "UNSEEN",
+    "Change",
     "Clock",
+    "ControlLog",
     "Dedup",
     "Item",
     "JobLog",
@@ -35,6 +40,7 @@ __all__ = [
     "Produced",
     "RebuildLost",
     "Sender",
+    "ServerSeen",
     "Transaction",
 ]
 
@@ -81,6 +87,23 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         assert ticket.key is not None
         record, overrides = ticket.record, ticket.resend.overrides if ticket.resend else ""
         return cls(ticket.key, attempt.id, record.partition, record.offset, message_id, ticket.fingerprint, overrides)
+
+
+class ServerSeen(NamedTuple):
+    """Who a Redis server is, and what its dedup set is worth."""
+
+    run: str = ""
+    """its run id: another one after a restart or a failover"""
+    installation: str = ""
+    """whose set it holds; empty: nobody's, or one that 0.1 has marked"""
+    lineage: str = ""
+    """under which it was made whole the last time"""
+    whole: bool = False
+    """on this very server, as it runs now"""
+
+
+UNSEEN = ServerSeen()
+"""It did not answer."""
 
 
 class Dedup(Protocol):
@@ -306,3 +329,50 @@ class JobLog(Protocol):
         ...
 
     async def stop(self) -> None: ...
+
+
+Change = Callable[[Control], Sequence[tuple[bytes, Content | None]]]
+"""What to write, decided on what the control topic says; nothing: it is as it should be."""
+
+
+class ControlLog(Protocol):
+    """The control topic.
+
+    Laws: records come in their order, from the first that there is, and those that are acknowledged alone; a heartbeat
+    that comes back was therefore taken. Of two changes that were decided on the same reading only one is written.
+    """
+
+    async def read(self, timeout_s: float) -> list[ControlRecord]:
+        """What comes next, as soon as there is something; empty after `timeout_s`.
+
+        A record of the kind ``lost`` says that the topic no longer holds the place that was to be read.
+        Raises `BrokerUnavailable`.
+        """
+        ...
+
+    def beat(self, heartbeat: Heartbeat) -> None:
+        """Writes a heartbeat, without waiting: that it was taken is seen when it comes back."""
+        ...
+
+    def remove(self, process: str) -> None:
+        """Takes a process's heartbeat away, without waiting."""
+        ...
+
+    async def change(self, decide: Change) -> None:
+        """Writes what is decided on a reading to the end, all or nothing; asks anew when a rival was quicker.
+
+        Raises `BrokerUnavailable`.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Ends a change that hangs: behind it nobody reads his own heartbeat back. Raises `BrokerUnavailable`."""
+        ...
+
+    async def end_transactions(self, transactional_ids: Sequence[str]) -> None:
+        """Ends the transactions of processes that are silent, as far as Kafka answers; fences them."""
+        ...
+
+    async def stop(self) -> None:
+        """What was written is given a moment to be taken."""
+        ...

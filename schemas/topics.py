@@ -13,6 +13,8 @@ _DAY_MS = 86_400_000
 class TopicSpec:
     name: str
     config: dict[str, str]
+    partitions: int = 0
+    """0: as many as the jobs topic has"""
 
     @property
     def cleanup_policy(self) -> frozenset[str]:
@@ -54,6 +56,10 @@ class Topics:
         return f"{self.prefix}suppressions"
 
     @property
+    def control(self) -> str:
+        return f"{self.prefix}control"
+
+    @property
     def beside_jobs(self) -> tuple[str, ...]:
         """Topics whose records go to their job's partition."""
         return self.attempts, self.deliveries, self.dead_letters
@@ -87,4 +93,17 @@ class Topics:
             ),
             TopicSpec(self.suppressions, {"cleanup.policy": "compact", "delete.retention.ms": str(35 * _DAY_MS)}),
             TopicSpec(self.events, {"cleanup.policy": "delete", "retention.ms": str(35 * _DAY_MS)}),
+            TopicSpec(
+                self.control,
+                {
+                    # Everybody reads it whole at the start, and heartbeats come every few seconds.
+                    "cleanup.policy": "compact",
+                    "segment.bytes": str(1024 * 1024),
+                    "segment.ms": "600000",
+                    "min.cleanable.dirty.ratio": "0.1",
+                    # Kafka's own clock: a wrong one elsewhere must not decide what is kept.
+                    "message.timestamp.type": "LogAppendTime",
+                },
+                partitions=1,
+            ),
         ]

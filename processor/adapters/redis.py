@@ -2,8 +2,8 @@
 
 Layout, all under one hash tag so that a cluster keeps it in one slot and a script can take every key:
 
-- ``{mailonce:PREFIX}:whole``: the marker: the run id of the server under which the set was whole. When it is missing,
-  or names another run (a restart, a failover), the set cannot be trusted.
+- ``{mailonce:PREFIX}:whole``: the marker, a hash: whose set it is, under which lineage it is whole, and on which server
+  (run id and replication id). When it is missing, or names another (a restart, a failover), the set cannot be trusted.
 - ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
   costs a fifth of a key each. A bucket expires as a whole after the retention.
 - ``{mailonce:PREFIX}:pace``: the budget of rate and quota; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by
@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import hiredis
 import msgspec
@@ -29,12 +29,12 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim, short_id
-from processor.ports import Item, Lease, NotWhole, RebuildLost
+from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key, months_later
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
 
-__all__ = ["CLOSE_S", "RedisDedup", "RedisPace", "check_server", "connect", "month_expiry_s"]
+__all__ = ["CLOSE_S", "NOBODYS_SET", "RedisDedup", "RedisPace", "Under", "check_server", "connect", "month_expiry_s"]
 
 BUCKETS = 65_536
 TIMEOUT_S = 5.0
@@ -134,6 +134,26 @@ class _Scripts:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
 
 
+NOTHING = "-"
+"""Written for an id that there is none of: the arguments of a script stand between blanks."""
+
+
+class Under(NamedTuple):
+    """For whom a script works: nothing is granted by a set of another installation, lineage or time."""
+
+    installation: str = ""
+    lineage: str = ""
+    granted: int = 0
+    """the highest number of grants that is known of the lineage"""
+
+    def to_argument(self) -> str:
+        return f"{self.installation or NOTHING} {self.lineage or NOTHING} {self.granted}"
+
+
+NOBODYS_SET = Under()
+"""Of tests alone: there is no control topic."""
+
+
 class RedisDedup:
     """See `processor.ports.Dedup` for the laws."""
 
@@ -144,6 +164,10 @@ class RedisDedup:
         self._lifetime_ms = int(lifetime_s * 1000)
         self._retention_months = retention_months
         self._expiries: dict[str, int] = {}
+        self.under: Callable[[], Under] = lambda: NOBODYS_SET
+        """Whose set it must be, and the newest lineage; without a control topic: nobody's."""
+        self._granted = Under()
+        """the lineage that was last granted under, and how many grants it has seen"""
 
     @classmethod
     def of(cls, settings: Settings, client: redis.asyncio.Redis) -> RedisDedup:
@@ -167,8 +191,22 @@ class RedisDedup:
 
     async def _read(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> list[Claim]:
         keys = [self.marker, *(self._bucket(item.key) for item in items)]
-        values = await self._run(name, keys, [self._lifetime_ms, *_flat(items, per_item)])
+        under = self._seen()
+        values = await self._run(name, keys, [self._lifetime_ms, *_flat(items, per_item), under.to_argument()])
+        if len(values) > len(items):
+            self._granted = under._replace(granted=int(values.pop()))
         return [parse_claim(value) for value in values]
+
+    def _seen(self) -> Under:
+        """The newest lineage, with the highest number of grants that anybody has seen."""
+        under = self.under()
+        own = self._granted.granted if self._granted.lineage == under.lineage else 0
+        return under._replace(granted=max(under.granted, own))
+
+    @property
+    def granted(self) -> int:
+        """How many grants of the newest lineage this process knows of: for others to know as well."""
+        return self._seen().granted
 
     async def _write(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> Any:
         if not items:
@@ -280,8 +318,7 @@ class RedisDedup:
 
     async def peek(self, key: Key) -> Claim | None:
         """A key's claim as it stands, for people; ``None`` when the set is not whole."""
-        whole, _ = await self.server_run()
-        return (await self.peek_all([key]))[0] if whole else None
+        return (await self.peek_all([key]))[0] if await self.is_whole() else None
 
     async def peek_all(self, keys: Sequence[Key]) -> list[Claim]:
         """Claims as they stand, whole or not, changing nothing."""
@@ -305,19 +342,26 @@ class RedisDedup:
             for user_id, value in (await _asking(self._client.hgetall(name))).items():
                 yield Key(user_id, month), parse_claim(value)
 
-    async def server_run(self) -> tuple[bool, str]:
-        """Whether the set is whole, and the server's run id, which a restart or a failover changes.
-
-        Raises `RedisUntrusted` when it is not told.
-        """
-        whole, run = await self._run("whole", [self.marker], [])
+    async def server(self) -> ServerSeen:
+        """Who the server is, and what its set is worth. Raises `RedisUntrusted` when it does not tell its ids."""
+        under = self._seen()
+        asked = [under.lineage or NOTHING, under.granted]
+        run, installation, lineage, whole = await self._run("whole", [self.marker], asked)
         if not run:
             raise _nameless()
-        return bool(whole), str(run)
+        ids = (str(name).removeprefix(NOTHING) for name in (installation, lineage))
+        return ServerSeen(str(run), *ids, whole=bool(whole))
 
-    async def set_whole(self, token: str) -> bool:
-        """Sets the marker, without expiry: that would be a wipe. Ends the lock; false when it is not the token's."""
-        return bool(await self._run("set_whole", [self.marker, self.lock], [token]))
+    async def is_whole(self) -> bool:
+        """Whether claims may be granted under the newest lineage."""
+        seen, under = await self.server(), self.under()
+        return seen.whole and (seen.installation, seen.lineage) == (under.installation, under.lineage)
+
+    async def set_whole(self, token: str, lineage: str = "") -> bool:
+        """Marks the set as whole under this lineage. Ends the lock; false when it is not the token's."""
+        under = self.under()
+        marked = [under.installation or NOTHING, lineage or under.lineage or NOTHING]
+        return bool(await self._run("set_whole", [self.marker, self.lock], [token, *marked]))
 
     async def unset_whole(self) -> None:
         """Takes the marker away: nobody claims until the set was rebuilt."""

@@ -43,18 +43,20 @@ def create_topics(settings: Settings) -> list[TopicState]:
     specs = settings.topics.specs()
     _refuse_wrong_policies(admin, [spec for spec in specs if spec.name in found])
     replication = settings.replication_factor or min(3, len(cluster.brokers))
-    wanted = found.get(settings.topics.jobs, settings.partitions)
+    many = found.get(settings.topics.jobs, settings.partitions)
+    wanted = {spec.name: spec.partitions or many for spec in specs}
     missing = [spec for spec in specs if spec.name not in found]
     if missing:
         # Somebody else may have made one just now, and otherwise.
         _refuse_wrong_policies(admin, _create(admin, missing, wanted, replication))
-    small = [spec.name for spec in specs if found.get(spec.name, wanted) < wanted]
+    small = [name for name, count in wanted.items() if found.get(name, count) < count]
     if small:
-        _grow(admin, small, wanted)
+        _grow(admin, small, many)
+    counts = {name: max(count, found.get(name, 0)) for name, count in wanted.items()}
     if missing or small:
-        _until_known(admin, settings, {spec.name: max(wanted, found.get(spec.name, 0)) for spec in specs})
+        _until_known(admin, settings, counts)
     made = {spec.name for spec in missing}
-    return [TopicState(spec.name, spec.name in made, max(wanted, found.get(spec.name, 0))) for spec in specs]
+    return [TopicState(spec.name, spec.name in made, counts[spec.name]) for spec in specs]
 
 
 def ensure_topic(settings: Settings, spec: TopicSpec, partitions: int) -> int:
@@ -67,7 +69,7 @@ def ensure_topic(settings: Settings, spec: TopicSpec, partitions: int) -> int:
     if (topic := cluster.topics.get(spec.name)) is not None:
         return len(topic.partitions)
     replication = settings.replication_factor or min(3, len(cluster.brokers))
-    _create(admin, [spec], partitions, replication)
+    _create(admin, [spec], {spec.name: partitions}, replication)
     return _until_known(admin, settings, {spec.name: 1})[spec.name]
 
 
@@ -81,7 +83,7 @@ def check_topics(settings: Settings) -> None:
             raise BrokerUnavailable(f"there is no topic {spec.name}: run `mailonce topics create`")
     _refuse_wrong_policies(admin, specs)
     for spec in specs:
-        if found[spec.name] < found[settings.topics.jobs]:
+        if not spec.partitions and found[spec.name] < found[settings.topics.jobs]:
             raise UsageError(too_few(spec.name, found[spec.name], settings.topics.jobs, found[settings.topics.jobs]))
 
 
@@ -141,12 +143,15 @@ def _grow(admin: AdminClient, names: list[str], partitions: int) -> None:
             raise BrokerUnavailable(f"topic {name} could not be given more partitions: {error_text(error)}") from error
 
 
-def _create(admin: AdminClient, missing: list[TopicSpec], partitions: int, replication: int) -> list[TopicSpec]:
+def _create(
+    admin: AdminClient, missing: list[TopicSpec], partitions: dict[str, int], replication: int
+) -> list[TopicSpec]:
     """Returns those that were there already."""
     there = []
-    futures = admin.create_topics(
-        [NewTopic(spec.name, partitions, replication, config=_with_isr(spec, replication)) for spec in missing]
-    )
+    new = [
+        NewTopic(spec.name, partitions[spec.name], replication, config=_with_isr(spec, replication)) for spec in missing
+    ]
+    futures = admin.create_topics(new)
     for name, future in futures.items():
         try:
             answer(future)

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
     """Runs until SIGTERM. Raises `UsageError` for an unsafe address and `BrokerUnavailable` without topics."""
     auth = Auth(settings)
     sockets = listen(settings)
-    numbers = {len(partition_numbers(settings, spec.name)) for spec in settings.topics.specs()}
+    numbers = {len(partition_numbers(settings, spec.name)) for spec in settings.topics.specs() if not spec.partitions}
     if len(numbers) != 1:
         raise UsageError("topics differ in their partitions: `mailonce topics create` adds what is missing")
     folder_for_tables(Path(settings.dashboard_dir))

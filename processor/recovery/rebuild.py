@@ -1,9 +1,8 @@
-"""Makes the dedup set whole again from the ledger and the intents, under a lock, before anybody may send."""
+"""The dedup set put back from the ledger and the intents, under a lock: `lineage` says when."""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from schemas.runtime.errors import BadRecord
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
-__all__ = ["Progress", "Tell", "claims_from_topics", "ensure_whole", "take_chunk"]
+__all__ = ["Progress", "Tell", "claims_from_topics", "restore_all", "silent", "take_chunk"]
 
 log = get_log()
 
@@ -41,39 +40,15 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-def _silent(_progress: Progress) -> None: ...
+def silent(_progress: Progress) -> None:
+    """Tells nobody."""
 
 
-async def ensure_whole(settings: Settings, dedup: RedisDedup, tell: Tell = _silent) -> int:
-    """Returns when the marker stands: rebuilds the set, or waits for whoever is rebuilding it.
+async def restore_all(settings: Settings, dedup: RedisDedup, token: str, tell: Tell = silent) -> int:
+    """Restores chunk after chunk under the lock `token`; returns the number of entries.
 
-    Returns the number of entries that were put back by this process.
+    Raises `RebuildLost` when it cannot vouch for all.
     """
-    said = False
-    while True:
-        whole, _ = await dedup.server_run()
-        if whole:
-            return 0
-        # One for each try: a chunk of an earlier one that arrives late counts for nothing.
-        token = secrets.token_hex(8)
-        if await dedup.lock_rebuild(token, LOCK_TTL_S):
-            try:
-                count = await _rebuild(settings, dedup, token, tell)
-            except RebuildLost as lost:
-                log.warning(Event.DEDUP_NOT_WHOLE, follows=f"{lost}: it starts again")
-            else:
-                log.info(Event.DEDUP_REBUILT, entries=count)
-                return count
-            finally:
-                await dedup.unlock_rebuild(token)
-        elif not said:
-            log.warning(Event.DEDUP_NOT_WHOLE, follows="waiting for another process that rebuilds it")
-            said = True
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
-async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell) -> int:
-    """Restores chunk after chunk, then marks the set as whole. Raises `RebuildLost` when it cannot vouch for all."""
     count = 0
     source = claims_from_topics(settings, tell)
     reading = asyncio.create_task(in_thread(take_chunk, source))
@@ -85,8 +60,6 @@ async def _rebuild(settings: Settings, dedup: RedisDedup, token: str, tell: Tell
             count += sum(bool(known.claim) for known in chunk)
     finally:
         await end(reading)
-    if not await dedup.set_whole(token):
-        raise RebuildLost("the rebuild has lost its lock")
     return count
 
 
@@ -104,7 +77,7 @@ def take_chunk(source: Iterator[Restored]) -> list[Restored]:
     return [claim for _, claim in zip(range(CHUNK), source, strict=False)]
 
 
-def claims_from_topics(settings: Settings, tell: Tell = _silent) -> Iterator[Restored]:
+def claims_from_topics(settings: Settings, tell: Tell = silent) -> Iterator[Restored]:
     """What each key's claim must be, by the ledger and the intents, one partition after the other."""
     partitions = partition_numbers(settings, settings.topics.deliveries)
     count = 0

@@ -15,6 +15,7 @@ __all__ = [
     "OutcomesMissing",
     "Overdue",
     "QueueUnavailable",
+    "RedisForeign",
     "RedisUnavailable",
     "RedisUntrusted",
     "SetupError",
@@ -99,6 +100,17 @@ class RedisUntrusted(RedisUnavailable):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class RedisForeign(RedisUnavailable):
+    """Redis holds the dedup set of another installation: fix the address or the prefix, or adopt it on purpose."""
+
+    def __init__(self, found: str, ours: str) -> None:
+        super().__init__(
+            f"Redis holds the dedup set of installation {found}, and this is {ours}: two clusters must not share one "
+            f"under the same MAILONCE_TOPIC_PREFIX. If it is the right one (a cluster made anew, a Redis that moved), "
+            f"`mailonce dedup adopt` takes it over"
+        )
 
 
 class Overdue(MailonceError):

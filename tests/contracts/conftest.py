@@ -43,7 +43,13 @@ class PokedDedup(RedisDedup):
             await self._client.hset(self._bucket(key), key.user_id, claim.to_text())
 
     async def set_marker(self, run: str) -> None:
-        await self._client.set(self.marker, run)
+        if run:
+            await self._client.hset(self.marker, "run", run)
+        else:
+            await self._client.delete(self.marker)
+
+    async def set_granted(self, count: int) -> None:
+        await self._client.hset(self.marker, "granted", str(count))
 
     async def hide_id(self) -> None:
         """From now on it is a user who may not ask who the server is."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import uuid4
 
 import pytest
 import redis.asyncio
 from msgspec.structs import replace
 
-from processor.adapters.redis import RedisDedup, RedisPace, check_server
+from processor.adapters.redis import RedisDedup, RedisPace, Under, check_server
 from processor.core.claims import Restored
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
-from processor.ports import Item, Lease, NotWhole, RebuildLost
+from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 from tests.contracts.conftest import make_whole
@@ -338,11 +339,64 @@ async def test_a_marker_of_another_run_does_not_stand(dedup: RedisDedup) -> None
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
 
 
+ANOTHER_LIFE = {
+    "another lineage": Under("ours", "newer", 0),
+    "another installation": Under("theirs", "life", 0),
+    "more grants than the marker knows of": Under("ours", "life", 3),
+}
+
+
+@pytest.mark.parametrize("under", ANOTHER_LIFE.values(), ids=ANOTHER_LIFE)
+async def test_a_set_of_another_life_grants_nothing(dedup: RedisDedup, under: Under) -> None:
+    """G1: an older lineage's set may lack claims of the newest, another's has other mails, an older dump lacks the last."""
+    dedup.under = lambda: Under("ours", "life", 0)
+    await make_whole(dedup)
+    for attempt in ("one", "two"):
+        await dedup.claim([replace(MINE, attempt=attempt)])
+    assert dedup.granted == 2
+    assert await dedup.server() == ServerSeen((await dedup.server()).run, "ours", "life", whole=True)
+    dedup.under = lambda: under
+    assert not await dedup.is_whole()
+    for look in (dedup.claim, dedup.cancel, dedup.look):
+        with pytest.raises(NotWhole):
+            await look([MINE])
+
+
+async def test_what_one_has_seen_granted_is_asked_for(dedup: RedisDedup) -> None:
+    """G1: an older dump, loaded key by key with its marker, is noticed by whoever has seen later grants."""
+    dedup.under = lambda: Under("ours", "life", 0)
+    await make_whole(dedup)
+    await dedup.claim([MINE])
+    assert await dedup.is_whole()
+    await dedup.set_granted(0)  # type: ignore[attr-defined]
+    assert not (await dedup.server()).whole
+    with pytest.raises(NotWhole):
+        await dedup.claim([MINE])
+
+
+@pytest.mark.parametrize("field", ["run", "replication"])
+async def test_the_marker_names_the_server(redis_dedup: RedisDedup, field: str) -> None:
+    """G1: a failover keeps one of a server's ids and changes the other."""
+    await redis_dedup._client.hset(redis_dedup.marker, field, "0" * 40)
+    with pytest.raises(NotWhole):
+        await redis_dedup.claim([MINE])
+
+
+async def test_the_marker_of_0_1_is_none(redis_dedup: RedisDedup) -> None:
+    """An upgrade rebuilds the set: what 0.1 calls whole is whole under no lineage."""
+    await redis_dedup._client.set(redis_dedup.marker, (await redis_dedup.server()).run)
+    assert not await redis_dedup.is_whole()
+    with pytest.raises(NotWhole):
+        await redis_dedup.claim([MINE])
+    await make_whole(redis_dedup)
+    assert await redis_dedup.is_whole()
+
+
 async def test_a_server_that_tells_no_id_is_never_whole(dedup: RedisDedup) -> None:
     """G1: without INFO one server is like another, and what an older file brought back would be believed."""
     await dedup.hide_id()  # type: ignore[attr-defined]
     with pytest.raises(RedisUntrusted):
-        await dedup.server_run()
+        await dedup.server()
     for marker in ("unknown", ""):
         await dedup.set_marker(marker)  # type: ignore[attr-defined]
         await dedup.set_lock(f"mine:{marker}")  # type: ignore[attr-defined]
@@ -430,7 +484,7 @@ async def test_a_rebuild_that_lost_its_lock_counts_for_nothing(
     assert not await dedup.extend_lock("mine", 30)
     assert not await dedup.set_whole("mine")
     await dedup.unlock_rebuild("mine")
-    assert not (await dedup.server_run())[0]
+    assert not await dedup.is_whole()
     token = "another" if lost is lost_to_another else "new"
     assert await dedup.lock_rebuild(token, 30), "a lock that another run granted holds nobody"
     assert await dedup.set_whole(token)
@@ -470,8 +524,8 @@ async def test_what_the_ledger_holds_as_sent_can_be_seen(dedup: RedisDedup, stat
     """Only that, whether the set is whole or not; nothing is changed by looking."""
     await put(dedup, START[state])
     seen = START[state] if state is State.SENT_RECORDED else None
-    for run in ("", (await dedup.server_run())[1]):
-        await dedup.set_marker(run)  # type: ignore[attr-defined]
+    for step in (dedup.unset_whole, partial(make_whole, dedup)):
+        await step()
         assert await dedup.recorded([KEY, Key("nobody", "2026-11"), KEY]) == [seen, None, seen]
     assert await dedup.peek(KEY) == START[state]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import NamedTuple
 
+from processor.adapters.redis import Under
 from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.ports import Item, NotWhole, RebuildLost
+from processor.ports import Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUntrusted
 
-__all__ = ["MemoryDedup", "Scripts"]
+__all__ = ["NO_MARKER", "Marker", "MemoryDedup", "Scripts"]
 
 RANK = {
     State.ABSENT: 0,
@@ -23,6 +25,18 @@ RANK = {
     State.SENT_RECORDED: 5,
 }
 DOUBTFUL = {State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
+
+
+class Marker(NamedTuple):
+    """The marker's hash."""
+
+    installation: str = ""
+    lineage: str = ""
+    run: str = ""
+    granted: int = 0
+
+
+NO_MARKER = Marker()
 
 
 class Scripts:
@@ -108,9 +122,12 @@ class MemoryDedup:
     def __init__(self, lifetime_s: float, now_ms: Callable[[], int], scripts: Scripts | None = None) -> None:
         self.claims: dict[Key, Claim] = {}
         self.run = "run"
-        self.marker = ""
+        self.marker = NO_MARKER
+        self.under: Callable[[], Under] = Under
+        """for whom the scripts work: whoever asks"""
         self._lock: str | None = None
         self._until_ms = 0.0
+        self._granted = Under()
         self._notes: set[tuple[str, str]] = set()
         self._feed_ms = 0
         self._lifetime_ms = int(lifetime_s * 1000)
@@ -128,8 +145,26 @@ class MemoryDedup:
         self.claims[key] = claim
         return claim
 
+    def mark(self) -> None:
+        """It is whole, without a rebuild."""
+        self.marker = Marker(run=self.run)
+
+    def _is_whole_here(self, seen: int) -> bool:
+        return self.run != "" and self.marker.run == self.run and self.marker.granted >= seen
+
+    def _seen(self) -> Under:
+        under = self.under()
+        own = self._granted.granted if self._granted.lineage == under.lineage else 0
+        return under._replace(granted=max(under.granted, own))
+
+    @property
+    def granted(self) -> int:
+        return self._seen().granted
+
     def _is_whole(self) -> bool:
-        return self.run != "" and self.marker == self.run
+        under, marker = self._seen(), self.marker
+        ours = (marker.installation, marker.lineage) == (under.installation, under.lineage)
+        return ours and self._is_whole_here(under.granted)
 
     def _check(self) -> None:
         if not self._is_whole():
@@ -143,6 +178,8 @@ class MemoryDedup:
             mine = held.state is State.SENDING and held.attempt == item.attempt
             before = held if mine else self._current(item.key)
             out.append(self._put(item.key, self._scripts.claim(before, item, self._now_ms())))
+        self.marker = self.marker._replace(granted=self.marker.granted + 1)
+        self._granted = self._seen()._replace(granted=self.marker.granted)
         return out
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
@@ -209,19 +246,27 @@ class MemoryDedup:
             if claim.state is not State.ABSENT:
                 yield key, claim
 
-    async def server_run(self) -> tuple[bool, str]:
+    async def server(self) -> ServerSeen:
         if not self.run:
             raise RedisUntrusted("redis-tells-no-id", "Redis does not tell its run id")
-        return self._is_whole(), self.run
+        under, marker = self._seen(), self.marker
+        seen = under.granted if marker.lineage == under.lineage else 0
+        return ServerSeen(self.run, marker.installation, marker.lineage, whole=self._is_whole_here(seen))
 
-    async def set_whole(self, token: str) -> bool:
+    async def is_whole(self) -> bool:
+        await self.server()
+        return self._is_whole()
+
+    async def set_whole(self, token: str, lineage: str = "") -> bool:
         if not self._holds(token):
             return False
-        self.marker, self._lock = self.run, None
+        under = self.under()
+        self.marker = Marker(under.installation, lineage or under.lineage, self.run)
+        self._lock = None
         return True
 
     async def unset_whole(self) -> None:
-        self.marker = ""
+        self.marker = NO_MARKER
 
     def _holds(self, token: str) -> bool:
         if self._lock is not None and self._now_ms() >= self._until_ms:
@@ -259,7 +304,10 @@ class MemoryDedup:
         self.claims[key] = claim
 
     async def set_marker(self, run: str) -> None:
-        self.marker = run
+        self.marker = self.marker._replace(run=run)
+
+    async def set_granted(self, count: int) -> None:
+        self.marker = self.marker._replace(granted=count)
 
     async def hide_id(self) -> None:
         self.run = ""

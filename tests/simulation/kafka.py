@@ -6,6 +6,7 @@ unless retention, compaction or an operator takes it away; offsets are never giv
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -118,6 +119,8 @@ class Kafka:
         self.committed: list[Committed] = []
         self.on_commit: list[Callable[[Committed], None]] = []
         self._transactions = 0
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        """readers that are at a topic's end"""
         self.refuses: Callable[[], bool] = lambda: False
         """whether the next commit is refused, which is certain"""
         self.now_ms: Callable[[], int] = lambda: int(net.now_s() * 1000)
@@ -169,7 +172,19 @@ class Kafka:
     ) -> tuple[int, int]:
         """A record outside transactions; returns its place."""
         number = self.partition_of(key) if partition == BY_KEY else partition
+        self._wake(topic)
         return number, self.topic(topic)[number].append(key, value, headers, self.now_ms())
+
+    async def written(self, topic: str, timeout_s: float) -> None:
+        """Waits until something has come to the topic, for so long at most."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(topic, []).append(news)
+        await asyncio.wait({news}, timeout=timeout_s)
+
+    def _wake(self, topic: str) -> None:
+        for news in self._waiting.pop(topic, []):
+            if not news.done():
+                news.set_result(None)
 
     # ---- readers ----
 
@@ -271,6 +286,7 @@ class Kafka:
             self.aborted.add(transaction.number)
         for topic, number in transaction.touched:
             self.topic(topic)[number].mark(transaction.number, self.now_ms())
+            self._wake(topic)
         for name, offsets in transaction.offsets.items():
             self.group(name).release(transaction.number, offsets if commit else {})
         if commit:

@@ -11,26 +11,27 @@ import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
+from processor.adapters.redis import NOBODYS_SET, Under
 from processor.core.states import ABSENT, Claim
 from processor.ports import Lease
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable
 from tests.simulation.budget import Budget
-from tests.simulation.dedup import MemoryDedup
+from tests.simulation.dedup import NO_MARKER, Marker, MemoryDedup
 from tests.simulation.net import Lost, Net
 
 __all__ = ["Redis", "Server", "SimDedup", "SimPace"]
 
 REQUEST_S = 0.001
 TIMEOUT_S = 1.0
-READS = {"peek_all", "peek", "recorded", "server_run", "noted", "extend_lock"}
+READS = {"peek_all", "peek", "recorded", "server", "is_whole", "noted", "extend_lock"}
 
 
 class State(NamedTuple):
     """Everything that a server's disk or a replica could hold of the dedup set."""
 
     claims: dict[Key, Claim]
-    marker: str
+    marker: Marker
     lock: tuple[str, float] | None
     notes: frozenset[tuple[str, str]]
     feed_ms: int
@@ -61,7 +62,9 @@ class Server:
         self.past: list[State] = [self.set.dump()]
         """one for each script that may write"""
 
-    def carry_out(self, name: str, args: tuple[Any, ...]) -> Any:
+    def carry_out(self, name: str, args: tuple[Any, ...], under: Under = NOBODYS_SET) -> Any:
+        """One script, for whoever says `under` what."""
+        self.set.under = lambda: under
         try:
             return _now(getattr(self.set, name)(*args))
         finally:
@@ -70,7 +73,7 @@ class Server:
 
     def flush(self) -> None:
         """FLUSHALL."""
-        self.set.load(State({}, "", None, frozenset(), 0))
+        self.set.load(State({}, NO_MARKER, None, frozenset(), 0))
         self.budget = Budget(self.budget.now_ms)
         self.past.append(self.set.dump())
 
@@ -150,7 +153,8 @@ class _Client:
             if server.down:
                 raise RedisUnavailable(f"{server.name} is down")
             answer = call(server)
-            told = sorted(answer) if what == "noted" else _kept(answer)
+            told = answer[0] if isinstance(answer, tuple) and type(answer) is tuple else answer
+            told = sorted(told) if what == "noted" else _kept(told)
             net.history.note(who, f"redis.{what}", *about, "->", told, f"({server.name})")
             return answer
 
@@ -164,6 +168,20 @@ class _Client:
 class SimDedup(_Client):
     """The port `Dedup` and the rest of the adapter's surface, each call one request."""
 
+    def __init__(self, redis: Redis, address: str) -> None:
+        super().__init__(redis, address)
+        self.under: Callable[[], Under] = Under
+        self._granted = Under()
+
+    def _seen(self) -> Under:
+        under = self.under()
+        own = self._granted.granted if self._granted.lineage == under.lineage else 0
+        return under._replace(granted=max(under.granted, own))
+
+    @property
+    def granted(self) -> int:
+        return self._seen().granted
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         if name.startswith("_"):
             raise AttributeError(name)
@@ -171,7 +189,13 @@ class SimDedup(_Client):
         async def call(*args: Any) -> Any:
             # Their order comes from a set's, which another run's hashes would change, and means nothing.
             shown = [sorted(args[0])] if name == "noted" else [_kept(value) for value in args]
-            return await self._ask(name, lambda server: server.carry_out(name, args), *shown)
+            under = self._seen()
+            answer, granted = await self._ask(
+                name, lambda server: (server.carry_out(name, args, under), server.set.marker.granted), *shown
+            )
+            if name == "claim":
+                self._granted = under._replace(granted=granted)
+            return answer
 
         return call
 

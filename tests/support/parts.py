@@ -52,7 +52,7 @@ def attempt(user: str = "u1", **about: Any) -> Attempt:
 def whole(dedup: MemoryDedup | None = None) -> MemoryDedup:
     """A dedup set in which nothing expires by itself."""
     dedup = dedup or MemoryDedup(30.0, lambda: 0)
-    dedup.marker = dedup.run
+    dedup.mark()
     return dedup
 
 
@@ -181,7 +181,7 @@ class Away(MemoryDedup):
 
     def __init__(self, *questions: str, times: int = 1_000_000) -> None:
         super().__init__(30.0, lambda: 0)
-        self.marker = self.run
+        self.mark()
         self.left = times
         for question in questions:
             setattr(self, question, self._silent(getattr(self, question)))

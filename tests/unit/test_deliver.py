@@ -28,7 +28,7 @@ class SlowDedup(MemoryDedup):
 
     def __init__(self) -> None:
         super().__init__(30.0, lambda: 0)
-        self.marker = self.run
+        self.mark()
         self.asked = asyncio.Event()
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:

@@ -2,7 +2,7 @@
 -- KEYS: marker, then one bucket per item
 -- ARGV: lifetime ms; per item: user id, attempt, partition, offset, bucket's expiry (unix s), attempt that a resend
 -- overrides (or nothing)
--- Returns each key's value after the step; NOTWHOLE when the marker does not stand.
+-- Returns each key's value after the step, and how many scripts have granted something; NOTWHOLE when the marker does not stand.
 -- Bucket: hash of user id -> claim (forms: processor/core/states.py).
 if not is_whole(KEYS[1]) then
   return redis.error_reply(NOT_WHOLE)
@@ -27,4 +27,5 @@ for i = 1, #KEYS - 1 do
   end
   out[i] = value
 end
+out[#KEYS] = note_grant(KEYS[1])
 return out

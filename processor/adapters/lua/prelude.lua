@@ -1,14 +1,37 @@
 -- Put before every script here.
--- The marker holds the run id of the server under which the set was last known to be whole. A restart or a failover gives
--- another run id: whatever came back, from a file or a replica, may lack the last writes, so the set is not whole.
--- A server that does not tell (an ACL without INFO, INFO renamed) could be any: '' is no run, and nothing is whole under it.
+-- Who the server is. A restart or a failover gives another run id, and another replication id: whatever came back, from a
+-- file or a replica, may lack the last writes. A server that does not tell (an ACL without INFO, INFO renamed) could be any:
+-- '' is no run, and nothing is whole under it.
 local function run_id()
   local info = redis.pcall('INFO', 'server')
   return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 end
+local function replication_id()
+  local info = redis.pcall('INFO', 'replication')
+  return type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
+end
+-- The marker is a hash: whose set it is, the lineage under which it is whole, the ids of the server that it was made whole
+-- on, and how many scripts have granted something since. 0.1 keeps a string there, and stands still before a hash.
+local function marked(marker)
+  if redis.call('TYPE', marker).ok ~= 'hash' then return {} end
+  local held = redis.call('HMGET', marker, 'installation', 'lineage', 'run', 'replication', 'granted')
+  return { installation = held[1], lineage = held[2], run = held[3], replication = held[4], granted = tonumber(held[5]) }
+end
+-- Whether the set is whole on this very server. `seen`: the highest number of grants that is known of the lineage; where
+-- the marker holds less, an older dump was loaded key by key.
+local function is_whole_here(held, seen)
+  local run = run_id()
+  return run ~= '' and held.run == run and held.replication == replication_id() and held.granted >= seen
+end
+-- The last argument says for whom: installation, lineage (- for none) and the grants known of it, between blanks.
 local function is_whole(marker)
-  local id = run_id()
-  return id ~= '' and redis.call('GET', marker) == id
+  local installation, lineage, seen = string.match(ARGV[#ARGV], '^(%S+) (%S+) (%d+)$')
+  local held = marked(marker)
+  return held.installation == installation and held.lineage == lineage and is_whole_here(held, tonumber(seen))
+end
+-- Something is granted: returns how many times that has happened.
+local function note_grant(marker)
+  return redis.call('HINCRBY', marker, 'granted', 1)
 end
 -- A rebuild's lock holds its token and the run id of the server that granted it. FLUSHALL, a restart, a failover, its end
 -- after a suspension, or a second rebuild take it away, and nothing more of that rebuild counts.

@@ -1,0 +1,203 @@
+"""What the control topic says, folded; and whether this process may call SES by it.
+
+Intents harm nobody, calls do. So a process calls only while it is *current*: for some seconds from the writing of a
+heartbeat up to which it has since read the topic. A client cannot tell a frozen broker from a quiet topic, and a leader
+that was deposed serves old reads: only a record of one's own that comes back shows that one hears what is written.
+Whoever begins a new lineage of the dedup set can therefore wait until nobody calls under an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from schemas.control import (
+    CURRENT_S,
+    Brake,
+    Content,
+    ControlRecord,
+    Floor,
+    Heartbeat,
+    Installation,
+    Lineage,
+    MonthOpened,
+)
+
+__all__ = ["NO_STANDING", "Control", "Other", "Presence", "Standing", "begin_lineage"]
+
+LINEAGES_KEPT = 8
+"""So many of the newest stay in the topic: a heartbeat on its way may name one that is not the newest any more."""
+
+
+class Other(msgspec.Struct, frozen=True, gc=False):
+    """A process as its last heartbeat shows it."""
+
+    heartbeat: Heartbeat
+    seen_s: float
+    """boot clock of the observer"""
+
+    def current(self, now_s: float) -> bool:
+        """Whether it may call SES, as far as can be seen from here."""
+        return now_s - self.seen_s <= self.heartbeat.current_s
+
+
+class Control:
+    """The control topic up to `position`. Moved by `take` alone."""
+
+    def __init__(self, topic_id: str = "") -> None:
+        self._topic_id = topic_id
+        self.position = 0
+        """offset behind the last record that was taken"""
+        self.installation: Installation | None = None
+        self.lineages: dict[str, Lineage] = {}
+        """oldest first"""
+        self.newest = ""
+        """the newest lineage's id; read by other threads, too"""
+        self.months: dict[str, MonthOpened] = {}
+        self.floor: Floor | None = None
+        self.brake = Brake()
+        self.processes: dict[str, Other] = {}
+        self.broken = ""
+        """Why nothing that was read can be relied on until a new lineage is begun; empty: it can."""
+
+    def take(self, record: ControlRecord, now_s: float) -> None:
+        """Takes the next record of the topic, read at `now_s` of the boot clock."""
+        content = record.content
+        match content:
+            case None:
+                self._drop(record)
+            case Heartbeat():
+                self._look_at(content, record.offset)
+                self.processes[content.process] = Other(content, now_s)
+            case Lineage():
+                self.lineages.pop(content.id, None)
+                self.lineages[content.id] = content
+                self.newest = content.id
+                self.broken = ""
+            case MonthOpened():
+                self.months.setdefault(content.month, content)
+            case Installation():
+                self.installation = content
+            case Floor():
+                self._raise(content)
+            case Brake():
+                self.brake = content
+        self.position = record.offset + 1
+
+    def _drop(self, record: ControlRecord) -> None:
+        match record.kind:
+            case "process":
+                self.processes.pop(record.name, None)
+            case "lineage":
+                self.lineages.pop(record.name, None)
+                self.newest = next(reversed(self.lineages), "")
+
+    def _raise(self, floor: Floor) -> None:
+        if self.floor is None or floor.month > self.floor.month:
+            self.floor = floor
+
+    def _look_at(self, heartbeat: Heartbeat, offset: int) -> None:
+        """A heartbeat that knows of what the topic does not hold was written before the topic was lost or restored."""
+        if heartbeat.position > offset:
+            self.broken = f"{heartbeat.instance} had read the control topic up to {heartbeat.position}: it was cut"
+        elif heartbeat.lineage and heartbeat.lineage not in self.lineages:
+            self.broken = f"{heartbeat.instance} names lineage {heartbeat.lineage}, which the control topic lacks"
+        elif heartbeat.topic_id and self._topic_id and heartbeat.topic_id != self._topic_id:
+            self.broken = f"{heartbeat.instance} knows another topic of this name"
+
+    def lost(self, why: str) -> None:
+        """The topic no longer holds the place that was read up to."""
+        self.broken = why
+
+    # ---- the others ----
+
+    def others(self, me: str) -> Iterator[Other]:
+        return (other for process, other in self.processes.items() if process != me)
+
+    def users_of_newest(self, me: str, now_s: float) -> list[Other]:
+        """Other current processes whose server answers under the newest lineage: theirs must not be overturned."""
+        newest = self.newest
+        return [o for o in self.others(me) if newest and o.heartbeat.lineage == newest and o.current(now_s)]
+
+    def granted(self) -> int:
+        """The highest number of grants of the newest lineage that any process has told of."""
+        told = (other.heartbeat for other in self.processes.values())
+        return max((heartbeat.granted for heartbeat in told if heartbeat.lineage == self.newest), default=0)
+
+    def unaware(self, lineage: str, me: str) -> list[Other]:
+        """Other processes whose heartbeat stands, whatever its age, that have not shown that they know the lineage."""
+        return [other for other in self.others(me) if other.heartbeat.knows != lineage]
+
+    def longest_current_s(self, me: str) -> float:
+        """The longest currency that any other process named."""
+        return max((other.heartbeat.current_s for other in self.others(me)), default=CURRENT_S)
+
+    def silent(self, me: str, now_s: float, silent_s: float) -> list[Other]:
+        """Other processes of which nothing was heard for so long."""
+        return [other for other in self.others(me) if now_s - other.seen_s >= silent_s]
+
+
+def begin_lineage(control: Control, lineage: Lineage) -> list[tuple[bytes, Content | None]]:
+    """Records that begin a lineage; the oldest of those before are taken away."""
+    old = list(control.lineages)[: 1 - LINEAGES_KEPT]
+    dropped: list[tuple[bytes, Content | None]] = [(f"lineage:{name}".encode(), None) for name in old]
+    return [(f"lineage:{lineage.id}".encode(), lineage), *dropped]
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """Under what an intent was begun and a claim was made: calls are allowed under the same alone."""
+
+    lineage: str = ""
+    tenure: int = 0
+    """Rises each time that the process was not current for a moment."""
+
+
+NO_STANDING = Standing()
+
+
+class Presence:
+    """Whether this process may call SES now: moved by its own heartbeats, as they are written and read back."""
+
+    def __init__(self, process: str, current_s: float = CURRENT_S) -> None:
+        self.process = process
+        self.current_s = current_s
+        self._written: dict[int, float] = {}
+        """number of a heartbeat: when it was written"""
+        self._beats = 0
+        self._until_s = float("-inf")
+        self._tenure = 0
+
+    def beats(self, now_s: float) -> int:
+        """A heartbeat is written; returns its number."""
+        self._beats += 1
+        self._written[self._beats] = now_s
+        return self._beats
+
+    def read_back(self, beat: int, now_s: float) -> None:
+        """The topic has been read up to one's own heartbeat `beat`."""
+        if beat not in self._written:
+            return
+        if now_s > self._until_s:
+            self._tenure += 1
+        until_s = self._written[beat] + self.current_s
+        self._written = {number: at_s for number, at_s in self._written.items() if number > beat}
+        if until_s > self._until_s:
+            self._until_s = until_s
+
+    def waits_since(self, now_s: float) -> float:
+        """For how long a heartbeat has been waiting to be read back, in seconds."""
+        return now_s - min(self._written.values(), default=now_s)
+
+    def current(self, now_s: float) -> bool:
+        return now_s <= self._until_s
+
+    def standing(self, control: Control, now_s: float) -> Standing | None:
+        """What holds now; ``None``: nothing may be intended, claimed or called for."""
+        if control.broken or not control.newest or not self.current(now_s):
+            return None
+        return Standing(control.newest, self._tenure)
+
+    def allows(self, standing: Standing, control: Control, now_s: float) -> bool:
+        """Whether a request may leave under a claim that was made under `standing`."""
+        return self.standing(control, now_s) == standing

@@ -1,0 +1,152 @@
+"""The dedup set's lives: when one may be relied on, and how the next is begun.
+
+Nothing is granted by a set that may lack a claim made for this installation. So before a set is made whole, every
+process that may call SES has to know that its claims of before count no more: the new lineage is written to the control
+topic first, and only when all have said that they have read it, or can call no longer, are ledger and intents read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+
+from processor.adapters.redis import RedisDedup
+from processor.core.control import Control, begin_lineage
+from processor.ports import Clock, ControlLog, RebuildLost, ServerSeen
+from processor.recovery.rebuild import LOCK_TTL_S, LOOK_EVERY_S, Tell, restore_all, silent
+from processor.shell.control import ControlFollower
+from schemas.control import Content, Lineage, new_control_id
+from schemas.runtime.errors import RedisForeign, RedisUntrusted
+from schemas.runtime.logs import Event, get_log
+from schemas.runtime.settings import Settings
+
+__all__ = ["Lineages"]
+
+log = get_log()
+
+
+class Lineages:
+    """Makes the dedup set whole under the newest lineage, or begins another."""
+
+    def __init__(
+        self, settings: Settings, dedup: RedisDedup, control_log: ControlLog, follower: ControlFollower, clock: Clock
+    ) -> None:
+        self._settings = settings
+        self._dedup = dedup
+        self._log = control_log
+        self._follower = follower
+        self._clock = clock
+        self._said = ""
+
+    async def ensure_whole(self, tell: Tell = silent) -> int:
+        """Returns when the set is whole under the newest lineage; returns the entries that this process put back.
+
+        Raises `RedisForeign` for another installation's set, `RedisUntrusted` where others go on using another server.
+        """
+        impatient_s = self._clock.boot_s() + self._settings.patience_s
+        while True:
+            seen = await self._dedup.server()
+            self._refuse_foreign(seen)
+            if self._is_whole(seen):
+                self._follower.hurry()
+                return 0
+            if self._others_use_another(seen, impatient_s):
+                await self._follower.news(LOOK_EVERY_S)
+            elif (count := await self._try(seen, tell)) is not None:
+                return count
+            else:
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    @property
+    def _control(self) -> Control:
+        return self._follower.control
+
+    def _refuse_foreign(self, seen: ServerSeen) -> None:
+        ours = self._control.installation
+        if seen.installation and ours and seen.installation != ours.id:
+            raise RedisForeign(seen.installation, ours.id)
+
+    def _is_whole(self, seen: ServerSeen) -> bool:
+        return seen.whole and not self._control.broken and seen.lineage == self._control.newest != ""
+
+    def _others_use_another(self, seen: ServerSeen, impatient_s: float) -> bool:
+        """Whether somebody's set is whole under the newest lineage, or is being made so: it must not be overturned."""
+        control = self._control
+        users = [] if control.broken else control.users_of_newest(self._follower.process, self._clock.boot_s())
+        if not users:
+            return False
+        servers = sorted({other.heartbeat.server for other in users} - {"", seen.run})
+        if not servers:
+            self._say("waiting for another process that rebuilds it")
+            return True
+        names = ", ".join(sorted({other.heartbeat.instance for other in users}))
+        two = f"{names} use the Redis server with run id {', '.join(servers)}, this process the one with {seen.run}"
+        if self._clock.boot_s() > impatient_s:
+            raise RedisUntrusted("two-servers", f"{two}: give all the same MAILONCE_REDIS_URL, then start again")
+        self._say(f"{two}: waiting until they have stopped")
+        return True
+
+    async def _try(self, seen: ServerSeen, tell: Tell) -> int | None:
+        """Begins a lineage and makes the set whole under it; ``None`` when somebody else was quicker."""
+        # One for each try: a chunk of an earlier one that arrives late counts for nothing.
+        token = secrets.token_hex(8)
+        if not await self._dedup.lock_rebuild(token, LOCK_TTL_S):
+            self._say("waiting for another process that rebuilds it")
+            return None
+        lineage = Lineage(
+            id=new_control_id(), server=seen.run, instance=self._settings.instance, at_ms=self._clock.now_ms()
+        )
+        self._follower.rebuilding = lineage.id
+        try:
+            await self._begin(lineage, token)
+            count = await restore_all(self._settings, self._dedup, token, tell)
+            if self._control.newest != lineage.id or not await self._dedup.set_whole(token, lineage.id):
+                raise RebuildLost("the rebuild has lost its lock, or another lineage was begun")
+        except RebuildLost as lost:
+            log.warning(Event.DEDUP_NOT_WHOLE, follows=f"{lost}: it starts again")
+            return None
+        finally:
+            self._follower.rebuilding = ""
+            await self._dedup.unlock_rebuild(token)
+        self._follower.hurry()
+        log.info(Event.DEDUP_REBUILT, entries=count)
+        return count
+
+    async def _begin(self, lineage: Lineage, token: str) -> None:
+        """Returns once nobody calls under an older lineage. Raises `RebuildLost` when another one was begun."""
+        newest = self._control.newest
+
+        def decide(control: Control) -> Sequence[tuple[bytes, Content | None]]:
+            return begin_lineage(control, lineage) if control.newest == newest else []
+
+        await self._log.change(decide)
+        acknowledged_s = self._clock.boot_s()
+        while self._control.newest == newest:
+            await self._keep(token)
+        while self._waits_for_others(lineage, acknowledged_s):
+            await self._keep(token)
+        if self._control.newest != lineage.id:
+            raise RebuildLost("another process has begun a lineage")
+        now_s, me = self._clock.boot_s(), self._follower.process
+        dead = [other.heartbeat for other in self._control.others(me) if not other.current(now_s)]
+        await self._log.end_transactions([beat.transactional_id for beat in dead if beat.transactional_id])
+
+    def _waits_for_others(self, lineage: Lineage, acknowledged_s: float) -> bool:
+        """Whether somebody may still call who does not know of the lineage."""
+        me, waited_s = self._follower.process, self._clock.boot_s() - acknowledged_s
+        unaware = self._control.unaware(lineage.id, me)
+        if unaware:
+            self._say(f"waiting for {', '.join(sorted(other.heartbeat.instance for other in unaware))} to hear of it")
+        return self._control.newest == lineage.id and bool(unaware) and waited_s < self._control.longest_current_s(me)
+
+    async def _keep(self, token: str) -> None:
+        """Waits a little, and keeps the lock meanwhile. Raises `RebuildLost`."""
+        if not await self._dedup.extend_lock(token, LOCK_TTL_S):
+            raise RebuildLost("the rebuild has lost its lock")
+        await self._follower.news(LOOK_EVERY_S)
+
+    def _say(self, follows: str) -> None:
+        if follows != self._said:
+            log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
+            self._said = follows

@@ -1,0 +1,175 @@
+"""The records of the control topic (``email-control``): who takes part, and what all of them must agree on.
+
+One partition, compacted. A record's key says what it is: ``process:ID``, ``lineage:ID``, ``month:YYYY-MM``,
+``installation``, ``floor``, ``brake``. Readers pass over kinds that they do not know.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import msgspec
+
+from schemas.runtime.errors import BadRecord
+
+__all__ = [
+    "CURRENT_S",
+    "Brake",
+    "Content",
+    "ControlRecord",
+    "Floor",
+    "Heartbeat",
+    "Installation",
+    "Lineage",
+    "MonthOpened",
+    "control_key",
+    "decode_control",
+    "new_control_id",
+]
+
+CURRENT_S = 10.0
+"""How long a process may call SES on the strength of one heartbeat, counted from its writing, in seconds."""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A process that may call SES says that it lives (key ``process:ID``); its tombstone says that it has ended."""
+
+    v: int = 1
+    process: str
+    """a random id of this run of the process"""
+    beat: int
+    """Counts the process's heartbeats from 1."""
+    instance: str = ""
+    transactional_id: str = ""
+    """under which a hanging transaction of it can be ended"""
+    knows: str = ""
+    """the newest lineage that it has read: from here on it calls under no older one"""
+    lineage: str = ""
+    """the lineage under which its server answered at this beat, or which it is rebuilding"""
+    server: str = ""
+    """the run id of that server"""
+    granted: int = 0
+    """how many grants of the newest lineage it knows of: a set that knows of fewer is an older one"""
+    read: dict[int, int] = {}
+    """partition of the jobs topic: up to where it knows every record"""
+    position: int = 0
+    """how far it has read the control topic"""
+    topic_id: str = ""
+    """of the control topic, where a broker tells it"""
+    current_s: float = CURRENT_S
+    """how long after the writing of this it may count itself current"""
+    at_ms: int = 0
+
+
+class Installation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Who this mailonce is (key ``installation``): made once, and adopted anew on purpose."""
+
+    v: int = 1
+    id: str
+    cluster: str = ""
+    topics: dict[str, str] = {}
+    """name: the topic's id, where a broker tells it"""
+    at_ms: int = 0
+    who: str = ""
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A life of the dedup set (key ``lineage:ID``): the newest is the one that claims are granted under."""
+
+    v: int = 1
+    id: str
+    server: str = ""
+    """the run id of the server that it was begun on"""
+    instance: str = ""
+    at_ms: int = 0
+
+
+class MonthOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A month was begun (key ``month:YYYY-MM``): the first record of a month stands."""
+
+    v: int = 1
+    month: str
+    partitions: int
+    """over how many partitions its keys are spread"""
+    begins: dict[str, list[int]] = {}
+    """topic: the offset by partition, taken before the month's first job was written"""
+    at_ms: int = 0
+
+
+class Floor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Months before this one are closed for good (key ``floor``)."""
+
+    v: int = 1
+    month: str
+    at_ms: int = 0
+    who: str = ""
+
+
+class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What operators have set while a month runs (key ``brake``)."""
+
+    v: int = 1
+    paused: dict[str, str] = {}
+    """month, or ``*`` for all: why"""
+    rate_max: float = 0.0
+    """mails a second; 0: no ceiling but the settings'"""
+    at_ms: int = 0
+    who: str = ""
+
+
+Content = Heartbeat | Installation | Lineage | MonthOpened | Floor | Brake
+
+_KINDS: dict[str, type[Content]] = {
+    "process": Heartbeat,
+    "installation": Installation,
+    "lineage": Lineage,
+    "month": MonthOpened,
+    "floor": Floor,
+    "brake": Brake,
+}
+_DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _KINDS.items()}
+VERSION = 1
+
+
+class ControlRecord(msgspec.Struct, frozen=True, gc=False):
+    """A record as it was read."""
+
+    offset: int
+    kind: str
+    name: str
+    """what follows the kind in the key; empty for those of which there is one"""
+    content: Content | None
+    """``None``: a tombstone"""
+
+
+def control_key(content: Content) -> bytes:
+    """The key under which it stands."""
+    match content:
+        case Heartbeat():
+            return f"process:{content.process}".encode()
+        case Lineage():
+            return f"lineage:{content.id}".encode()
+        case MonthOpened():
+            return f"month:{content.month}".encode()
+    return next(kind for kind, struct in _KINDS.items() if isinstance(content, struct)).encode()
+
+
+def decode_control(offset: int, key: bytes | None, value: bytes | None) -> ControlRecord | None:
+    """A record of the topic; ``None`` for a kind that is not known here. Raises `BadRecord`."""
+    kind, _, name = (key or b"").decode(errors="replace").partition(":")
+    if kind not in _DECODERS:
+        return None
+    if value is None:
+        return ControlRecord(offset, kind, name, None)
+    try:
+        content = _DECODERS[kind].decode(value)
+    except msgspec.MsgspecError as error:
+        raise BadRecord("bad-control", f"control record {kind}:{name} at {offset} cannot be read: {error}") from None
+    if content.v > VERSION:
+        raise BadRecord("version", f"control record {kind} at {offset} has version {content.v}: upgrade mailonce")
+    return ControlRecord(offset, kind, name, content)
+
+
+def new_control_id() -> str:
+    """A random id: what a lost control topic held must not come to life again under the same one."""
+    return secrets.token_hex(8)
