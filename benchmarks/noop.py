@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from processor.core.answers import Accepted, Answer
-from processor.ports import Sender
+from processor.ports import Forbidden, Sender
 from processor.wiring import Ports, process
 from schemas.runtime.logs import configure_logs
 from schemas.runtime.settings import Settings
@@ -32,7 +32,7 @@ class NoSes:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def send(self, _request: Mapping[str, Any], _start_by_s: float) -> Answer:
+    async def send(self, _request: Mapping[str, Any], _forbidden: Forbidden) -> Answer:
         self.calls += 1
         if self.calls == WARM:
             self.began = time.monotonic(), time.process_time()

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from mailonce.options import EXIT_FOUND, Json, load, on_dedup
+from mailonce.options import EXIT_FOUND, Json, load, on_dedup, taking_part
 from mailonce.shown import bars, console, print_json, say, table
 
 if TYPE_CHECKING:
-    from processor.adapters.redis import RedisDedup
     from processor.ops.dedup import Verification
     from processor.recovery.rebuild import Progress, Tell
-    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -28,7 +26,8 @@ def rebuild(as_json: Json = False) -> None:
     """Rebuild the dedup set from ledger and intents; nobody sends until it is done."""
     from processor.ops.dedup import rebuild
 
-    count = _with_bar(load(), rebuild)
+    settings = load()
+    count = _with_bar(lambda tell: taking_part(settings, lambda part: rebuild(part, tell)))
     if as_json:
         return print_json({"entries": count})
     return say(f"the dedup set is whole again: {count:,} entries from ledger and intents")
@@ -39,7 +38,8 @@ def verify(as_json: Json = False) -> None:
     """Hold the dedup set against the ledger, key by key; exit code 1 when it could let a second mail out."""
     from processor.ops.dedup import verify
 
-    found = _with_bar(load(), verify)
+    settings = load()
+    found = _with_bar(lambda tell: on_dedup(settings, lambda dedup: verify(settings, dedup, tell)))
     if as_json:
         print_json(found.to_dict())
     else:
@@ -60,7 +60,7 @@ def _show(found: Verification) -> None:
         say("[red]not safe[/]: `mailonce dedup rebuild` puts back what is missing")
 
 
-def _with_bar(settings: Settings, step: Callable[[Settings, RedisDedup, Tell], Awaitable[T]]) -> T:
+def _with_bar(step: Callable[[Tell], T]) -> T:
     """Runs a step on the dedup set behind a progress bar."""
     with bars() as shown:
         bar = shown.add_task("partitions", total=None)
@@ -68,4 +68,4 @@ def _with_bar(settings: Settings, step: Callable[[Settings, RedisDedup, Tell], A
         def tell(at: Progress) -> None:
             shown.update(bar, completed=at.done, total=at.partitions, description=f"partitions, {at.entries:,} entries")
 
-        return on_dedup(settings, lambda dedup: step(settings, dedup, tell))
+        return step(tell)

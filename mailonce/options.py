@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from processor.adapters.redis import RedisDedup
+    from processor.recovery.part import Part
     from producer.sources import Source
     from producer.sources.shaped import Shape
     from schemas.runtime.settings import Settings
@@ -46,6 +47,7 @@ __all__ = [
     "on_dedup",
     "open_rows",
     "parse_time",
+    "taking_part",
 ]
 
 T = TypeVar("T")
@@ -142,13 +144,34 @@ def open_rows(uri: str, month: str, shape: Shape) -> Source:
 
 def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]]) -> T:
     """Runs a step on the dedup set, and lets go of Redis."""
+    from processor.adapters.control import read_control
     from processor.adapters.redis import CLOSE_S, RedisDedup, connect
+    from processor.recovery.part import under
+    from schemas.runtime.ending import in_thread, run, within
+
+    async def go() -> T:
+        client = connect(settings)
+        dedup = RedisDedup.of(settings, client)
+        control = await in_thread(read_control, settings)
+        dedup.under = lambda: under(control)
+        try:
+            return await step(dedup)
+        finally:
+            await within(CLOSE_S, client.aclose())
+
+    return run(go())
+
+
+def taking_part(settings: Settings, step: Callable[[Part], Awaitable[T]]) -> T:
+    """Runs a step of one of those that the others wait for, and lets go of Redis."""
+    from processor.adapters.redis import CLOSE_S, connect
+    from processor.recovery.part import Part
     from schemas.runtime.ending import run, within
 
     async def go() -> T:
         client = connect(settings)
         try:
-            return await step(RedisDedup.of(settings, client))
+            return await step(Part(settings, client, settings.instance_name()))
         finally:
             await within(CLOSE_S, client.aclose())
 

@@ -30,6 +30,7 @@ __all__ = [
     "Clock",
     "ControlLog",
     "Dedup",
+    "Forbidden",
     "Item",
     "JobLog",
     "Letters",
@@ -171,10 +172,15 @@ class Dedup(Protocol):
         ...
 
 
-class Sender(Protocol):
-    """SES. Law: at most one request leaves for one call, and none once `start_by_s` (boot clock) has passed."""
+Forbidden = Callable[[], str]
+"""Why a request must not leave now; empty: it may. Asked on any thread."""
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer: ...
+
+class Sender(Protocol):
+    """SES. Law: at most one request leaves for one call, and none unless `forbidden`, asked after signing and
+    immediately before the bytes, says that it may."""
+
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer: ...
 
     async def account(self) -> Account:
         """Rate and quota now."""

@@ -19,7 +19,7 @@ from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import Letters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
-from processor.adapters.redis import RedisDedup, RedisPace, check_server, connect
+from processor.adapters.redis import RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
@@ -30,7 +30,7 @@ from processor.core.pace import Account
 from processor.core.ticket import Attempt
 from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
-from processor.recovery.rebuild import ensure_whole
+from processor.recovery.part import Part
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
@@ -39,7 +39,15 @@ from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
-from schemas.runtime.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
+from schemas.runtime.errors import (
+    BrokerUnavailable,
+    Halted,
+    InstallationForeign,
+    Overdue,
+    RedisUnavailable,
+    RedisUntrusted,
+    UsageError,
+)
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.runtime.tracing import end_tracing
@@ -56,6 +64,7 @@ STILL_S = 90.0
 """Longer than any one step may wait for Kafka."""
 LOOK_EVERY_S = 0.25
 TRACES_CLOSE_S = 5.0
+CHECK_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,18 +132,20 @@ async def _run(run: _Process) -> Ended:
     stop_on_signals(stopping.set)
     client = connect(settings)
     sender = make_sender(settings)
+    part = Part(settings, client, run.instance)
     started: tuple[Worker, Suppressions] | None = None
     try:
         # Until then nothing is begun that a stop would have to bring to an end.
         with contextlib.suppress(Overdue):
-            started = await obey(_start(run, client, sender), stopping, 0)
-        settled = await _serve(run, client, *started, stopping) if started else 0
+            started = await obey(_start(run, client, part, sender), stopping, 0)
+        settled = await _serve(run, client, part, *started, stopping) if started else 0
         if started and run.run.drain:
             await _end_drain(run, started[0], stopping)
         log.info(Event.PROCESSOR_STOPPED, instance=run.instance, settled=settled)
         return Ended(settled, stopping.is_set())
     finally:
         sender.close()
+        await part.stop()
         await within(REDIS_CLOSE_S, client.aclose())
         await within(TRACES_CLOSE_S, in_thread(end_tracing))
 
@@ -151,22 +162,25 @@ async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> 
             log.info(Event.DRAINED)
 
 
-async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender) -> tuple[Worker, Suppressions]:
+async def _start(
+    run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender
+) -> tuple[Worker, Suppressions]:
     """Everything that must be right before a record is read."""
     settings = run.settings
     await check_server(client)
     await in_thread(check_topics, settings)
-    dedup = RedisDedup.of(settings, client)
-    await ensure_whole(settings, dedup)
+    await part.start()
+    await part.lineages.ensure_whole()
     await sender.check_run(settings)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
-    return await _build(run, client, dedup, sender, suppressions), suppressions
+    return await _build(run, client, part, sender, suppressions), suppressions
 
 
 async def _serve(
     run: _Process,
     client: redis.asyncio.Redis,
+    part: Part,
     worker: Worker,
     suppressions: Suppressions,
     stopping: asyncio.Event,
@@ -176,6 +190,7 @@ async def _serve(
     log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
     watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
     looking = asyncio.create_task(_look(worker, run.run.look))
+    checking = asyncio.create_task(_check(part, worker))
     try:
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
@@ -189,7 +204,7 @@ async def _serve(
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        await end(watching, looking)
+        await end(watching, looking, checking)
     return worker.settled_count
 
 
@@ -218,14 +233,14 @@ async def ask_account(settings: Settings) -> Account:
 
 
 async def _build(
-    run: _Process, client: redis.asyncio.Redis, dedup: RedisDedup, sender: BotoSender, suppressions: Suppressions
+    run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender, suppressions: Suppressions
 ) -> Worker:
     settings, instance = run.settings, run.instance
     clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = run.run.wrap(
         Ports(
             KafkaJobLog(settings, instance, letters_max),
-            dedup,
+            part.dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
             clock,
@@ -251,7 +266,8 @@ async def _build(
             intake=IntakeConfig(settings.retention_months, run.run.month, run.run.told_before, suppressions),
             templates=templates,
             compose=compose_attempt,
-            make_whole=lambda: ensure_whole(settings, dedup),
+            make_whole=part.lineages.ensure_whole,
+            presence=part.follower,
             scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
             letters=Letters(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
@@ -289,6 +305,18 @@ async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
     while look is not None:
         await asyncio.sleep(LOOK_EVERY_S)
         look(worker)
+
+
+async def _check(part: Part, worker: Worker) -> None:
+    """Halts the worker when the cluster or its topics are others than those that it began with."""
+    while True:
+        await asyncio.sleep(CHECK_EVERY_S)
+        try:
+            await part.check()
+        except InstallationForeign as foreign:
+            worker.halt(foreign)
+        except BrokerUnavailable:
+            pass  # the job log finds out, and waits
 
 
 async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:

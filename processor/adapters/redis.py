@@ -345,12 +345,11 @@ class RedisDedup:
     async def server(self) -> ServerSeen:
         """Who the server is, and what its set is worth. Raises `RedisUntrusted` when it does not tell its ids."""
         under = self._seen()
-        asked = [under.lineage or NOTHING, under.granted]
-        run, installation, lineage, whole = await self._run("whole", [self.marker], asked)
+        told = await self._run("whole", [self.marker], [under.lineage or NOTHING, under.granted])
+        run, installation, lineage = (str(name).removeprefix(NOTHING) for name in told[:3])
         if not run:
             raise _nameless()
-        ids = (str(name).removeprefix(NOTHING) for name in (installation, lineage))
-        return ServerSeen(str(run), *ids, whole=bool(whole))
+        return ServerSeen(run, installation, lineage, whole=bool(told[3]))
 
     async def is_whole(self) -> bool:
         """Whether claims may be granted under the newest lineage."""

@@ -33,9 +33,9 @@ from botocore.exceptions import (
 )
 
 from processor.adapters.aws import aws_session
-from processor.adapters.clock import boot_s
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
+from processor.ports import Forbidden
 from schemas.addresses import bare_address
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import Halted, UsageError
@@ -43,7 +43,7 @@ from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.templates.template import Needs
 
-__all__ = ["BotoSender", "DeadlinePassed", "answer_of_exception", "answer_of_response"]
+__all__ = ["BotoSender", "MayNotLeave", "answer_of_exception", "answer_of_response"]
 
 log = get_log()
 
@@ -65,8 +65,8 @@ _UNTRUSTED = re.compile(r"certificate verify failed|hostname '.*' doesn't match|
 """OpenSSL's words and urllib3's own, for a certificate that was looked at before anything was written."""
 
 
-class DeadlinePassed(Exception):
-    """The claim is too old for a call to begin: nothing was written."""
+class MayNotLeave(Exception):
+    """The request was signed and must not leave: nothing was written."""
 
 
 def answer_of_response(response: Mapping[str, Any]) -> Answer:
@@ -80,7 +80,7 @@ def answer_of_response(response: Mapping[str, Any]) -> Answer:
 def answer_of_exception(error: BaseException) -> Answer:
     """An exception of boto3's as an answer. Whatever is not listed may have been sent."""
     match error:
-        case DeadlinePassed():
+        case MayNotLeave():
             return NotWritten("deadline", str(error))
         case ClientError():
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -120,21 +120,21 @@ class BotoSender:
             raise UsageError(f"boto3 cannot make an SES client: {error}; set AWS_REGION and credentials") from None
         attempts = self._client.meta.config.retries["total_max_attempts"]  # type: ignore[attr-defined]
         assert attempts == 1, "a second attempt could be a second mail"
-        self._deadline = threading.local()
+        self._asked = threading.local()
         # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
-        self._client.meta.events.register("before-send.sesv2.SendEmail", self._check_deadline)
+        self._client.meta.events.register("before-send.sesv2.SendEmail", self._ask_whether_it_may)
         self._templates: dict[str, tuple[float, Needs]] = {}
         self._warned: set[str] = set()
 
-    def _check_deadline(self, **_kwargs: Any) -> None:
-        if boot_s() > self._deadline.start_by_s:
-            raise DeadlinePassed("the claim grew too old before the request could leave")
+    def _ask_whether_it_may(self, **_kwargs: Any) -> None:
+        if why := self._asked.forbidden():
+            raise MayNotLeave(why)
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, request, start_by_s)
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._send, request, forbidden)
 
-    def _send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
-        self._deadline.start_by_s = start_by_s
+    def _send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
+        self._asked.forbidden = forbidden
         try:
             return answer_of_response(self._client.send_email(**request))
         except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt

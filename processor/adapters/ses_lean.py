@@ -21,11 +21,11 @@ from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.parsers import ResponseParserError, create_parser
 from botocore.utils import get_environ_proxies
 
-from processor.adapters.clock import boot_s
 from processor.adapters.http import Broken, Connections, NotConnected, Response
-from processor.adapters.ses import BotoSender, DeadlinePassed, answer_of_exception, answer_of_response
+from processor.adapters.ses import BotoSender, MayNotLeave, answer_of_exception, answer_of_response
 from processor.adapters.ses_wire import Wire
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
+from processor.ports import Forbidden
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import Halted, UsageError
 from schemas.runtime.settings import Settings
@@ -65,7 +65,7 @@ class LeanSender(BotoSender):
             raise Halted("credentials", f"no AWS credentials: {error}") from None
         self._open()
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         try:
             if time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
                 await self._renew_credentials()
@@ -74,8 +74,8 @@ class LeanSender(BotoSender):
             def make() -> bytes:
                 made = wire.request(request, self._credentials)
                 # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
-                if boot_s() > start_by_s:
-                    raise DeadlinePassed("the claim grew too old before the request could leave")
+                if why := forbidden():
+                    raise MayNotLeave(why)
                 return made
 
             return self._answer(await self._connections.exchange(make))

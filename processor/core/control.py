@@ -24,7 +24,7 @@ from schemas.control import (
     MonthOpened,
 )
 
-__all__ = ["NO_STANDING", "Control", "Other", "Presence", "Standing", "begin_lineage"]
+__all__ = ["NO_TENURE", "Control", "Other", "Presence", "Tenure", "begin_lineage"]
 
 LINEAGES_KEPT = 8
 """So many of the newest stay in the topic: a heartbeat on its way may name one that is not the newest any more."""
@@ -46,7 +46,7 @@ class Control:
     """The control topic up to `position`. Moved by `take` alone."""
 
     def __init__(self, topic_id: str = "") -> None:
-        self._topic_id = topic_id
+        self.topic_id = topic_id
         self.position = 0
         """offset behind the last record that was taken"""
         self.installation: Installation | None = None
@@ -103,7 +103,7 @@ class Control:
             self.broken = f"{heartbeat.instance} had read the control topic up to {heartbeat.position}: it was cut"
         elif heartbeat.lineage and heartbeat.lineage not in self.lineages:
             self.broken = f"{heartbeat.instance} names lineage {heartbeat.lineage}, which the control topic lacks"
-        elif heartbeat.topic_id and self._topic_id and heartbeat.topic_id != self._topic_id:
+        elif heartbeat.topic_id and self.topic_id and heartbeat.topic_id != self.topic_id:
             self.broken = f"{heartbeat.instance} knows another topic of this name"
 
     def lost(self, why: str) -> None:
@@ -145,15 +145,15 @@ def begin_lineage(control: Control, lineage: Lineage) -> list[tuple[bytes, Conte
     return [(f"lineage:{lineage.id}".encode(), lineage), *dropped]
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
+class Tenure(msgspec.Struct, frozen=True, gc=False):
     """Under what an intent was begun and a claim was made: calls are allowed under the same alone."""
 
     lineage: str = ""
-    tenure: int = 0
+    lapses: int = 0
     """Rises each time that the process was not current for a moment."""
 
 
-NO_STANDING = Standing()
+NO_TENURE = Tenure()
 
 
 class Presence:
@@ -166,7 +166,7 @@ class Presence:
         """number of a heartbeat: when it was written"""
         self._beats = 0
         self._until_s = float("-inf")
-        self._tenure = 0
+        self._lapses = 0
 
     def beats(self, now_s: float) -> int:
         """A heartbeat is written; returns its number."""
@@ -179,7 +179,7 @@ class Presence:
         if beat not in self._written:
             return
         if now_s > self._until_s:
-            self._tenure += 1
+            self._lapses += 1
         until_s = self._written[beat] + self.current_s
         self._written = {number: at_s for number, at_s in self._written.items() if number > beat}
         if until_s > self._until_s:
@@ -192,12 +192,12 @@ class Presence:
     def current(self, now_s: float) -> bool:
         return now_s <= self._until_s
 
-    def standing(self, control: Control, now_s: float) -> Standing | None:
+    def tenure(self, control: Control, now_s: float) -> Tenure | None:
         """What holds now; ``None``: nothing may be intended, claimed or called for."""
         if control.broken or not control.newest or not self.current(now_s):
             return None
-        return Standing(control.newest, self._tenure)
+        return Tenure(control.newest, self._lapses)
 
-    def allows(self, standing: Standing, control: Control, now_s: float) -> bool:
-        """Whether a request may leave under a claim that was made under `standing`."""
-        return self.standing(control, now_s) == standing
+    def allows(self, tenure: Tenure, control: Control, now_s: float) -> bool:
+        """Whether a request may leave under a claim that was made under `tenure`."""
+        return self.tenure(control, now_s) == tenure

@@ -16,6 +16,7 @@ from functools import cache
 import msgspec
 
 from processor.core.answers import RetryClass
+from processor.core.control import NO_TENURE, Tenure
 from processor.core.decide import Settle, Skip
 from processor.core.offsets import Window
 from schemas.codec import decode_job, decode_resend, fingerprint
@@ -76,6 +77,8 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     id: str = ""
     tries: Mapping[RetryClass, int] = {}
     """Calls that were refused for now."""
+    tenure: Tenure = NO_TENURE
+    """Under what it was intended: no call is made under another."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
 

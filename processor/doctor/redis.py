@@ -60,8 +60,8 @@ async def _look(settings: Settings) -> tuple[dict[str, Any], float, bool, str]:
             untrusted = str(error)
         info: dict[str, Any] = await client.info()
         seconds, micros = await client.time()
-        whole, _ = await RedisDedup.of(settings, client).server_run()
-        return info, time.time() - (seconds + micros / 1e6), whole, untrusted
+        seen = await RedisDedup.of(settings, client).server()
+        return info, time.time() - (seconds + micros / 1e6), seen.whole, untrusted
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
     finally:

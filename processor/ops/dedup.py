@@ -9,7 +9,8 @@ from typing import Any
 
 from processor.adapters.redis import RedisDedup
 from processor.core.states import Claim, State, parse_claim
-from processor.recovery.rebuild import Tell, claims_from_topics, ensure_whole, take_chunk
+from processor.recovery.part import Part
+from processor.recovery.rebuild import Tell, claims_from_topics, take_chunk
 from schemas.identity import Key
 from schemas.runtime.ending import in_thread
 from schemas.runtime.settings import Settings
@@ -85,16 +86,18 @@ class Verification:
         }
 
 
-async def rebuild(settings: Settings, dedup: RedisDedup, tell: Tell) -> int:
-    """Takes the marker away and rebuilds the set; nobody sends meanwhile. Returns the entries put back."""
-    await dedup.unset_whole()
-    return await ensure_whole(settings, dedup, tell)
+async def rebuild(part: Part, tell: Tell) -> int:
+    """Begins a new lineage; nobody sends until the set is whole under it. Returns the entries put back."""
+    await part.start()
+    try:
+        return await part.lineages.begin_anew(tell)
+    finally:
+        await part.stop()
 
 
 async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verification:
     """Compares every key of ledger and intents with the set, and the set's entries with those keys."""
-    whole, _ = await dedup.server_run()
-    result = Verification(whole)
+    result = Verification(await dedup.is_whole())
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
     while chunk := await in_thread(take_chunk, source):

@@ -30,13 +30,20 @@ class Lineages:
     """Makes the dedup set whole under the newest lineage, or begins another."""
 
     def __init__(
-        self, settings: Settings, dedup: RedisDedup, control_log: ControlLog, follower: ControlFollower, clock: Clock
+        self,
+        settings: Settings,
+        dedup: RedisDedup,
+        control_log: ControlLog,
+        follower: ControlFollower,
+        clock: Clock,
+        instance: str,
     ) -> None:
         self._settings = settings
         self._dedup = dedup
         self._log = control_log
         self._follower = follower
         self._clock = clock
+        self._instance = instance
         self._said = ""
 
     async def ensure_whole(self, tell: Tell = silent) -> int:
@@ -57,6 +64,15 @@ class Lineages:
                 return count
             else:
                 await asyncio.sleep(LOOK_EVERY_S)
+
+    async def begin_anew(self, tell: Tell = silent) -> int:
+        """Whole or not, whoever uses it: begins a lineage. Returns the entries; raises as `ensure_whole`."""
+        while True:
+            seen = await self._dedup.server()
+            self._refuse_foreign(seen)
+            if (count := await self._try(seen, tell)) is not None:
+                return count
+            await asyncio.sleep(LOOK_EVERY_S)
 
     @property
     def _control(self) -> Control:
@@ -94,9 +110,7 @@ class Lineages:
         if not await self._dedup.lock_rebuild(token, LOCK_TTL_S):
             self._say("waiting for another process that rebuilds it")
             return None
-        lineage = Lineage(
-            id=new_control_id(), server=seen.run, instance=self._settings.instance, at_ms=self._clock.now_ms()
-        )
+        lineage = Lineage(id=new_control_id(), server=seen.run, instance=self._instance, at_ms=self._clock.now_ms())
         self._follower.rebuilding = lineage.id
         try:
             await self._begin(lineage, token)

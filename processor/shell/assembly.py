@@ -18,6 +18,7 @@ from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.back_pressure import BackPressure
 from processor.shell.calls import Calls
+from processor.shell.control import ALWAYS, Permission
 from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
 from processor.shell.intake import Intake, IntakeConfig
@@ -57,6 +58,8 @@ class Parts:
     letters: Letters
     this_month: Callable[[], str]
     meter: Meter
+    presence: Permission = ALWAYS
+    """Whether this process may intend, claim and call now."""
     drain: bool = False
 
 
@@ -87,6 +90,6 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     gates = Gates(Breaker(settings.breaker_consecutive, settings.breaker_share))
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
-    calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter)
+    calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
     attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

@@ -10,10 +10,11 @@ from typing import Any, TypeVar, assert_never
 
 from processor.core import decide
 from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
+from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.retry import delay_s
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays
-from processor.ports import Clock, Dedup, Item, Sender
+from processor.ports import Clock, Dedup, Forbidden, Item, Sender
 from processor.shell.allowance import Allowance
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
@@ -27,6 +28,7 @@ __all__ = ["STAYS", "Calls"]
 log = get_log()
 T = TypeVar("T")
 
+LATE = "the claim grew too old before the request could leave"
 STAYS = "its claim stays until its lifetime has passed"
 
 
@@ -43,7 +45,12 @@ class Calls:
         gates: Gates,
         clock: Clock,
         meter: Meter,
+        refusal: Callable[[Tenure], str] = lambda _tenure: "",
     ) -> None:
+        """
+        Args:
+            refusal: why no request may leave under a claim that was made under a tenure; empty: it may.
+        """
         self._dedup = dedup
         self._mark_sent = Together(dedup.mark_sent)
         self._sender = sender
@@ -54,13 +61,20 @@ class Calls:
         self._gates = gates
         self._clock = clock
         self._meter = meter
+        self._refusal = refusal
         self.in_flight = 0
         """Requests that SES has not answered."""
 
     async def attempt(self, attempt: Attempt, start_by_s: float) -> End:
-        """The one call under a claim; no request leaves after the boot clock's `start_by_s`."""
+        """The one call under a claim; no request leaves after the boot clock's `start_by_s`, or under a tenure that
+        holds no more."""
+
+        def forbidden() -> str:
+            late = self._clock.boot_s() > start_by_s
+            return LATE if late else self._refusal(attempt.tenure)
+
         try:
-            verdict = await self._verdict(attempt, start_by_s)
+            verdict = await self._verdict(attempt, forbidden)
             tries = 0
             if isinstance(verdict, RefusedForNow):
                 attempt = attempt.refused_for_now(verdict.retry)
@@ -73,7 +87,7 @@ class Calls:
 
     # ---- send ----
 
-    async def _verdict(self, attempt: Attempt, start_by_s: float) -> Verdict:
+    async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
         try:
             request = self._compose(attempt)
         except ValueError as error:
@@ -81,7 +95,7 @@ class Calls:
         began_s = self._clock.boot_s()
         self.in_flight += 1
         try:
-            verdict = classify(await self._sender.send(request, start_by_s))
+            verdict = classify(await self._sender.send(request, forbidden))
         finally:
             self.in_flight -= 1
         self._meter.answered(verdict, self._clock.boot_s() - began_s)

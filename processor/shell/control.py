@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from processor.core.control import Control, Presence, Standing
+from processor.core.control import NO_TENURE, Control, Presence, Tenure
 from processor.ports import UNSEEN, Clock, ControlLog, ServerSeen
 from schemas.control import CURRENT_S, ControlRecord, Heartbeat, new_control_id
 from schemas.runtime.ending import end
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 
-__all__ = ["ControlFollower", "Me", "Server", "Timing"]
+__all__ = ["ALWAYS", "ControlFollower", "Me", "Permission", "Server", "Timing"]
 
 log = get_log()
 
@@ -34,17 +34,15 @@ class Timing:
     """a heartbeat that was not read back for so long has something in its way"""
     server_s: float = 1.0
     """how long a heartbeat waits for Redis"""
-    read_s: float = 0.5
+    read_s: float = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Me:
     """What a heartbeat says of its process."""
 
     instance: str
     transactional_id: str = ""
-    topic_id: str = ""
-    """of the control topic, where a broker tells it"""
 
 
 class Server(Protocol):
@@ -60,6 +58,31 @@ class Server(Protocol):
         ...
 
 
+class Permission(Protocol):
+    """Whether this process may intend, claim and call now."""
+
+    def tenure(self) -> Tenure | None:
+        """Under what it may; ``None``: under nothing."""
+        ...
+
+    def refusal(self, tenure: Tenure) -> str:
+        """Why no request may leave under a claim made under `tenure`; empty: it may. Called from any thread."""
+        ...
+
+
+class _Always:
+    """Of tests that know no control topic."""
+
+    def tenure(self) -> Tenure | None:
+        return NO_TENURE
+
+    def refusal(self, tenure: Tenure) -> str:  # noqa: ARG002 - one is like another
+        return ""
+
+
+ALWAYS = _Always()
+
+
 class ControlFollower:
     """Follows the control topic and takes part in it, from `start` to `stop`."""
 
@@ -69,7 +92,7 @@ class ControlFollower:
         self._clock = clock
         self._me = me
         self._timing = timing or Timing()
-        self.control = Control(me.topic_id)
+        self.control = Control()
         self.presence = Presence(new_control_id(), self._timing.current_s)
         self.rebuilding = ""
         """The lineage under which this process is making the set whole."""
@@ -86,14 +109,14 @@ class ControlFollower:
     def process(self) -> str:
         return self.presence.process
 
-    def standing(self) -> Standing | None:
+    def tenure(self) -> Tenure | None:
         """Under what may be intended, claimed and called now; ``None``: under nothing."""
-        return self.presence.standing(self.control, self._clock.boot_s())
+        return self.presence.tenure(self.control, self._clock.boot_s())
 
-    def refusal(self, standing: Standing) -> str:
-        """Why no request may leave under a claim made under `standing`; empty: it may. Called from any thread."""
+    def refusal(self, tenure: Tenure) -> str:
+        """Why no request may leave under a claim made under `tenure`; empty: it may. Called from any thread."""
         now_s = self._clock.boot_s()
-        if self.presence.allows(standing, self.control, now_s):
+        if self.presence.allows(tenure, self.control, now_s):
             return ""
         if self.control.broken:
             return self.control.broken
@@ -115,6 +138,10 @@ class ControlFollower:
         self._due.set()
 
     # ---- its life ----
+
+    def knows_topic(self, topic_id: str) -> None:
+        """The control topic's id, before `start`: where a broker tells it."""
+        self.control = Control(topic_id)
 
     async def start(self, patience_s: float) -> None:
         """Returns once the first heartbeat has come back: the topic has been read. Raises `BrokerUnavailable`."""
@@ -193,7 +220,7 @@ class ControlFollower:
                 granted=self._server.granted,
                 read=dict(self.known()),
                 position=control.position,
-                topic_id=self._me.topic_id,
+                topic_id=control.topic_id,
                 current_s=self._timing.current_s,
                 at_ms=self._clock.now_ms(),
             )

@@ -14,7 +14,7 @@ from typing import Any
 from opentelemetry.trace import SpanKind, Tracer
 
 from processor.core.answers import Answer, classify
-from processor.ports import JobLog, Poll, Sender, Transaction
+from processor.ports import Forbidden, JobLog, Poll, Sender, Transaction
 from processor.telemetry.meter import name_of
 from schemas.identity import TAG_ATTEMPT, TAG_MONTH, read_tags
 from schemas.runtime.tracing import TRACE_HEADER, parent_of
@@ -94,7 +94,7 @@ class TracedSender:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         tags = {tag["Name"]: tag["Value"] for tag in request.get("EmailTags", ())}
         named = read_tags(tags)
         parent = self._parents.of(named[0].to_bytes()) if named else None
@@ -103,6 +103,6 @@ class TracedSender:
         with self._tracer.start_as_current_span(
             "SES SendEmail", parent, kind=SpanKind.CLIENT, attributes=about, record_exception=False
         ) as span:
-            answer = await self._inner.send(request, start_by_s)
+            answer = await self._inner.send(request, forbidden)
             span.set_attribute("mailonce.verdict", name_of(classify(answer)))
             return answer

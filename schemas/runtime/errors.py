@@ -9,6 +9,7 @@ __all__ = [
     "BrokerUnavailable",
     "Fenced",
     "Halted",
+    "InstallationForeign",
     "Interrupted",
     "MailonceError",
     "NoSuchJob",
@@ -102,14 +103,24 @@ class RedisUntrusted(RedisUnavailable):
         self.reason = reason
 
 
-class RedisForeign(RedisUnavailable):
+class InstallationForeign(Halted):
+    """Kafka's cluster or topics are not those of this installation: fix the address, or adopt them on purpose."""
+
+    exit_code = 7
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("another-installation", detail)
+
+
+class RedisForeign(RedisUntrusted):
     """Redis holds the dedup set of another installation: fix the address or the prefix, or adopt it on purpose."""
 
     def __init__(self, found: str, ours: str) -> None:
         super().__init__(
+            "another-installation",
             f"Redis holds the dedup set of installation {found}, and this is {ours}: two clusters must not share one "
             f"under the same MAILONCE_TOPIC_PREFIX. If it is the right one (a cluster made anew, a Redis that moved), "
-            f"`mailonce dedup adopt` takes it over"
+            f"`mailonce dedup adopt` takes it over",
         )
 
 

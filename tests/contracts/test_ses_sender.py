@@ -119,13 +119,13 @@ async def send(
     monkeypatch: pytest.MonkeyPatch,
     *,
     scheme: str = "http",
-    start_by_s: float | None = None,
+    forbidden: str = "",
     request: dict[str, object] = REQUEST,
 ) -> object:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"{scheme}://127.0.0.1:{port}")
     sender = make_sender(settings)
     try:
-        return await sender.send(request, boot_s() + 60 if start_by_s is None else start_by_s)
+        return await sender.send(request, lambda: forbidden)
     finally:
         sender.close()
 
@@ -325,12 +325,12 @@ def self_signed(folder: Path, address: str) -> Path:
     return pem
 
 
-async def test_a_late_call_does_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """G1: past its deadline a request is stopped after signing and before the first byte."""
+async def test_a_forbidden_call_does_not_leave(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G1: past its deadline, or when the process is not current, a request is stopped after signing, before the first byte."""
     with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
-        answer = await send(settings, server.port, monkeypatch, start_by_s=boot_s() - 0.001)
+        answer = await send(settings, server.port, monkeypatch, forbidden="too late")
         assert isinstance(answer, NotWritten)
-        assert answer.kind == "deadline"
+        assert (answer.kind, answer.detail) == ("deadline", "too late")
         assert server.requests == 0
 
 

@@ -16,6 +16,7 @@ from schemas.codec import RESEND_HEADER, decode_job, decode_resend
 from schemas.identity import Key
 from schemas.records import EVIDENCE, Delivery, Outcome
 from schemas.runtime.errors import BadRecord
+from tests.simulation.control_log import read_control
 from tests.simulation.history import Entry
 from tests.simulation.seen import Seen, key_of
 from tests.simulation.world import World
@@ -171,7 +172,8 @@ class Audit(Seen):
         """A set that is declared whole knows at least what the ledger holds as sent."""
         world = self.world
         server = world.redis.at("redis").set
-        if server.marker != server.run:
+        newest = read_control(world.kafka, world.settings.topics.control).newest
+        if (server.marker.run, server.marker.lineage) != (server.run, newest):
             return
         for raw, mail in world.mails().items():
             if mail.outcome is Outcome.SENT and (key := key_of(raw)) is not None:

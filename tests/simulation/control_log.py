@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -66,10 +67,8 @@ class SimControlLog:
         task.add_done_callback(self._writes.discard)
 
     async def _write(self, key: bytes, value: bytes | None) -> None:
-        try:
+        with contextlib.suppress(BrokerUnavailable):  # the next one tells the same and more
             await self._ask("control.beat", lambda: self._kafka.publish(self._topic, key, value, partition=0))
-        except BrokerUnavailable:
-            pass  # the next one tells the same and more
 
     async def change(self, decide: Change) -> None:
         for _ in range(ROUNDS_MAX):

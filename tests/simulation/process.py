@@ -18,8 +18,10 @@ from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
 from processor.ops.balance import compare
-from processor.recovery.rebuild import ensure_whole
+from processor.recovery.lineage import Lineages
+from processor.recovery.part import under
 from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.control import ControlFollower, Me, Timing
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
@@ -28,6 +30,7 @@ from processor.telemetry.meter import EvidenceMeter, Meter
 from schemas.kafka.reading import Follower
 from schemas.runtime.ending import in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
+from tests.simulation.control_log import SimControlLog
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import OWNER
@@ -42,6 +45,7 @@ __all__ = ["Host", "Process", "evidence", "processor"]
 
 STOP_S = 10.0
 """As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
+TIMING = Timing(beat_s=0.5, current_s=1.6, silent_s=6.0, hanging_s=1.0, server_s=0.3, read_s=0.5)
 METER = Meter()
 """One for all: what it counts is nobody's promise."""
 
@@ -179,9 +183,22 @@ async def processor(process: Process) -> None:
     """As `processor.wiring` makes one."""
     world, settings, clock = process.world, process.world.settings, process.clock
     dedup = SimDedup(world.redis, process.address)
+    control_log = SimControlLog(process.kafka, settings.topics.control)
+    follower = ControlFollower(control_log, dedup, clock, Me(process.instance, process.instance), TIMING)
+    dedup.under = lambda: under(follower.control)
+    lineages = Lineages(settings, dedup, control_log, follower, clock, process.instance)  # type: ignore[arg-type]
+    try:
+        await _process(process, dedup, follower, lineages)
+    finally:
+        await follower.stop()
+
+
+async def _process(process: Process, dedup: Any, follower: ControlFollower, lineages: Lineages) -> None:
+    world, settings, clock = process.world, process.world.settings, process.clock
     sender = SimSender(world.ses, clock)
     try:
-        await obey(ensure_whole(settings, dedup), process.stopping, 0)  # type: ignore[arg-type]
+        await obey(follower.start(settings.patience_s), process.stopping, 0)
+        await obey(lineages.ensure_whole(), process.stopping, 0)
     except Overdue:
         return
     templates = SesTemplates(sender)
@@ -196,7 +213,7 @@ async def processor(process: Process) -> None:
         settings,
         Ports(
             SimJobLog(process.kafka, process.group, process.instance, settings.topics.jobs),
-            dedup,  # type: ignore[arg-type]
+            dedup,
             sender,
             SimPace(world.redis, process.address),
             clock,
@@ -205,7 +222,8 @@ async def processor(process: Process) -> None:
             intake=IntakeConfig(settings.retention_months, process.month, world.told_before(process), world.suppressed),
             templates=templates,
             compose=compose_attempt,
-            make_whole=lambda: ensure_whole(settings, dedup),  # type: ignore[arg-type]
+            make_whole=lineages.ensure_whole,
+            presence=follower,
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
             letters=Letters(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),

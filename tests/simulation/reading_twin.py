@@ -22,10 +22,12 @@ import processor.evidence.sink
 import processor.evidence.sweep
 import processor.ops.balance
 import processor.ops.uncertain
+import processor.recovery.lineage
 import processor.recovery.rebuild
 import processor.shell.allowance
 import processor.shell.attempts
 import processor.shell.calls
+import processor.shell.control
 import processor.shell.deliver
 import processor.shell.halt
 import processor.shell.leave
@@ -62,6 +64,8 @@ LOGS = (
     processor.shell.leave,
     processor.shell.patience,
     processor.recovery.rebuild,
+    processor.recovery.lineage,
+    processor.shell.control,
     processor.evidence.run,
     processor.evidence.sweep,
     processor.evidence.scribe,
@@ -203,6 +207,10 @@ class _Ids:
         self._count += 1
         return f"t{self._count}"
 
+    def control(self) -> str:
+        self._count += 1
+        return f"c{self._count}"
+
     def token_hex(self, size: int) -> str:
         self._count += 1
         return f"token{self._count}"
@@ -243,9 +251,12 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
-        patch.setattr(processor.recovery.rebuild, "secrets", ids)
+        patch.setattr(processor.recovery.lineage, "secrets", ids)
+        patch.setattr(processor.recovery.lineage, "new_control_id", ids.control)
+        patch.setattr(processor.shell.control, "new_control_id", ids.control)
         patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.rebuild, "LOCK_TTL_S", LOCK_TTL_S)
+        patch.setattr(processor.recovery.lineage, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.evidence.run, "SWEEP_EVERY_S", SWEEP_EVERY_S)
         for module in LOGS:
             if hasattr(module, "log"):

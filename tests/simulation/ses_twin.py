@@ -17,7 +17,7 @@ import msgspec
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
 from processor.evidence.queue import QueueMessage
-from processor.ports import Clock
+from processor.ports import Clock, Forbidden
 from schemas.identity import Key, Place, read_place, read_tags
 from schemas.templates.template import Needs
 from tests.simulation.loop import OWNER
@@ -174,7 +174,7 @@ class SimSender:
         self._net = ses.net
         self._clock = clock
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         tags = {tag["Name"]: tag["Value"] for tag in request["EmailTags"]}
         found = read_tags(tags)
         assert found is not None
@@ -185,8 +185,8 @@ class SimSender:
         await asyncio.sleep(self._net.latency_s(0.001))
         if fate == "unreachable":
             return NotWritten("unreachable", "connection refused")
-        if self._clock.boot_s() > start_by_s:
-            return NotWritten("deadline", "the claim grew too old")
+        if why := forbidden():
+            return NotWritten("deadline", why)
         if owner is not None:
             self._net.on_step(owner, "ses.checked")
             while not owner.running:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from processor.core.outcomes import PENDING, Mail, has_job, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
+from schemas.control import Installation, control_key
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import DeadLetter, Delivery, Job
@@ -104,6 +105,7 @@ class World:
         self.net.on_step = self._on_step
         self.kafka = Kafka(self.net, partitions)
         self.kafka.now_ms = self.wall_ms
+        self.install(self.kafka, "ours")
         self.redis = Redis(self.net, self.settings.attempt_lifetime_s, self.wall_ms)
         self.sqs = Sqs(self.net)
         self.ses = Ses(self.net, self.sqs, self.wall_ms)
@@ -145,6 +147,11 @@ class World:
 
     def run(self, story: Awaitable[Any]) -> Any:
         return self.loop.run_until_complete(story)
+
+    def install(self, kafka: Kafka, name: str) -> None:
+        """As `mailonce topics create`."""
+        made = Installation(id=name, cluster=kafka.name)
+        kafka.publish(self.settings.topics.control, control_key(made), encode(made), partition=0)
 
     # ---- time ----
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from processor.core.answers import Answer
 from processor.core.states import Claim
-from processor.ports import Item, Transaction
+from processor.ports import Forbidden, Item, Transaction
 from processor.wiring import Ports, process
 from schemas.runtime.errors import TransactionUnknown
 from schemas.runtime.logs import configure_logs
@@ -118,12 +118,12 @@ class KillingSender(Wrapped):
         self._begun = 0
         self._held: asyncio.Event | None = None
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         if self._killer.due("inside_call"):
             self._held = asyncio.Event()
         self._begun += 1
         try:
-            answer: Answer = await self._inner.send(request, start_by_s)
+            answer: Answer = await self._inner.send(request, forbidden)
         finally:
             self._begun -= 1
         if held := self._held:

@@ -13,7 +13,7 @@ from processor.core.gates import Gates
 from processor.core.offsets import Window
 from processor.core.pace import Account, Limits
 from processor.core.ticket import Attempt, Finished, Ticket, examine
-from processor.ports import Lease
+from processor.ports import Forbidden, Lease
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.calls import Calls
@@ -84,7 +84,7 @@ class Ses:
         self.accounts = [account or Account()]
         self.asked: list[Mapping[str, Any]] = []
 
-    async def send(self, request: Mapping[str, Any], start_by_s: float) -> Answer:
+    async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         self.asked.append(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 

@@ -155,8 +155,8 @@ async def test_what_evidence_knew_better_is_recorded_before_its_partition_leaves
     leaving, asked, proven, answered = (asyncio.Event() for _ in range(4))
     send, record_doubt = ses.send, dedup.record_doubt
 
-    async def sent(request: Any, start_by_s: float) -> Answer:
-        answer = await send(request, start_by_s)
+    async def sent(request: Any, forbidden: Any) -> Answer:
+        answer = await send(request, forbidden)
         if isinstance(answer, Accepted):
             await answered.wait()
         return answer
@@ -232,9 +232,9 @@ async def test_a_stop_settles_what_was_called_for_and_withdraws_the_rest() -> No
     gate = asyncio.Event()
     send = ses.send
 
-    async def slow(request: Any, start_by_s: float) -> Any:
+    async def slow(request: Any, forbidden: Any) -> Any:
         await gate.wait()
-        return await send(request, start_by_s)
+        return await send(request, forbidden)
 
     ses.send = slow  # type: ignore[method-assign]
     for n in range(20):

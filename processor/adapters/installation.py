@@ -1,0 +1,94 @@
+"""Who this mailonce is: one cluster, its topics, one dedup set, under an id that was made once.
+
+Names are not enough: another cluster may have topics of the same names, and a topic that was deleted and made anew has
+the name of the old one. Topic ids tell those apart (KIP-516; Kafka 2.8 and newer).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from confluent_kafka import KafkaException, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+from processor.adapters.control import change_control
+from processor.core.control import Control
+from schemas.control import Content, Installation, control_key, new_control_id
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import TIMEOUT_S, answer, error_text
+from schemas.runtime.errors import BrokerUnavailable, InstallationForeign
+from schemas.runtime.settings import Settings
+
+__all__ = ["Places", "adopt_places", "check_installation", "ensure_installation", "places_now"]
+
+_NO_ID = "A" * 22
+"""A topic id of zeros: the broker has none."""
+
+
+class Places(NamedTuple):
+    """Where an installation's records stand, by ids that no other cluster or topic has."""
+
+    cluster: str
+    topics: dict[str, str]
+    """name: id; without those of which a broker tells no id"""
+
+
+def places_now(settings: Settings) -> Places:
+    """Asked of the brokers. Raises `BrokerUnavailable`."""
+    topics, admin = settings.topics, AdminClient(admin_config(settings))
+    names = [topics.control, topics.jobs, topics.attempts, topics.deliveries]
+    try:
+        cluster = answer(admin.describe_cluster(request_timeout=TIMEOUT_S)).cluster_id or ""
+        asked = admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
+        found = {name: str(answer(future).topic_id or "") for name, future in asked.items()}
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka does not say which topics it has: {error_text(error)}") from error
+    return Places(cluster, {name: topic for name, topic in found.items() if topic and topic != _NO_ID})
+
+
+def ensure_installation(settings: Settings) -> Installation:
+    """The installation; makes it where there is none. Raises `BrokerUnavailable`."""
+    now = places_now(settings)
+    made = Installation(id=new_control_id(), cluster=now.cluster, topics=now.topics, at_ms=_now_ms())
+
+    def decide(control: Control) -> list[tuple[bytes, Content | None]]:
+        return [] if control.installation else [(control_key(made), made)]
+
+    found = change_control(settings, decide).installation
+    assert found is not None
+    return found
+
+
+def adopt_places(settings: Settings, who: str) -> Installation:
+    """The installation goes on, under another id, with the cluster and the topics that are there now.
+
+    Raises `BrokerUnavailable`.
+    """
+    now = places_now(settings)
+    made = Installation(id=new_control_id(), cluster=now.cluster, topics=now.topics, at_ms=_now_ms(), who=who)
+    found = change_control(settings, lambda _control: [(control_key(made), made)]).installation
+    assert found is not None
+    return found
+
+
+def check_installation(installation: Installation | None, now: Places, control_topic: str) -> Installation:
+    """Raises `InstallationForeign` where cluster or topics are not those of the installation, or there is none."""
+    if installation is None:
+        raise InstallationForeign(f"topic {control_topic} names no installation: run `mailonce topics create`")
+    if installation.cluster and now.cluster and installation.cluster != now.cluster:
+        raise InstallationForeign(
+            f"this Kafka is cluster {now.cluster}, and the control topic was made on {installation.cluster}: fix "
+            f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS, or if the topics were moved on purpose, run `mailonce dedup adopt`"
+        )
+    for name, topic_id in installation.topics.items():
+        if name in now.topics and now.topics[name] != topic_id:
+            raise InstallationForeign(
+                f"topic {name} was deleted and made anew: its records are others than those that were counted on. If "
+                f"the new one is right, stop every processor and run `mailonce dedup adopt`"
+            )
+    return installation
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,53 @@
+"""A process's part in the installation: it is heard in the control topic, and can vouch for the dedup set."""
+
+from __future__ import annotations
+
+import redis.asyncio
+
+from processor.adapters.clock import SystemClock
+from processor.adapters.control import KafkaControl
+from processor.adapters.installation import check_installation, places_now
+from processor.adapters.redis import RedisDedup, Under
+from processor.core.control import Control
+from processor.recovery.lineage import Lineages
+from processor.shell.control import ControlFollower, Me
+from schemas.kafka.clients import transactional_config
+from schemas.runtime.ending import in_thread
+from schemas.runtime.settings import Settings
+
+__all__ = ["Part", "under"]
+
+
+def under(control: Control) -> Under:
+    """What a script must find in the marker before it grants anything."""
+    ours = control.installation
+    return Under(ours.id if ours else "", control.newest, control.granted())
+
+
+class Part:
+    """From `start` to `stop` this process is one of those that the others wait for."""
+
+    def __init__(self, settings: Settings, client: redis.asyncio.Redis, instance: str) -> None:
+        self._settings = settings
+        self._log = KafkaControl(settings)
+        clock = SystemClock()
+        self.dedup = RedisDedup.of(settings, client)
+        transactional_id = transactional_config(settings, instance)["transactional.id"]
+        self.follower = ControlFollower(self._log, self.dedup, clock, Me(instance, transactional_id))
+        self.dedup.under = lambda: under(self.follower.control)
+        self.lineages = Lineages(settings, self.dedup, self._log, self.follower, clock, instance)
+
+    async def start(self) -> None:
+        """Returns once this process is current. Raises `BrokerUnavailable` and `InstallationForeign`."""
+        places = await in_thread(places_now, self._settings)
+        self.follower.knows_topic(places.topics.get(self._settings.topics.control, ""))
+        await self.follower.start(self._settings.patience_s)
+        check_installation(self.follower.control.installation, places, self._settings.topics.control)
+
+    async def check(self) -> None:
+        """Asked now and then while it runs. Raises as `start` does."""
+        places = await in_thread(places_now, self._settings)
+        check_installation(self.follower.control.installation, places, self._settings.topics.control)
+
+    async def stop(self) -> None:
+        await self.follower.stop()
