@@ -18,12 +18,9 @@ app = typer.Typer(name="topics", no_args_is_help=True, help="The Kafka topics.")
 @app.command("create")
 def create(as_json: Json = False) -> None:
     """Make the topics that are missing; refuse one whose cleanup policy would lose records."""
-    from processor.adapters.installation import ensure_installation
     from processor.adapters.topics import create_topics
 
-    settings = load()
-    states = create_topics(settings)
-    ensure_installation(settings)
+    states = create_topics(load())
     if as_json:
         return print_json([{"topic": s.name, "created": s.created, "partitions": s.partitions} for s in states])
     for state in states:

@@ -81,7 +81,7 @@ def answer_of_exception(error: BaseException) -> Answer:
     """An exception of boto3's as an answer. Whatever is not listed may have been sent."""
     match error:
         case MayNotLeave():
-            return NotWritten("deadline", str(error))
+            return NotWritten("forbidden", str(error))
         case ClientError():
             status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
             about = error.response.get("Error", {})

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from processor.adapters.installation import ensure_installation
 from processor.core.letters import LETTER_BYTES_MIN, OVERHEAD_BYTES
 from schemas.kafka.clients import admin_config, transactional_config
 from schemas.kafka.reading import TIMEOUT_S, answer, error_text, no_answer
@@ -33,7 +34,7 @@ class TopicState:
 
 
 def create_topics(settings: Settings) -> list[TopicState]:
-    """Makes the topics that are missing, and gives each as many partitions as the jobs topic has.
+    """Makes the topics that are missing, with as many partitions as the jobs topic has, and the installation.
 
     Raises `UsageError` for a topic whose cleanup policy would lose records, and `BrokerUnavailable`.
     """
@@ -55,6 +56,7 @@ def create_topics(settings: Settings) -> list[TopicState]:
     counts = {name: max(count, found.get(name, 0)) for name, count in wanted.items()}
     if missing or small:
         _until_known(admin, settings, counts)
+    ensure_installation(settings)
     made = {spec.name for spec in missing}
     return [TopicState(spec.name, spec.name in made, counts[spec.name]) for spec in specs]
 

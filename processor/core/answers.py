@@ -18,6 +18,7 @@ __all__ = [
     "Answer",
     "Halt",
     "NoQuota",
+    "NotBegun",
     "NotWritten",
     "RefusedForNow",
     "RefusedMessage",
@@ -57,7 +58,7 @@ class ServiceError(msgspec.Struct, frozen=True, gc=False):
 class NotWritten(msgspec.Struct, frozen=True, gc=False):
     """The client failed before a byte of the request left it.
 
-    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``deadline`` or ``parameters``.
+    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``forbidden`` or ``parameters``.
     """
 
     kind: str
@@ -91,6 +92,12 @@ class RefusedForNow(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
+class NotBegun(msgspec.Struct, frozen=True, gc=False):
+    """Not sent, for this process was not allowed to: no fault of the mail's, and no try of it."""
+
+    detail: str
+
+
 class NoQuota(msgspec.Struct, frozen=True, gc=False):
     """Not sent; the rolling 24 h quota is used up."""
 
@@ -111,7 +118,7 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-Verdict = Accepted | RefusedMessage | RefusedForNow | NoQuota | Halt | Unknown
+Verdict = Accepted | RefusedMessage | RefusedForNow | NotBegun | NoQuota | Halt | Unknown
 
 _QUOTA = re.compile(r"daily (message|sending) quota", re.IGNORECASE)
 _RATE = re.compile(r"maximum sending rate|rate exceeded", re.IGNORECASE)
@@ -173,8 +180,10 @@ def classify(answer: Answer) -> Verdict:
 
 def _not_written(kind: str, detail: str) -> Verdict:
     match kind:
-        case "unreachable" | "deadline":
+        case "unreachable":
             return RefusedForNow(RetryClass.UNREACHABLE, detail)
+        case "forbidden":
+            return NotBegun(detail)
         case "parameters":
             return RefusedMessage("bad-request", detail)
         case "certificate" | "credentials":

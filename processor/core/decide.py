@@ -13,6 +13,7 @@ from processor.core.answers import (
     Accepted,
     Halt,
     NoQuota,
+    NotBegun,
     RefusedForNow,
     RefusedMessage,
     RetryClass,
@@ -27,6 +28,7 @@ __all__ = [
     "AfterClaim",
     "Call",
     "Finish",
+    "GiveBack",
     "GiveUp",
     "Mark",
     "MarkDoubt",
@@ -242,7 +244,13 @@ class GiveUp(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-AfterAnswer = Finish | RetryLater | Pause | GiveUp
+class GiveBack(msgspec.Struct, frozen=True, gc=False):
+    """Release the claim; call again as soon as this process may."""
+
+    detail: str
+
+
+AfterAnswer = Finish | RetryLater | Pause | GiveBack | GiveUp
 
 
 def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[RetryClass, int]) -> AfterAnswer:
@@ -263,6 +271,8 @@ def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[
             return Finish(MarkReleased(), _dead(f"retries-exhausted-{retry}", detail, attempt))
         case RefusedForNow(retry, detail):
             return RetryLater(retry, detail)
+        case NotBegun(detail):
+            return GiveBack(detail)
         case NoQuota(detail):
             return Pause(detail)
         case Halt(reason, detail):

@@ -121,6 +121,10 @@ class Calls:
                 await self._release(attempt)
                 await self._retrying(lambda: self._allowance.quota_ended(detail))
                 return GivenBack(attempt)
+            case decide.GiveBack(detail):
+                await self._release(attempt)
+                log.info(Event.NOT_CALLED, key=str(attempt.ticket.key), detail=detail)
+                return GivenBack(attempt)
             case decide.GiveUp(reason, detail):
                 await self._release(attempt)
                 return GivenBack(attempt, Halted(reason, detail))

@@ -34,6 +34,7 @@ class Event(StrEnum):
     DEAD_LETTERED = "dead-lettered"
     UNCERTAIN = "uncertain"
     RETRYING = "retrying"
+    NOT_CALLED = "not called"
     WAITING_FOR_CLAIM = "waiting for another attempt to end"
     QUOTA_USED_UP = "quota used up"
     QUOTA_AGAIN = "quota available again"

@@ -330,7 +330,7 @@ async def test_a_forbidden_call_does_not_leave(settings: Settings, monkeypatch: 
     with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
         answer = await send(settings, server.port, monkeypatch, forbidden="too late")
         assert isinstance(answer, NotWritten)
-        assert (answer.kind, answer.detail) == ("deadline", "too late")
+        assert (answer.kind, answer.detail) == ("forbidden", "too late")
         assert server.requests == 0
 
 

@@ -36,7 +36,7 @@ ANSWERS: dict[str, Answer] = {
     "refused": ServiceError(400, "MessageRejected", "content"),
     "throttled": ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded."),
     "lost": Unanswered("ReadTimeoutError", "no answer"),
-    "late": NotWritten("deadline", "the claim grew too old"),
+    "late": NotWritten("forbidden", "the claim grew too old"),
 }
 TRIES_MAX = dict.fromkeys(RetryClass, 99)
 

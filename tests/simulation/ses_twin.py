@@ -186,7 +186,7 @@ class SimSender:
         if fate == "unreachable":
             return NotWritten("unreachable", "connection refused")
         if why := forbidden():
-            return NotWritten("deadline", why)
+            return NotWritten("forbidden", why)
         if owner is not None:
             self._net.on_step(owner, "ses.checked")
             while not owner.running:

@@ -9,6 +9,7 @@ from processor.core.answers import (
     Answer,
     Halt,
     NoQuota,
+    NotBegun,
     NotWritten,
     RefusedForNow,
     RefusedMessage,
@@ -52,7 +53,7 @@ CASES: list[tuple[Answer, type, str]] = [
     (NotWritten("parameters", ""), RefusedMessage, "bad-request"),
     # nothing was written
     (NotWritten("unreachable", ""), RefusedForNow, "unreachable"),
-    (NotWritten("deadline", ""), RefusedForNow, "unreachable"),
+    (NotWritten("forbidden", ""), NotBegun, ""),
     (ServiceError(403, "InvalidSignatureException", "Signature expired: …"), RefusedForNow, "unreachable"),
     # doubt
     (ServiceError(500, "InternalServiceErrorException", ""), Unknown, "http-500"),
