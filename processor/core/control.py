@@ -81,7 +81,7 @@ class Control:
                 self.installation = content
             case Floor():
                 self._raise(content)
-            case Brake():
+            case _:
                 self.brake = content
         self.position = record.offset + 1
 
@@ -180,10 +180,8 @@ class Presence:
             return
         if now_s > self._until_s:
             self._lapses += 1
-        until_s = self._written[beat] + self.current_s
+        self._until_s = self._written[beat] + self.current_s
         self._written = {number: at_s for number, at_s in self._written.items() if number > beat}
-        if until_s > self._until_s:
-            self._until_s = until_s
 
     def waits_since(self, now_s: float) -> float:
         """For how long a heartbeat has been waiting to be read back, in seconds."""

@@ -40,7 +40,8 @@ class SimControlLog:
         self._topic = topic
         self._position = -1
         self._life = kafka.lives.get(topic, 0)
-        self._writes: set[asyncio.Task[None]] = set()
+        self._last: asyncio.Task[None] | None = None
+        """the last write: the next waits for it"""
 
     async def read(self, timeout_s: float) -> list[ControlRecord]:
         log = self._kafka.topic(self._topic)[0]
@@ -62,11 +63,11 @@ class SimControlLog:
         self._put(f"process:{process}".encode(), None)
 
     def _put(self, key: bytes, value: bytes | None) -> None:
-        task = asyncio.create_task(self._write(key, value))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        self._last = asyncio.create_task(self._write(key, value, self._last))
 
-    async def _write(self, key: bytes, value: bytes | None) -> None:
+    async def _write(self, key: bytes, value: bytes | None, before: asyncio.Task[None] | None) -> None:
+        if before is not None and not before.done():
+            await asyncio.wait({before})
         with contextlib.suppress(BrokerUnavailable):  # the next one tells the same and more
             await self._ask("control.beat", lambda: self._kafka.publish(self._topic, key, value, partition=0))
 
@@ -105,5 +106,5 @@ class SimControlLog:
             raise BrokerUnavailable("Kafka does not answer") from None
 
     async def stop(self) -> None:
-        if self._writes:
-            await asyncio.wait(self._writes, timeout=0.5)
+        if self._last is not None:
+            await asyncio.wait({self._last}, timeout=0.5)
