@@ -248,7 +248,7 @@ class RedisDedup:
         )
 
     async def release(self, items: Sequence[Item]) -> None:
-        await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
+        await self._write("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
@@ -308,12 +308,12 @@ class RedisDedup:
     # ---- the rebuild's side ----
 
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
-        """Puts claims back; lowers none that is there, but frees those whose attempts have ended.
+        """Puts claims back, sending since now; lowers none that is there, but frees those whose attempts have ended.
 
         Keeps the lock as well. Raises `RebuildLost` and changes nothing when that is no longer the token's.
         """
         keys = [self.lock, *(self._bucket(known.key) for known in claims)]
-        items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
+        items = [[k.key.user_id, k.claim, self._expiry(k.key), *k.place, k.ended] for k in claims]
         await self._run("restore", keys, [token, int(ttl_s * 1000), msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:

@@ -20,6 +20,7 @@ from processor.core.answers import (
     Unknown,
     Verdict,
 )
+from processor.core.standing import attempts_in
 from processor.core.states import Claim, State
 from schemas.records import EVIDENCE, Outcome
 
@@ -35,6 +36,7 @@ __all__ = [
     "MarkReleased",
     "MarkSent",
     "Pause",
+    "Renounce",
     "RetryLater",
     "Settle",
     "Skip",
@@ -83,7 +85,11 @@ class WaitForOther(msgspec.Struct, frozen=True, gc=False):
     attempt: str
 
 
-AfterClaim = Call | Settle | Skip | WaitForOther
+class Renounce(msgspec.Struct, frozen=True, gc=False):
+    """The key is held for this attempt among others, any of which may have been called for: this one was not."""
+
+
+AfterClaim = Call | Settle | Skip | WaitForOther | Renounce
 
 
 def before_claim(*, left: bool, superseded: bool) -> Skip | None:
@@ -111,6 +117,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
     match claim.state:
         case State.SENDING if claim.attempt == mine:
             return Call()
+        case State.SENDING if mine in attempts_in(claim.attempt):
+            return Renounce()
         case State.SENDING:
             return WaitForOther(claim.attempt)
         case State.SENT:

@@ -80,6 +80,16 @@ class DueQueue:
         """Up to `count` to be settled without one."""
         return _taken(self._aside, count)
 
+    def take_intended(self) -> list[tuple[Attempt, float]]:
+        """Everything that waits for a call, also what was put off; each with its time, 0 for at once."""
+        put_off = [(due_s, attempt) for due_s, _, attempt in sorted(self._later, key=lambda entry: entry[:2])]
+        taken = [(attempt, 0.0) for attempt in self._ready]
+        taken += [(attempt, due_s) for due_s, attempt in put_off if attempt.ticket.needs_call]
+        self._ready.clear()
+        self._later = [entry for entry in self._later if not entry[2].ticket.needs_call]
+        heapq.heapify(self._later)
+        return taken
+
     def drop(self, gone: Callable[[Ticket], bool]) -> list[Attempt]:
         """Forgets those whose tickets are `gone`; returns them."""
         everyone = [*self._ready, *self._aside, *(attempt for _, _, attempt in self._later)]

@@ -65,7 +65,10 @@ class Engine:
     def committed(self, batch: Batch) -> None:
         """What it intended may be called for; what was to leave has left."""
         self.batches.committed(batch)
-        self.due.submit(batch.intended)
+        self.due.submit(attempt for attempt in batch.intended if not attempt.due_s)
+        for attempt in batch.intended:
+            if attempt.due_s:
+                self.due.put_off(attempt, attempt.due_s)
         if batch.leaving:
             self._forget(batch.leaving, batch.withdrawn)
 
@@ -107,7 +110,8 @@ class Engine:
         """Partitions have left, and with them what was `dropped` and never started; others' turn may have come."""
         self.assigned.forget(partitions)
         self._order.forget_closed()
-        for ticket in [*(attempt.ticket for attempt in dropped), *self.batches.forget_closed()]:
+        gone = [attempt.ticket for attempt in dropped if attempt.ticket.window.closed]
+        for ticket in [*gone, *self.batches.forget_closed()]:
             self._start_next(ticket)
 
     # ---- attempts ----
@@ -125,8 +129,30 @@ class Engine:
                 self.end(Finished(attempt, skip))
         return taken
 
+    def renounce(self) -> list[Attempt]:
+        """Takes back every intent that was not called for, or certainly not sent, and intends its ticket anew.
+
+        To be done whenever claims made for them may stand in a set that others made, or may never have been made: the
+        dedup set was lost, or this processor was not current for a while. The next transaction withdraws them. Their
+        claims are to be freed (`freed`) once nobody can put them back any more: whoever rebuilds the set after that
+        transaction finds them withdrawn.
+        """
+        taken = self.due.take_intended()
+        self.batches.renounce(taken)
+        return [attempt for attempt, _ in taken]
+
+    def renounce_one(self, attempt: Attempt) -> None:
+        """The same of one that was taken: its key is held for several attempts, and this one was not called for."""
+        self.batches.renounce([(attempt, 0.0)])
+        self.freed([attempt])
+
+    def freed(self, renounced: Iterable[Attempt]) -> None:
+        """The claims of these are to be given back now."""
+        self._never_called += renounced
+
     def never_called(self) -> list[Attempt]:
-        """What `take` has ended since this was last asked; a claim of it whose answer was lost is to be given back."""
+        """What has ended uncalled, or was freed, since this was last asked. Its claim is to be given back: a rebuild
+        made it, or a request whose answer was lost."""
         attempts, self._never_called = self._never_called, []
         return attempts
 

@@ -14,6 +14,8 @@ import msgspec
 
 from processor.adapters.redis import RedisDedup
 from processor.adapters.write import write_records
+from processor.core.standing import Entry, standing
+from processor.core.states import State
 from processor.ops.moving import letters_of, take_out
 from processor.ports import Produced
 from schemas.codec import decode_delivery, encode
@@ -38,6 +40,8 @@ class Trace(msgspec.Struct):
     held: set[bytes] = set()
     """keys of which Kafka still holds some job, also behind a tombstone"""
     outcomes: dict[Spot, Delivery] = {}
+    stands: dict[bytes, Entry] = {}
+    """what the ledger says of each key, by all its partitions"""
     attempts: set[Spot] = set()
     letters: dict[int, list[Record]] = {}
     events: int = 0
@@ -45,7 +49,12 @@ class Trace(msgspec.Struct):
     @property
     def told(self) -> list[Spot]:
         """Where the ledger holds a sentence that may quote an address; a doubt keeps its own until it is resolved."""
-        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and not entry.in_doubt)
+        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and spot[1] not in self.doubtful)
+
+    @property
+    def doubtful(self) -> set[bytes]:
+        """Keys of which nobody knows yet whether they were sent."""
+        return {key for key, entry in self.stands.items() if entry.state is State.UNCERTAIN_RECORDED}
 
     @property
     def known(self) -> set[bytes]:
@@ -54,9 +63,7 @@ class Trace(msgspec.Struct):
     @property
     def removable(self) -> set[bytes]:
         """Keys that nobody needs any more: no job left, and no doubt."""
-        settled = {key for _, key in self.outcomes}
-        doubtful = {key for (_, key), entry in self.outcomes.items() if entry.in_doubt}
-        return (self.known & settled) - self.held - doubtful
+        return (self.known & self.stands.keys()) - self.held - self.doubtful
 
     @property
     def kept(self) -> dict[str, str]:
@@ -82,10 +89,15 @@ def find(settings: Settings, user: str) -> Trace:
         if value is not None:
             trace.live.add(spot)
             trace.held.add(spot[1])
+    entries: dict[bytes, list[tuple[int, Entry | None]]] = {}
     for spot, value in spots(topics.deliveries):
+        partition, key = spot
         trace.outcomes.pop(spot, None)
         if value is not None:
             trace.outcomes[spot] = decode_delivery(value)
+        entry = Entry.of(trace.outcomes[spot], partition) if value is not None else None
+        entries.setdefault(key, []).append((partition, entry))
+    trace.stands = {key: stands for key, said in entries.items() if (stands := standing(said)) is not None}
     for spot, value in spots(topics.attempts):
         trace.attempts.discard(spot)
         if value is not None:

@@ -49,7 +49,7 @@ class MonthView:
             if record.key is None or record.value is None or not record.key.endswith(self._suffix):
                 continue
             delivery = decode_delivery(record.value)
-            self.mails[record.key] = with_delivery(self.mails.get(record.key), delivery)
+            self.mails[record.key] = with_delivery(self.mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
         return count(self.month, self.mails.values())
@@ -82,20 +82,24 @@ class Story:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     claim: dict[str, Any] | None = None
-    ended: Outcome | None = None
+    mail: Mail | None = None
 
     @property
     def outcome(self) -> str:
         """The outcome, ``pending``, or ``unknown`` for a mail nobody published."""
-        if self.ended is not None:
-            return self.ended.value
-        return "pending" if self.jobs else "unknown"
+        if self.mail is not None:
+            return self.mail.standing
+        return PENDING if self.jobs else "unknown"
 
-    def add_outcome(self, delivery: Delivery) -> None:
-        """The next entry of the ledger."""
+    def add_job(self, record: Record) -> None:
+        """The next record of the jobs topic."""
+        self.jobs.append(_job(record) | {"place": f"{record.partition}:{record.offset}"})
+        self.mail = with_job(self.mail, record)
+
+    def add_outcome(self, delivery: Delivery, partition: int) -> None:
+        """The next entry of the ledger, in one of its partitions."""
         self.outcomes.append(msgspec.to_builtins(delivery))
-        if not (delivery.in_doubt and self.ended is Outcome.SENT):
-            self.ended = delivery.outcome
+        self.mail = with_delivery(self.mail, delivery, partition)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -115,13 +119,13 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
     """Reads the four topics for one key, and its claim."""
     story, topics = Story(key), settings.topics
     for record in _of(settings, topics.jobs, key):
-        story.jobs.append(_job(record) | {"place": f"{record.partition}:{record.offset}"})
+        story.add_job(record)
     for record in _of(settings, topics.attempts, key):
         if record.value is not None:
             story.intents.append(msgspec.to_builtins(decode_attempt(record.value)))
     for record in _of(settings, topics.deliveries, key):
         if record.value is not None:
-            story.add_outcome(decode_delivery(record.value))
+            story.add_outcome(decode_delivery(record.value), record.partition)
     for record in _of(settings, topics.dead_letters, key):
         letter = msgspec.to_builtins(decode_dead_letter(record.headers))
         story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})

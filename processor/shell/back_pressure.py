@@ -34,6 +34,8 @@ class BackPressure:
     @property
     def batch_max(self) -> int:
         """How many intents may be open."""
+        if self._deliverer.rebuilding:
+            return 0
         return batch_size(self._deliverer.rate, self._transactions.rate, self._calls_at_once)
 
     @property
@@ -53,7 +55,9 @@ class BackPressure:
     def commit_due(self) -> bool:
         """Whether a transaction is worth its while now."""
         batches = self._engine.batches
-        if batches.fresh and self._engine.due.ready <= self.batch_max // 2:
+        if batches.renounced:
+            return True
+        if batches.fresh and not self._deliverer.rebuilding and self._engine.due.ready <= self.batch_max // 2:
             return True
         if self._clock.boot_s() - self._transactions.last_s < COMMIT_EVERY_S:
             return batches.ended >= ENDED_MAX

@@ -27,6 +27,8 @@ __all__ = ["Deliverer"]
 
 log = get_log()
 
+WITHDRAWN_S = 10.0
+"""How long the transaction that withdraws what was not called for is waited for before a rebuild."""
 WAIT_MAX_S = 5.0
 """The clock that stops with the machine is not trusted for longer."""
 
@@ -69,6 +71,11 @@ class Deliverer:
     def calling(self) -> bool:
         """Whether SES is being called: what no stop may break off."""
         return self._attempts.calling
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether the dedup set is being made whole: nothing is intended meanwhile."""
+        return self._gates.rebuilding
 
     @property
     def rate(self) -> float:
@@ -136,10 +143,26 @@ class Deliverer:
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()
-            await until_redis_answers(self._clock, self._make_whole)
+            await self._rebuild()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             self._gates.redis_away(self._clock.boot_s())
+
+    async def _rebuild(self) -> None:
+        """Makes the set whole. What was not called for is withdrawn before, or the rebuild would take it for a call;
+        what another's rebuild has put back all the same is freed after."""
+        self._gates.rebuilding = True
+        renounced = self._engine.renounce()
+        try:
+            until_s = self._clock.boot_s() + WITHDRAWN_S
+            while self._engine.batches.renounced and (now_s := self._clock.boot_s()) < until_s:
+                self._attempts.changed.clear()
+                self._attempts.ended.set()
+                await _set_within(self._attempts.changed, until_s - now_s)
+            await until_redis_answers(self._clock, self._make_whole)
+        finally:
+            self._engine.freed(renounced)
+            self._gates.rebuilding = False
 
     def _may_start(self, now_s: float) -> int:
         """How many calls may start now."""
