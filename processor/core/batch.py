@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from processor.core.assignments import Assignments
+from processor.core.control import NO_TENURE, Tenure
 from processor.core.ticket import Attempt, Finished, Ticket
 
 __all__ = ["Batch", "Batches"]
@@ -78,11 +79,11 @@ class Batches:
     def add_ended(self, finished: Finished) -> None:
         self._ended.append(finished)
 
-    def next(self, count: int, new_attempt: Callable[[], str]) -> Batch:
+    def next(self, count: int, new_attempt: Callable[[], str], tenure: Tenure = NO_TENURE) -> Batch:
         """Everything that has ended, and up to `count` fresh tickets under attempts of their own."""
         chosen, self._fresh = self._fresh[:count], self._fresh[count:]
         intended = tuple(
-            msgspec.structs.replace(attempt, id=new_attempt())
+            msgspec.structs.replace(attempt, id=new_attempt(), tenure=tenure)
             for attempt in chosen
             if self._assigned.owns(attempt.ticket)
         )

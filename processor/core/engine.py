@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from processor.core.assignments import Assignments
 from processor.core.batch import Batch, Batches
+from processor.core.control import NO_TENURE, Tenure
 from processor.core.decide import before_claim
 from processor.core.due import DueQueue
 from processor.core.key_order import KeyOrder
@@ -29,6 +30,19 @@ class Engine:
         self._leaving: Batch | None = None
         """What partitions that leave are waiting for."""
         self._never_called: list[Attempt] = []
+        self.tenure: Tenure | None = NO_TENURE
+        """Under what this process may intend, claim and call now; ``None``: under nothing."""
+
+    def hold(self, tenure: Tenure | None) -> bool:
+        """The process may now intend, claim and call under this; returns whether that is new.
+
+        Whatever was intended before is never called for: somebody may have been told meanwhile that it is not.
+        """
+        if tenure == self.tenure:
+            return False
+        self.tenure = tenure
+        self.freed(self.renounce())
+        return True
 
     # ---- reading ----
 
@@ -56,7 +70,8 @@ class Engine:
 
     def next(self, open_max: int, new_attempt: Callable[[], str]) -> Batch:
         """Outcomes of all that has ended, and as many intents as leave at most `open_max` waiting for a call."""
-        return self.batches.next(max(0, open_max - self.due.ready), new_attempt)
+        count = max(0, open_max - self.due.ready) if self.tenure is not None else 0
+        return self.batches.next(count, new_attempt, self.tenure or NO_TENURE)
 
     def last(self, withdrawn: Iterable[Attempt]) -> Batch:
         """The end: outcomes, and what was intended and is never called for."""
@@ -118,9 +133,12 @@ class Engine:
 
     def take(self, count: int) -> list[Attempt]:
         """Up to `count` to be claimed and called for; ends those among them that need no call any more."""
-        taken = []
+        taken: list[Attempt] = []
         for attempt in self.due.take(count):
             ticket = attempt.ticket
+            if attempt.tenure != self.tenure:
+                self.renounce_one(attempt)
+                continue
             skip = before_claim(left=ticket.window.closed, superseded=self._order.superseded(ticket))
             if skip is None:
                 taken.append(attempt)

@@ -34,9 +34,14 @@ class BackPressure:
     @property
     def batch_max(self) -> int:
         """How many intents may be open."""
-        if self._deliverer.rebuilding:
+        if self._suspended:
             return 0
         return batch_size(self._deliverer.rate, self._transactions.rate, self._calls_at_once)
+
+    @property
+    def _suspended(self) -> bool:
+        """Whether nothing is to be intended: no call may be made, or the dedup set is being made whole."""
+        return self._engine.tenure is None or self._deliverer.rebuilding
 
     @property
     def room(self) -> int:
@@ -57,7 +62,7 @@ class BackPressure:
         batches = self._engine.batches
         if batches.renounced:
             return True
-        if batches.fresh and not self._deliverer.rebuilding and self._engine.due.ready <= self.batch_max // 2:
+        if batches.fresh and not self._suspended and self._engine.due.ready <= self.batch_max // 2:
             return True
         if self._clock.boot_s() - self._transactions.last_s < COMMIT_EVERY_S:
             return batches.ended >= ENDED_MAX

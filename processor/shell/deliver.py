@@ -17,6 +17,7 @@ from processor.core.ticket import Attempt, Ticket
 from processor.ports import Clock, NotWhole
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
+from processor.shell.control import Permission
 from processor.shell.halt import halt
 from processor.shell.patience import until_redis_answers
 from processor.telemetry.meter import Meter
@@ -43,6 +44,7 @@ class Deliverer:
         attempts: Attempts,
         allowance: Allowance,
         make_whole: Callable[[], Awaitable[object]],
+        presence: Permission,
         clock: Clock,
         meter: Meter,
         calls_at_once: int,
@@ -52,6 +54,7 @@ class Deliverer:
         self._attempts = attempts
         self._allowance = allowance
         self._make_whole = make_whole
+        self._presence = presence
         self._clock = clock
         self._meter = meter
         self._calls_at_once = calls_at_once
@@ -93,6 +96,11 @@ class Deliverer:
         self._attempts.changed.set()
         self._attempts.ended.set()
 
+    def look_around(self) -> None:
+        """Looks whether this process may still call; what was intended before is taken back if it may not, or anew."""
+        if self._engine.hold(self._presence.tenure()):
+            self.wake()
+
     def wake(self) -> None:
         """The engine may have more to attempt."""
         self._attempts.changed.set()
@@ -118,6 +126,7 @@ class Deliverer:
     async def _turn(self, now_s: float) -> None:
         changed = self._attempts.changed
         changed.clear()
+        self.look_around()
         self._engine.due.promote(now_s)
         if self._gates.shut(now_s):
             await _set_within(changed, self._gates.opens_s - now_s)

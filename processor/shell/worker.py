@@ -138,6 +138,7 @@ class Worker:
 
     async def _turn(self) -> None:
         self._pulse.beat()
+        self._deliverer.look_around()
         self._engine.correct(self._after_commit.take())
         self._after_commit.give_back(self._engine.never_called())
         pressure, assigned = self._pressure, self._engine.assigned
