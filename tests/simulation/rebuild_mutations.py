@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 import processor.core.claims
 import processor.core.decide
+import processor.recovery.lineage
 import processor.recovery.rebuild
-import tests.simulation.process
 from processor.core.claims import folded
 from processor.core.engine import Engine
 from processor.core.standing import Entry
 from processor.core.states import State
 from processor.core.ticket import Finished
-from tests.simulation.dedup import Scripts
+from processor.ports import ServerSeen
+from tests.simulation.dedup import Marker, Scripts
 from tests.simulation.mutating import Patch, mutation
 from tests.simulation.mutation_stories import (
     cancelled_corrected_killed_and_lost,
@@ -51,12 +52,10 @@ def a_rebuild_forgets_the_intents(patch: Patch) -> None:
 
 @mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
 def the_set_is_declared_whole_unread(patch: Patch) -> None:
-    async def believe(settings: Any, dedup: Any) -> int:
-        await dedup.lock_rebuild("whoever", 30)
-        await dedup.set_whole("whoever")
+    async def believe(*_about: Any) -> int:
         return 0
 
-    patch.setattr(tests.simulation.process, "ensure_whole", believe)
+    patch.setattr(processor.recovery.lineage, "restore_all", believe)
 
 
 @mutation(story=cancelled_corrected_killed_and_lost)
@@ -142,6 +141,7 @@ def what_ended_before_hides_a_later_call(patch: Patch) -> None:
 def what_was_not_called_for_is_kept(patch: Patch) -> None:
     """And restored for nobody, where two hold it."""
     patch.setattr(Engine, "renounce", lambda _self: [])
+    patch.setattr(Engine, "renounce_one", lambda self, attempt: self.due.submit([attempt]))
     _waits_for_all(patch)
 
 
@@ -164,18 +164,19 @@ def a_rebuild_counts_under_another_run(patch: Patch) -> None:
     patch.setattr(SimSet, "set_whole", _marked_by_anybody)
 
 
-async def _marked_by_anybody(self: Any, _token: str) -> bool:
-    self.marker = self.run
+async def _marked_by_anybody(self: Any, _token: str, lineage: str = "") -> bool:
+    under = self.under()
+    self.marker = Marker(under.installation, lineage or under.lineage, self.run)
     return True
 
 
 @mutation(story=a_server_that_tells_no_id)
 def a_server_without_an_id_is_taken_for_one(patch: Patch) -> None:
-    async def server_run(self: Any) -> tuple[bool, str]:
-        return self._is_whole(), self.run
+    async def server(self: Any) -> ServerSeen:
+        return ServerSeen(self.run, self.marker.installation, self.marker.lineage, whole=self.marker.run == self.run)
 
-    patch.setattr(SimSet, "server_run", server_run)
-    patch.setattr(SimSet, "_is_whole", lambda self: self.marker == self.run)
+    patch.setattr(SimSet, "server", server)
+    patch.setattr(SimSet, "_is_whole_here", lambda self, _seen: self.marker.run == self.run)
 
 
 @mutation(story=a_suspended_rebuild_marks_a_flushed_set)

@@ -71,7 +71,7 @@ async def a_letter_too_large(world: World, audit: Audit) -> None:
 @breaks(r"G5 .* called for u\d", "a partition count that grows takes effect with the next month")
 async def partitions_grow_before_a_cancel(world: World, audit: Audit) -> None:
     """The tombstone stands in another partition than its job."""
-    publish(world, 4)
+    publish(world, 60)
     world.kafka.grow(4)
     for number in range(4):
         world.cancel(f"u{number}")
@@ -88,7 +88,7 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
         audit.excuse_key(Key(f"u{number}", MONTH), "answer lost")
     world.ses.tells = list
     world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
-    publish(world, 4)
+    publish(world, 60)
     world.start("p0")
     assert await done(world)
     await asyncio.sleep(1)
@@ -97,7 +97,7 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
     await asyncio.sleep(3)
     redis_fault(world)
     world.redis.at("redis").flush()
-    publish(world, 4)
+    publish(world, 60)
     await asyncio.sleep(10)
 
 
