@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from processor.core.assignments import Assignments
+from processor.core.decide import Skip
 from processor.core.ticket import Attempt, Finished, Ticket
 
 __all__ = ["Batch", "Batches"]
@@ -64,12 +65,13 @@ class Batches:
         chosen, self._fresh = self._fresh[:count], self._fresh[count:]
         intended = tuple(Attempt(ticket, new_attempt()) for ticket in chosen if self._assigned.owns(ticket))
         finished = self._finish()
-        return Batch(finished, self._assigned.to_commit(), intended)
+        return Batch(finished, self._assigned.to_commit(), intended, _unused(finished))
 
     def last(self, withdrawn: Iterable[Attempt], leaving: frozenset[int] = frozenset()) -> Batch:
         """Everything that has ended; nothing more is intended, and what was and never started is withdrawn."""
         finished = self._finish()
-        return Batch(finished, self._assigned.to_commit(), withdrawn=tuple(withdrawn), leaving=leaving)
+        unused = (*withdrawn, *_unused(finished))
+        return Batch(finished, self._assigned.to_commit(), withdrawn=unused, leaving=leaving)
 
     def committed(self, batch: Batch) -> None:
         """What ended meanwhile waits for the next one."""
@@ -93,3 +95,9 @@ class Batches:
             ticket = finished.attempt.ticket
             ticket.window.settle(ticket.record.offset)
         return tuple(self._ended)
+
+
+def _unused(finished: Iterable[Finished]) -> tuple[Attempt, ...]:
+    """Records that were passed over withdraw their own intents."""
+    ended = ((one.attempt, one.result) for one in finished)
+    return tuple(attempt for attempt, result in ended if attempt.id and isinstance(result, Skip) and result.uncalled)

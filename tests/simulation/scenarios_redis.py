@@ -139,7 +139,7 @@ async def a_clock_ahead_and_redis_lost(world: World, audit: Audit) -> None:
     await done(world, 90)
 
 
-@breaks(r"G4 u0\S* is in doubt .* no call", "a record passed over withdraws its own intent in that transaction")
+@keeps(r"G4 u0\S* is in doubt .* no call", "a record passed over withdraws its own intent in that transaction")
 async def a_superseded_intent_and_redis_lost(world: World, audit: Audit) -> list[str]:
     """Nobody dies and no call is in flight: the intent of a record that was passed over stays open all the same."""
     world.start("p0")

@@ -20,6 +20,7 @@ from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
+from processor.shell.scan import Scan
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
@@ -44,6 +45,10 @@ from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
 Commit = Callable[[Transaction], Awaitable[None]]
+
+
+def scan_of(engine: Engine) -> Scan:
+    return Scan(engine, MemoryJobLog(MemoryKafka(1), "one"), SystemClock(), lambda: None)
 
 
 class OddLog(MemoryJobLog):
@@ -275,7 +280,7 @@ async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
     engine.assign({0: (0, "")})
     look = LookAhead(whole())
     look.wake()
-    intake = Intake(IntakeConfig(13), engine, look, SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(IntakeConfig(13), engine, look, scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
     window = engine.assigned.get(0)
     assert window is not None
     assert intake.count(5_000) == window.room < RECORDS_MAX
@@ -289,7 +294,7 @@ async def test_a_record_that_comes_twice_or_of_nobodys_partition_is_no_news() ->
     """G6: a reader that was sent back, or a partition that left meanwhile."""
     engine = Engine()
     engine.assign({0: (0, "")})
-    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
     records = [Record(partition, 0, b"junk", b"", [], 0) for partition in (0, 0, 1)]
     assert await intake.take(records) == (0, None)
     window = engine.assigned.get(0)
