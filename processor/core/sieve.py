@@ -11,14 +11,14 @@ from collections.abc import Callable
 __all__ = ["Sieve"]
 
 BITS_A_KEY = 32
-"""So one new key in sixty-four is taken for an old one at the most, on the average of a full sieve."""
+"""A full layer takes one new key in thirty-two for an old one."""
 KEYS_MIN = 256
 KEYS_MAX = 1 << 24
 """64 MiB at once; more keys get further layers."""
 
 
 class Sieve:
-    """Grows with its keys: each layer is twice as large as the one before."""
+    """Grows with its keys: each layer is four times as large as the one before."""
 
     def __init__(self, expected: int = 0, hashing: Callable[[bytes], int] = hash) -> None:
         """
@@ -61,7 +61,7 @@ class Sieve:
         return len(self._bits) + sum(map(len, self._full))
 
     def _grow(self, expected: int) -> None:
-        wanted = max(KEYS_MIN, min(expected, KEYS_MAX), len(self._bits) * 16 // BITS_A_KEY)
+        wanted = max(KEYS_MIN, min(expected, KEYS_MAX), len(self._bits) * 32 // BITS_A_KEY)
         if self._bits:
             self._full.append(self._bits)
         self._bits = bytearray(1 << (min(wanted, KEYS_MAX) * BITS_A_KEY // 8 - 1).bit_length())

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import processor.core.assignments
+import processor.core.batch
 import processor.shell.attempts
 import processor.shell.calls
 from processor.adapters.letters import Letters
@@ -17,6 +18,7 @@ from processor.core.due import DueQueue
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.key_order import KeyOrder
+from processor.core.newest import Newest
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
 from processor.shell.attempts import Attempts
@@ -34,6 +36,8 @@ from tests.simulation.mutation_stories import (
     stands_still_under_a_claim,
     stopped_in_a_call,
 )
+from tests.simulation.scenarios_latest import a_cancel_before_any_processor, a_cancel_during_a_back_off_and_redis_lost
+from tests.simulation.scenarios_redis import a_superseded_intent_and_redis_lost
 
 __all__: list[str] = []
 
@@ -172,6 +176,26 @@ def two_records_of_a_key_at_once(patch: Patch) -> None:
 @mutation(only=("commits_end_badly",), first=25)
 def what_was_intended_in_vain_is_not_intended_again(patch: Patch) -> None:
     patch.setattr(Batches, "aborted", lambda *_: None)
+
+
+@mutation(story=a_cancel_before_any_processor)
+def claims_wait_for_no_scan(patch: Patch) -> None:
+    patch.setattr(Newest, "unread", frozenset())
+
+
+@mutation(story=a_cancel_before_any_processor)
+def what_was_read_ahead_replaces_nothing(patch: Patch) -> None:
+    patch.setattr(Newest, "superseded", lambda *_: False)
+
+
+@mutation(story=a_cancel_during_a_back_off_and_redis_lost)
+def a_set_made_whole_is_used_at_once(patch: Patch) -> None:
+    patch.setattr(Engine, "scan_anew", lambda *_: None)
+
+
+@mutation(story=a_superseded_intent_and_redis_lost)
+def a_record_passed_over_keeps_its_intent(patch: Patch) -> None:
+    patch.setattr(processor.core.batch, "_unused", lambda *_: ())
 
 
 @mutation(only=("flushed", "restarted", "quota_used_up", "ses_troubled"))

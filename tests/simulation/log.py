@@ -84,6 +84,7 @@ class MemoryJobLog:
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         await self._rebalance()
+        await asyncio.sleep(0)
         found, ends = [], {}
         for partition in sorted(self._mine.keys() - paused):
             log, position = self._kafka.jobs[partition], self._positions[partition]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,8 +13,9 @@ from processor.adapters.clock import SystemClock
 from processor.core import gates
 from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
 from processor.core.engine import Engine
+from processor.core.newest import Look
 from processor.core.states import Claim, State
-from processor.ports import Item, Poll, Transaction
+from processor.ports import Item, Poll, Scanned, Transaction
 from processor.shell import attempts, drain, pulse, worker
 from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
@@ -313,6 +314,10 @@ async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
 
         async def ends(self) -> dict[int, int]:
             return {0: 4}
+
+        async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+            await asyncio.sleep(timeout_s / 10)
+            return Scanned([], {0: 4})
 
     kafka, ses = MemoryKafka(1), Ses()
     publish(kafka, "u1")
