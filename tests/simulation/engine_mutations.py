@@ -36,7 +36,7 @@ from tests.simulation.mutation_stories import (
     stands_still_under_a_claim,
     stopped_in_a_call,
 )
-from tests.simulation.scenarios_latest import a_cancel_before_any_processor, a_cancel_during_a_back_off_and_redis_lost
+from tests.simulation.scenarios_latest import a_cancel_before_any_processor, a_cancel_while_a_lost_set_is_marked
 from tests.simulation.scenarios_redis import a_superseded_intent_and_redis_lost
 
 __all__: list[str] = []
@@ -188,7 +188,7 @@ def what_was_read_ahead_replaces_nothing(patch: Patch) -> None:
     patch.setattr(Newest, "superseded", lambda *_: False)
 
 
-@mutation(story=a_cancel_during_a_back_off_and_redis_lost)
+@mutation(story=a_cancel_while_a_lost_set_is_marked)
 def a_set_made_whole_is_used_at_once(patch: Patch) -> None:
     patch.setattr(Engine, "scan_anew", lambda *_: None)
 

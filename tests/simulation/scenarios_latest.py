@@ -21,9 +21,9 @@ from tests.simulation.story import done, keeps, publish, until
 from tests.simulation.world import MONTH, World
 
 __all__ = [
+    "a_cancel_before_any_processor",
     "a_cancel_during_a_back_off",
-    "a_cancel_of_what_is_in_flight",
-    "a_correction_under_a_processor_far_behind",
+    "a_cancel_while_a_lost_set_is_marked",
 ]
 
 RULE = "after the command has returned no call for an older record of the key begins"
@@ -88,14 +88,11 @@ def hang(world: World) -> None:
 
 
 @keeps(r"G5 .* called for u0", RULE)
-async def a_cancel_during_a_back_off(world: World, audit: Audit, *, lost: bool = False) -> None:
+async def a_cancel_during_a_back_off(world: World, audit: Audit) -> None:
     """Refused for now and free; the retry's claim comes while nobody can have read the tombstone."""
     commands: list[Command] = []
 
     def act(process: Process) -> None:
-        if lost:
-            world.redis_faults_s.append(world.loop.time())
-            world.redis.at("redis").flush()
         hang(world)
         commands.append(cancelling(world, "u0"))
 
@@ -105,14 +102,34 @@ async def a_cancel_during_a_back_off(world: World, audit: Audit, *, lost: bool =
     world.start("p0")
     await until(world, lambda: bool(commands))
     await done(world)
-    assert commands[0].found is (Standing.LATER if lost else Standing.NEVER)
+    assert commands[0].found is Standing.NEVER
     judge(audit, commands[0], "u0", 1)
 
 
 @keeps(r"G5 .* called for u0", RULE)
-async def a_cancel_during_a_back_off_and_redis_lost(world: World, audit: Audit) -> None:
-    """The place has nowhere to stand: the set that is made whole is used only once the partition was read anew."""
-    await a_cancel_during_a_back_off(world, audit, lost=True)
+async def a_cancel_while_a_lost_set_is_marked(world: World, audit: Audit) -> None:
+    """The place has nowhere to stand: what was in a back-off is claimed only once its partition was read anew."""
+    written_s: list[float] = []
+
+    def lose(process: Process) -> None:
+        world.redis_faults_s.append(world.loop.time())
+        world.redis.at("redis").flush()
+
+    def act(process: Process) -> None:
+        hang(world)
+        world.cancel("u0")
+        written_s.append(world.loop.time())
+
+    world.ses.fate = lambda: "" if written_s else "throttled"
+    world.when("p0", "redis.throttled >", 2, lose)
+    world.when("p0", "redis.set_whole <", 2, act)
+    world.publish("u0")
+    world.start("p0")
+    assert await until(world, lambda: bool(written_s))
+    assert await done(world)
+    audit.told += [
+        f"G5 {who} called for {key} at {at_s:.3f}" for at_s, key, *_, who in world.ses.begun if at_s > written_s[0]
+    ]
 
 
 @keeps(r"G2 what was in flight", RULE)
