@@ -23,6 +23,8 @@ __all__ = ["KafkaScan"]
 
 RECORDS_MAX = 5_000
 """Messages at once: what is made of them holds up the event loop for some milliseconds."""
+FETCHES = {"fetch.message.max.bytes": 1_048_576, "queued.min.messages": 50_000}
+"""Larger than a command's: every job of a month passes here, and what waits unread stays bounded in bytes."""
 CLOSE_S = 5.0
 PATIENCE = 50
 """Scans in which the others come first: to find out where an unreadable batch ends takes a while."""
@@ -56,7 +58,7 @@ class KafkaScan:
     def _scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
         try:
             if self._consumer is None:
-                self._consumer = Consumer(reader_config(self._settings))
+                self._consumer = Consumer(reader_config(self._settings) | FETCHES)
             self._assign(self._consumer, looks)
             messages = take(self._consumer, RECORDS_MAX, timeout_s)
             records = self._read(self._consumer, looks, messages)

@@ -21,8 +21,8 @@ from schemas.runtime.errors import BadRecord
 
 __all__ = ["Look", "Newest", "Reading"]
 
-AT_ONCE = 2
-"""Partitions that are read for the first time side by side: the first of them is to be known soon."""
+AT_ONCE = 16
+"""Partitions that are read for the first time side by side: enough to keep a broker busy."""
 PRUNE_MIN = 1_000
 
 

@@ -20,6 +20,8 @@ log = get_log()
 
 WAIT_S = 0.3
 """For news, and after Kafka has not answered."""
+REST_S = 0.05
+"""While there is nothing to read: partitions that come are not kept waiting."""
 
 
 class Scan:
@@ -54,7 +56,7 @@ class Scan:
             self._tell(known=newest.aim(asked, await self._log.ends()))
         readings = newest.readings()
         if not readings:
-            await self._clock.sleep(WAIT_S)
+            await self._clock.sleep(REST_S)
             return
         looks = {partition: Look(reading.position, reading.sieve) for partition, reading in readings.items()}
         scanned = await self._log.scan(looks, WAIT_S)

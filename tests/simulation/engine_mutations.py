@@ -97,6 +97,7 @@ def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
 def a_newer_record_supersedes_nothing(patch: Patch) -> None:
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "superseded", lambda *_: False)
 
 
@@ -165,11 +166,14 @@ def a_broken_record_shields_an_older_one(patch: Patch) -> None:
     def the_last_alone(self: Any, first: Any, line: Any) -> None:
         self._superseded.add(line[-1] if line else first)
 
+    # Whoever reads ahead of the intake knows the newer one as well.
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "_supersede", the_last_alone)
 
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=100)
 def two_records_of_a_key_at_once(patch: Patch) -> None:
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "arrive", lambda *_: True)
 
 

@@ -94,8 +94,9 @@ def test_what_came_for_a_former_life_says_nothing() -> None:
     assert not known.superseded(record("u1", 2))
 
 
-def test_a_partition_that_stands_still_holds_up_no_other() -> None:
+def test_a_partition_that_stands_still_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few are read for the first time at once; who brings nothing goes behind the others."""
+    monkeypatch.setattr(newest, "AT_ONCE", 2)
     known = Newest()
     known.assign(dict.fromkeys(range(5), 0))
     known.aim(known.endless(), dict.fromkeys(range(5), 3))
