@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from producer.plan import OnDuplicate, Reject, find_users, plan_of
-from producer.publish import Publisher, jobs_of_month
+from producer.publish import Publisher, Replaced, jobs_of_month
 from producer.sources import Source
 from schemas.records import Job
 from schemas.runtime.settings import Settings
@@ -63,14 +63,19 @@ class Produced:
         }
 
 
-def publish_month(settings: Settings, source: Source, order: Order, tell: Tell) -> Produced:
-    """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`."""
+def publish_month(
+    settings: Settings, source: Source, order: Order, tell: Tell, replaced: Callable[[list[Replaced]], None]
+) -> Produced:
+    """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`.
+
+    `replaced` is told of records that took the place of earlier ones, some hundreds at once.
+    """
     step = "reading what is published"
     tell(step, 0, None)
     known = jobs_of_month(settings, order.month, lambda count: tell(step, count, None))
     tell(step, len(known) or 1, len(known) or 1)
     users = find_users(source.user_ids())
-    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run)
+    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, replaced)
     planned = plan_of(source, order.month, order.template, users, order.on_duplicate, _now_ms)
     rejects = _publish(publisher, planned, order, users.rows, tell)
     return Produced(

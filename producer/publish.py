@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -22,10 +22,14 @@ from schemas.runtime.tracing import end_tracing, trace_header, tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
+__all__ = ["CANCELLED", "Publisher", "Replaced", "jobs_of_month"]
 
 CANCELLED = "cancelled"
+UNREADABLE = ""
+"""What stands there is no job, and an older job stands behind it."""
 FLUSH_S = 60.0
+REPLACED_AT_ONCE = 500
+"""places"""
 POLL_EVERY = 100
 """jobs: a refused one is heard of no later than so many jobs on"""
 
@@ -47,8 +51,20 @@ def jobs_of_month(settings: Settings, month: str, seen: Callable[[int], None] = 
             found[record.key] = fingerprint(job) if job else CANCELLED
         except BadRecord:
             # Not a job at all: publishing a right one over it is an improvement.
-            found.pop(record.key, None)
+            if record.key in found:
+                found[record.key] = UNREADABLE
     return found
+
+
+class Replaced(NamedTuple):
+    """A key whose earlier record was replaced, and the newer one's place."""
+
+    key: Key
+    partition: int
+    offset: int
+
+
+def _nobody(_replaced: list[Replaced]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -59,12 +75,17 @@ class Publisher:
     known: dict[bytes, str]
     include_cancelled: bool = False
     dry_run: bool = False
+    replaced: Callable[[list[Replaced]], None] = _nobody
+    """Told of records that took the place of earlier ones, once Kafka has acknowledged them."""
     published: int = 0
     unchanged: int = 0
     changed: int = 0
     cancelled: int = 0
     _failed: list[str] = field(default_factory=list)
+    _replaced: list[Replaced] = field(default_factory=list)
     _producer: Producer | None = None
+    _correcting: Producer | None = None
+    """Of records whose places are wanted: a report for each costs too much for all."""
     _topic: str = ""
     _mark: bytes = b""
     _tracer: Tracer | None = None
@@ -84,7 +105,7 @@ class Publisher:
         if not self.dry_run:
             if self._producer is None:
                 self._start()
-            self._produce(key, self._mark + encode(job))
+            self._produce(key, self._mark + encode(job), replaces=held is not None)
 
     def _start(self) -> None:
         self._mark = mark_of(self.settings)
@@ -98,26 +119,48 @@ class Publisher:
         self._topic = self.settings.topics.jobs
         self._tracer = tracer(self.settings, "mailonce-producer")
 
-    def _produce(self, key: bytes, value: bytes) -> None:
-        assert self._producer is not None
+    def _produce(self, key: bytes, value: bytes, *, replaces: bool) -> None:
+        if replaces and self._correcting is None:
+            self._correcting = Producer({**producer_config(self.settings), "on_delivery": self._corrected})
+        producer = self._correcting if replaces else self._producer
+        assert producer is not None
         while True:
             try:
                 if self._tracer is None:
-                    self._producer.produce(self._topic, value, key)
+                    producer.produce(self._topic, value, key)
                 else:
                     with self._tracer.start_as_current_span("publish") as span:
-                        self._producer.produce(self._topic, value, key, headers=[trace_header(span)])
+                        producer.produce(self._topic, value, key, headers=[trace_header(span)])
                 break
             except BufferError:
-                self._producer.poll(0.5)
+                producer.poll(0.5)
         if self.published % POLL_EVERY == 0:
-            self._producer.poll(0)
+            self._poll()
         if self._failed:
             raise self._failure()
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._failed.append(error.str())
+
+    def _poll(self) -> None:
+        for producer in (self._producer, self._correcting):
+            if producer is not None:
+                producer.poll(0)
+        if len(self._replaced) >= REPLACED_AT_ONCE:
+            self._tell_replaced()
+
+    def _corrected(self, error: KafkaError | None, message: Message) -> None:
+        self._delivered(error, message)
+        if error is None:
+            key = message.key()
+            assert isinstance(key, bytes)
+            self._replaced.append(Replaced(Key.from_bytes(key), message.partition() or 0, message.offset() or 0))
+
+    def _tell_replaced(self) -> None:
+        replaced, self._replaced = self._replaced, []
+        if replaced:
+            self.replaced(replaced)
 
     def _failure(self) -> BrokerUnavailable:
         return BrokerUnavailable(
@@ -128,8 +171,9 @@ class Publisher:
     def finish(self) -> None:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
         if self._producer is not None:
-            left = flush(self._producer, FLUSH_S)
+            left = flush(self._producer, FLUSH_S) + (flush(self._correcting, FLUSH_S) if self._correcting else 0)
             end_tracing()
+            self._tell_replaced()
             if left:
                 self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")
         if self._failed:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from processor.core.assignments import Assignments
 from processor.core.batch import Batch, Batches
 from processor.core.control import NO_TENURE, Tenure
-from processor.core.decide import before_claim
+from processor.core.decide import Skip, before_claim
 from processor.core.due import DueQueue
 from processor.core.key_order import KeyOrder
+from processor.core.newest import Newest
 from processor.core.ticket import Attempt, Finished, Ticket
 
 __all__ = ["Engine"]
@@ -26,6 +27,7 @@ class Engine:
         self.assigned = Assignments()
         self.batches = Batches(self.assigned)
         self.due = DueQueue()
+        self.newest = Newest()
         self._order = KeyOrder()
         self._leaving: Batch | None = None
         """What partitions that leave are waiting for."""
@@ -42,6 +44,7 @@ class Engine:
             return False
         self.tenure = tenure
         self.freed(self.renounce())
+        self.scan_anew()
         return True
 
     # ---- reading ----
@@ -94,8 +97,22 @@ class Engine:
     # ---- partitions ----
 
     def assign(self, committed: Mapping[int, tuple[int, str]]) -> None:
-        """Partitions came, with committed offset and metadata."""
+        """Partitions came, with committed offset and metadata. Nothing of them is taken until `known` says so."""
         self.assigned.assign(committed)
+        self.newest.assign({partition: offset for partition, (offset, _) in committed.items()})
+
+    def known(self) -> None:
+        """Partitions were read to the ends that were asked for: what was held for them may be taken."""
+        self.due.let_go(self.newest.unread)
+
+    def scan_anew(self) -> None:
+        """Nothing more is taken until every partition of ours was read to an end that is asked for after this call.
+
+        For whoever learns that newer records, or the dedup set's places, may have been missed: after a lapse of the
+        process, and under a new lineage of the set. A new assignment does the same by itself. Calls under way go on;
+        what was taken and not claimed is for the caller to give back; attempts that wait here stay, and are held.
+        """
+        self.newest.anew()
 
     def leave(self, partitions: frozenset[int], withdrawn: Iterable[Attempt]) -> Batch:
         """Partitions are to go, and nothing of theirs is in flight: what is to be committed before they do."""
@@ -124,6 +141,7 @@ class Engine:
     def _forget(self, partitions: frozenset[int], dropped: Iterable[Attempt]) -> None:
         """Partitions have left, and with them what was `dropped` and never started; others' turn may have come."""
         self.assigned.forget(partitions)
+        self.newest.forget(partitions)
         self._order.forget_closed()
         gone = [attempt.ticket for attempt in dropped if attempt.ticket.window.closed]
         for ticket in [*gone, *self.batches.forget_closed()]:
@@ -132,19 +150,23 @@ class Engine:
     # ---- attempts ----
 
     def take(self, count: int) -> list[Attempt]:
-        """Up to `count` to be claimed and called for; ends those among them that need no call any more."""
+        """Up to `count` to be claimed and called for; ends those among them that need no call any more, and holds those
+        of partitions that are not known far enough."""
         taken: list[Attempt] = []
+        unread = self.newest.unread
         for attempt in self.due.take(count):
             ticket = attempt.ticket
             if attempt.tenure != self.tenure:
                 self.renounce_one(attempt)
                 continue
-            skip = before_claim(left=ticket.window.closed, superseded=self._order.superseded(ticket))
-            if skip is None:
-                taken.append(attempt)
-            else:
-                self._never_called.append(attempt)
+            newer = self._order.superseded(ticket) or self.newest.superseded(ticket.record)
+            skip = before_claim(left=ticket.window.closed, superseded=newer)
+            if skip is not None:
                 self.end(Finished(attempt, skip))
+            elif ticket.record.partition in unread:
+                self.due.hold(attempt)
+            else:
+                taken.append(attempt)
         return taken
 
     def renounce(self) -> list[Attempt]:
@@ -176,6 +198,8 @@ class Engine:
 
     def end(self, finished: Finished) -> None:
         """An attempt has its outcome: it is recorded, and the next record of its key starts."""
+        if isinstance(finished.result, Skip) and finished.result.uncalled:
+            self._never_called.append(finished.attempt)
         self.batches.add_ended(finished)
         self._start_next(finished.attempt.ticket)
 

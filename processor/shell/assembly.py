@@ -25,6 +25,7 @@ from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.pulse import Pulse
 from processor.shell.rebalances import Rebalances
+from processor.shell.scan import Scan
 from processor.shell.transactions import Transactions
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
@@ -69,11 +70,12 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
     deliverer = _deliverer(settings, engine, ports, parts)
+    scan = Scan(engine, job_log, clock, deliverer.wake)
     transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, parts.letters, clock, meter)
     return Worker(
         engine,
         job_log,
-        Intake(parts.intake, engine, ahead, parts.templates, parts.this_month),
+        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month),
         deliverer,
         transactions,
         after_commit,

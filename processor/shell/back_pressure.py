@@ -54,7 +54,7 @@ class BackPressure:
     def blocked(self) -> frozenset[int]:
         """Partitions that are not to be read now."""
         assigned = self._engine.assigned
-        return assigned.partitions if self.room <= -OVERSHOOT_MAX else assigned.full
+        return assigned.partitions if self.room <= -OVERSHOOT_MAX else assigned.full | self._engine.newest.unread
 
     @property
     def commit_due(self) -> bool:

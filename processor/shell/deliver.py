@@ -153,6 +153,8 @@ class Deliverer:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()
             await self._rebuild()
+            # Whatever a command closed while the set was not whole, or before it was lost, stands in the topic alone.
+            self._engine.scan_anew()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             self._gates.redis_away(self._clock.boot_s())

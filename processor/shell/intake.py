@@ -9,6 +9,7 @@ from processor.core.engine import Engine
 from processor.core.ticket import Ticket, examine
 from processor.ports import Templates
 from processor.shell.ahead import RECORDS_MAX, LookAhead
+from processor.shell.scan import Scan
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BadRecord, Halted
 
@@ -34,6 +35,7 @@ class Intake:
         config: IntakeConfig,
         engine: Engine,
         ahead: LookAhead,
+        scan: Scan,
         templates: Templates,
         this_month: Callable[[], str],
     ) -> None:
@@ -41,6 +43,8 @@ class Intake:
         self._month = f":{config.month}".encode() if config.month else b""
         self._engine = engine
         self._ahead = ahead
+        self.scan = scan
+        """Reads beside, and far before, what is taken here."""
         self._templates = templates
         self._this_month = this_month
 

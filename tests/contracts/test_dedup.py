@@ -649,3 +649,80 @@ async def test_the_quota_opens_when_the_first_mails_are_a_window_old(client: red
     opens_s = await pace.quota_opens_s()
     assert opens_s is not None
     assert 14_000 < opens_s <= 14_500
+
+
+CLOSED_AT_10 = Claim(State.CLOSED, partition=1, offset=10)
+
+
+@pytest.mark.parametrize("before", list(State))
+async def test_a_place_stands_beside_the_claim(dedup: RedisDedup, before: State) -> None:
+    """G5: closing a key changes nothing of what its claim says, and says it."""
+    await put(dedup, START[before])
+    assert await dedup.supersede([MINE]) == [START[before]]
+    assert await dedup.peek(KEY) == START[before]
+
+
+async def test_no_record_up_to_a_place_is_granted(dedup: RedisDedup) -> None:
+    """G5: not the record itself, nor an older one, nor a resend of it; a newer one is, and another partition's."""
+    await dedup.supersede([MINE])
+    for before in (ABSENT, START[State.CLOSED], START[State.DROPPED]):
+        for offset in (0, 9, 10):
+            await put(dedup, before)
+            old = replace(MINE, attempt="old", offset=offset, overrides="mine")
+            if before.state is State.CLOSED and offset <= before.offset:
+                assert await dedup.claim([old]) == [before], "it had ended before"
+            else:
+                assert await dedup.claim([old]) == [CLOSED_AT_10]
+            assert await dedup.peek(KEY) == before
+    for newer in (replace(MINE, offset=11), replace(MINE, partition=2, offset=0)):
+        await put(dedup, ABSENT)
+        assert (await dedup.claim([newer]))[0].state is State.SENDING
+
+
+async def test_a_retry_of_a_closed_record_is_not_granted(dedup: RedisDedup) -> None:
+    """G5: refused for now, free again, and claimed once more after a cancel: the place has outlived the claim."""
+    await dedup.claim([MINE])
+    assert (await dedup.supersede([MINE]))[0].state is State.SENDING
+    await dedup.release([MINE])
+    assert await dedup.claim([MINE]) == [CLOSED_AT_10]
+    assert await state(dedup) is State.ABSENT
+
+
+async def test_a_late_copy_of_a_granted_claim_frees_nothing(dedup: RedisDedup) -> None:
+    """G1: its call may be under way; nor does it grant anything."""
+    (granted,) = await dedup.claim([MINE])
+    await dedup.supersede([MINE])
+    assert await dedup.claim([MINE]) == [CLOSED_AT_10]
+    assert await dedup.peek(KEY) == granted
+    assert (await dedup.claim([replace(MINE, attempt="newer", offset=11)])) == [granted]
+
+
+async def test_a_place_is_never_lowered(dedup: RedisDedup) -> None:
+    """G5: commands may overtake one another, and a key's records may stand in two partitions."""
+    other = replace(MINE, partition=2, offset=7)
+    for item in (MINE, replace(MINE, offset=3), other, replace(other, offset=-1)):
+        await dedup.supersede([item])
+    assert await dedup.claim([replace(MINE, offset=5)]) == [CLOSED_AT_10]
+    assert await dedup.claim([other]) == [Claim(State.CLOSED, partition=2, offset=7)]
+    fresh = replace(MINE, key=Key("another", "2026-11"), offset=0)
+    await dedup.supersede([replace(fresh, offset=-1)])
+    assert (await dedup.claim([fresh]))[0].state is State.SENDING, "a correction of nothing before it"
+
+
+async def test_a_place_in_a_set_that_is_not_whole_is_none(dedup: RedisDedup) -> None:
+    """G5: whoever makes the set whole reads the topic to its end instead."""
+    await dedup.unset_whole()
+    with pytest.raises(NotWhole):
+        await dedup.supersede([MINE])
+    await make_whole(dedup)
+    assert (await dedup.claim([MINE]))[0].state is State.SENDING
+
+
+async def test_places_expire_and_are_forgotten_with_their_keys(redis_dedup: RedisDedup) -> None:
+    """They hold user ids."""
+    await redis_dedup.supersede([MINE])
+    places = redis_dedup._places(KEY)
+    assert await redis_dedup._client.expiretime(places) == 1_830_297_600
+    assert not [key async for key, _ in redis_dedup.entries()]
+    await redis_dedup.forget([KEY])
+    assert not await redis_dedup._client.exists(places)

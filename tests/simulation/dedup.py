@@ -62,6 +62,10 @@ class Scripts:
                 return mine
         return claim
 
+    def superseded(self, places: dict[int, int], item: Item) -> bool:
+        """Whether the item's record counts no more."""
+        return places.get(item.partition, -1) >= item.offset
+
     def cancel(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
         if claim.state is State.ABSENT or older:
@@ -136,6 +140,8 @@ class MemoryDedup:
 
     def __init__(self, lifetime_s: float, now_ms: Callable[[], int], scripts: Scripts | None = None) -> None:
         self.claims: dict[Key, Claim] = {}
+        self.places: dict[Key, dict[int, int]] = {}
+        """of a key: up to which offset of each partition its records count no more"""
         self.run = "run"
         self.marker = NO_MARKER
         self.under: Callable[[], Under] = Under
@@ -192,10 +198,24 @@ class MemoryDedup:
             held = self.claims.get(item.key, ABSENT)
             mine = held.state is State.SENDING and held.attempt == item.attempt
             before = held if mine else self._current(item.key)
-            out.append(self._put(item.key, self._scripts.claim(before, item, self._now_ms())))
+            after = self._scripts.claim(before, item, self._now_ms())
+            granted = after.state is State.SENDING and after.attempt == item.attempt
+            places = self.places.get(item.key, {})
+            if granted and self._scripts.superseded(places, item):
+                out.append(Claim(State.CLOSED, partition=item.partition, offset=places[item.partition]))
+            else:
+                out.append(self._put(item.key, after))
         self.marker = self.marker._replace(granted=self.marker.granted + 1)
         self._granted = self._seen()._replace(granted=self.marker.granted)
         return out
+
+    async def supersede(self, items: Sequence[Item]) -> list[Claim]:
+        self._check()
+        for item in items:
+            places = self.places.get(item.key, {})
+            if item.offset > places.get(item.partition, -1):
+                self.places[item.key] = places | {item.partition: item.offset}
+        return [self._current(item.key) for item in items]
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
         self._check()

@@ -187,6 +187,7 @@ def assigned(jobs: Jobs, committed: tuple[int, str]) -> Known:
     """The partition came to an engine that knew nothing, and was read."""
     thawed = _Thawed(NOTHING, jobs)
     thawed.engine.assign({0: committed})
+    thawed.engine.newest.forget(PARTITION)  # it is read to its end here and now
     window = thawed.engine.assigned.get(0)
     assert window is not None
     thawed.window = window

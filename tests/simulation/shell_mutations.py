@@ -36,6 +36,7 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.scenarios_kafka import a_letter_too_large
+from tests.simulation.scenarios_latest import a_cancel_during_a_back_off
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
     doubt_over_a_drop,
@@ -59,6 +60,11 @@ def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
     patch.setattr(processor.shell.calls.decide, "after_doubt", lambda *_: None)
     patch.setattr(processor.shell.after_commit, "after_doubt", lambda *_: None)
+
+
+@mutation(story=a_cancel_during_a_back_off)
+def a_place_bars_nothing(patch: Patch) -> None:
+    patch.setattr(Scripts, "superseded", lambda *_: False)
 
 
 @mutation(story=cancelled_after_it_had_ended)
