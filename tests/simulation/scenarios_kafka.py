@@ -88,7 +88,7 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
         audit.excuse_key(Key(f"u{number}", MONTH), "answer lost")
     world.ses.tells = list
     world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
-    publish(world, 60)
+    publish(world, 4)
     world.start("p0")
     assert await done(world)
     await asyncio.sleep(1)
@@ -97,7 +97,7 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
     await asyncio.sleep(3)
     redis_fault(world)
     world.redis.at("redis").flush()
-    publish(world, 60)
+    publish(world, 4)
     await asyncio.sleep(10)
 
 
