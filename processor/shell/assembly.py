@@ -81,7 +81,7 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
         after_commit,
         Rebalances(engine, deliverer, transactions, after_commit, ahead, meter),
         BackPressure(engine, deliverer, transactions, clock, settings.calls_at_once),
-        Pulse(engine, transactions, clock, meter),
+        Pulse(engine, transactions, parts.presence, clock, meter),
         clock,
         Drain(engine, job_log, after_commit, clock) if parts.drain else None,
     )
@@ -94,6 +94,4 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
     attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
-    return Deliverer(
-        engine, gates, attempts, allowance, parts.make_whole, parts.presence, clock, meter, settings.calls_at_once
-    )
+    return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

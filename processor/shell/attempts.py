@@ -154,7 +154,7 @@ class Attempts:
             self._put_off(attempt.waiting(), LOOK_AGAIN_S)
             return
         if isinstance(follows, decide.Renounce):
-            self._engine.renounce_one(attempt)
+            self._engine.starts.renounce_one(attempt)
             return
         if attempt.waited and isinstance(follows, decide.Settle) and follows.outcome is Outcome.UNCERTAIN:
             self._meter.takeovers.inc()

@@ -41,7 +41,7 @@ class BackPressure:
     @property
     def _suspended(self) -> bool:
         """Whether nothing is to be intended: no call may be made, or the dedup set is being made whole."""
-        return self._engine.tenure is None or self._deliverer.rebuilding
+        return self._engine.starts.tenure is None or self._deliverer.rebuilding
 
     @property
     def room(self) -> int:

@@ -83,6 +83,32 @@ class _Always:
 ALWAYS = _Always()
 
 
+class _Asked:
+    """Redis, asked at each heartbeat: which waits for nobody."""
+
+    def __init__(self, server: Server, patience_s: float) -> None:
+        self._server = server
+        self._patience_s = patience_s
+        self._asking: asyncio.Task[ServerSeen] | None = None
+
+    async def seen(self) -> ServerSeen:
+        """What Redis says in time; nothing where it does not."""
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._server.server())
+        await asyncio.wait({self._asking}, timeout=self._patience_s)
+        if not self._asking.done():
+            return UNSEEN
+        asked, self._asking = self._asking, None
+        try:
+            return asked.result()
+        except RedisUnavailable:
+            return UNSEEN
+
+    async def stop(self) -> None:
+        if self._asking is not None:
+            await end(self._asking)
+
+
 class ControlFollower:
     """Follows the control topic and takes part in it, from `start` to `stop`."""
 
@@ -98,7 +124,7 @@ class ControlFollower:
         """The lineage under which this process is making the set whole."""
         self.known: Callable[[], Mapping[int, int]] = dict
         """up to where each partition of the jobs topic is known"""
-        self._asking: asyncio.Task[ServerSeen] | None = None
+        self._asked = _Asked(server, self._timing.server_s)
         self._due = asyncio.Event()
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -160,7 +186,8 @@ class ControlFollower:
 
     async def stop(self) -> None:
         """The heartbeat is taken away: nobody waits for this process any more."""
-        await end(*self._tasks, *([self._asking] if self._asking else []))
+        await end(*self._tasks)
+        await self._asked.stop()
         self._log.remove(self.process)
         await self._log.stop()
 
@@ -205,7 +232,7 @@ class ControlFollower:
                     await self._due.wait()
 
     async def _beat(self) -> None:
-        seen = await self._seen()
+        seen = await self._asked.seen()
         control, now_s = self.control, self._clock.boot_s()
         answered = seen.lineage if seen.whole and seen.lineage == control.newest else ""
         self._log.beat(
@@ -227,16 +254,3 @@ class ControlFollower:
         )
         for other in control.silent(self.process, now_s, self._timing.silent_s):
             self._log.remove(other.heartbeat.process)
-
-    async def _seen(self) -> ServerSeen:
-        """What Redis says in time; nothing where it does not: a heartbeat waits for nobody."""
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._server.server())
-        await asyncio.wait({self._asking}, timeout=self._timing.server_s)
-        if not self._asking.done():
-            return UNSEEN
-        asked, self._asking = self._asking, None
-        try:
-            return asked.result()
-        except RedisUnavailable:
-            return UNSEEN

@@ -17,7 +17,6 @@ from processor.core.ticket import Attempt, Ticket
 from processor.ports import Clock, NotWhole
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
-from processor.shell.control import Permission
 from processor.shell.halt import halt
 from processor.shell.patience import until_redis_answers
 from processor.telemetry.meter import Meter
@@ -44,7 +43,6 @@ class Deliverer:
         attempts: Attempts,
         allowance: Allowance,
         make_whole: Callable[[], Awaitable[object]],
-        presence: Permission,
         clock: Clock,
         meter: Meter,
         calls_at_once: int,
@@ -54,7 +52,6 @@ class Deliverer:
         self._attempts = attempts
         self._allowance = allowance
         self._make_whole = make_whole
-        self._presence = presence
         self._clock = clock
         self._meter = meter
         self._calls_at_once = calls_at_once
@@ -96,11 +93,6 @@ class Deliverer:
         self._attempts.changed.set()
         self._attempts.ended.set()
 
-    def look_around(self) -> None:
-        """Looks whether this process may still call; what was intended before is taken back if it may not, or anew."""
-        if self._engine.hold(self._presence.tenure()):
-            self.wake()
-
     def wake(self) -> None:
         """The engine may have more to attempt."""
         self._attempts.changed.set()
@@ -126,7 +118,6 @@ class Deliverer:
     async def _turn(self, now_s: float) -> None:
         changed = self._attempts.changed
         changed.clear()
-        self.look_around()
         self._engine.due.promote(now_s)
         if self._gates.shut(now_s):
             await _set_within(changed, self._gates.opens_s - now_s)
@@ -154,7 +145,7 @@ class Deliverer:
             self._meter.rebuilds.inc()
             await self._rebuild()
             # Whatever a command closed while the set was not whole, or before it was lost, stands in the topic alone.
-            self._engine.scan_anew()
+            self._engine.starts.scan_anew()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             self._gates.redis_away(self._clock.boot_s())
@@ -163,7 +154,7 @@ class Deliverer:
         """Makes the set whole. What was not called for is withdrawn before, or the rebuild would take it for a call;
         what another's rebuild has put back all the same is freed after."""
         self._gates.rebuilding = True
-        renounced = self._engine.renounce()
+        renounced = self._engine.starts.renounce()
         try:
             until_s = self._clock.boot_s() + WITHDRAWN_S
             while self._engine.batches.renounced and (now_s := self._clock.boot_s()) < until_s:
@@ -172,7 +163,7 @@ class Deliverer:
                 await _set_within(self._attempts.changed, until_s - now_s)
             await until_redis_answers(self._clock, self._make_whole)
         finally:
-            self._engine.freed(renounced)
+            self._engine.starts.freed(renounced)
             self._gates.rebuilding = False
 
     def _may_start(self, now_s: float) -> int:

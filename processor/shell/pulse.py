@@ -1,9 +1,11 @@
-"""What a processor tells of itself while it runs: a line now and then, its gauges, and that its loop turns."""
+"""Once a turn of the loop: whether this process may still call, and what it tells of itself: that its loop turns, its
+gauges, a line now and then."""
 
 from __future__ import annotations
 
 from processor.core.engine import Engine
 from processor.ports import Clock
+from processor.shell.control import Permission
 from processor.shell.transactions import Transactions
 from processor.telemetry.meter import Meter
 from schemas.runtime.logs import Event, get_log
@@ -18,8 +20,11 @@ PROGRESS_EVERY_S = 10.0
 class Pulse:
     """Beats once a turn of the worker's loop."""
 
-    def __init__(self, engine: Engine, transactions: Transactions, clock: Clock, meter: Meter) -> None:
+    def __init__(
+        self, engine: Engine, transactions: Transactions, presence: Permission, clock: Clock, meter: Meter
+    ) -> None:
         self._engine = engine
+        self._presence = presence
         self._transactions = transactions
         self._clock = clock
         self._meter = meter
@@ -29,6 +34,7 @@ class Pulse:
         """boot clock of the last beat"""
 
     def beat(self) -> None:
+        self._engine.starts.hold(self._presence.tenure())
         now_s, settled = self._clock.boot_s(), self._transactions.settled
         self.beaten_s = now_s
         if now_s - self._said_s >= PROGRESS_EVERY_S and settled != self._said_count:

@@ -65,5 +65,5 @@ class Scan:
 
     def _tell(self, *, known: bool) -> None:
         if known:
-            self._engine.known()
+            self._engine.starts.known()
             self._known()

@@ -129,7 +129,7 @@ class Worker:
             await end(sending, scanning)
             # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
             dropped = await self._deliverer.quiesce(lambda _ticket: True)
-            self._after_commit.give_back([*dropped, *self._engine.never_called()])
+            self._after_commit.give_back([*dropped, *self._engine.starts.never_called()])
             await self._log.stop()
             self._pulse.beat()
             await self._after_commit.end(timeout_s=MARKS_S)
@@ -140,9 +140,8 @@ class Worker:
 
     async def _turn(self) -> None:
         self._pulse.beat()
-        self._deliverer.look_around()
         self._engine.correct(self._after_commit.take())
-        self._after_commit.give_back(self._engine.never_called())
+        self._after_commit.give_back(self._engine.starts.never_called())
         pressure, assigned = self._pressure, self._engine.assigned
         room = pressure.room
         if room <= 0 and not pressure.commit_due:

@@ -20,6 +20,7 @@ from processor.core.gates import Gates
 from processor.core.key_order import KeyOrder
 from processor.core.newest import Newest
 from processor.core.offsets import Window
+from processor.core.starts import Starts
 from processor.core.states import Claim, State
 from processor.shell.attempts import Attempts
 from processor.shell.calls import Calls
@@ -194,7 +195,7 @@ def what_was_read_ahead_replaces_nothing(patch: Patch) -> None:
 
 @mutation(story=a_cancel_while_a_lost_set_is_marked)
 def a_set_made_whole_is_used_at_once(patch: Patch) -> None:
-    patch.setattr(Engine, "scan_anew", lambda *_: None)
+    patch.setattr(Starts, "scan_anew", lambda *_: None)
 
 
 @mutation(story=a_superseded_intent_and_redis_lost)

@@ -238,7 +238,7 @@ def ended(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
 def renounced(known: Known, jobs: Jobs, held: Held) -> Known:
     """It was taken, and its key is held for it among others."""
     thawed = _Thawed(known, jobs)
-    thawed.engine.renounce_one(thawed.attempt(held))
+    thawed.engine.starts.renounce_one(thawed.attempt(held))
     return thawed.frozen()
 
 

@@ -12,8 +12,8 @@ import processor.core.decide
 import processor.recovery.lineage
 import processor.recovery.rebuild
 from processor.core.claims import folded
-from processor.core.engine import Engine
 from processor.core.standing import Entry
+from processor.core.starts import Starts
 from processor.core.states import State
 from processor.core.ticket import Finished
 from processor.ports import ServerSeen
@@ -140,8 +140,8 @@ def what_ended_before_hides_a_later_call(patch: Patch) -> None:
 @mutation(story=two_groups_wait_and_redis_is_lost)
 def what_was_not_called_for_is_kept(patch: Patch) -> None:
     """And restored for nobody, where two hold it."""
-    patch.setattr(Engine, "renounce", lambda _self: [])
-    patch.setattr(Engine, "renounce_one", lambda self, attempt: self.due.submit([attempt]))
+    patch.setattr(Starts, "renounce", lambda _self: [])
+    patch.setattr(Starts, "renounce_one", lambda self, attempt: self._due.submit([attempt]))
     _waits_for_all(patch)
 
 

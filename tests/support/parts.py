@@ -17,7 +17,6 @@ from processor.ports import Forbidden, Lease
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.calls import Calls
-from processor.shell.control import ALWAYS
 from processor.shell.deliver import Deliverer
 from processor.telemetry.meter import Meter
 from schemas.codec import encode
@@ -162,7 +161,6 @@ class Made:
             self.attempts,
             self.allowance,
             make_whole or (lambda: asyncio.sleep(0)),
-            ALWAYS,
             self.clock,
             self.meter,
             calls_at_once,

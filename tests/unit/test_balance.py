@@ -53,6 +53,8 @@ def test_a_newer_record_needs_an_outcome_of_its_own_where_it_is_attempted() -> N
         "a doubt that a refused resend ended settles no correction"
     )
     assert missing([job(3), job(4)], ended) == []
+    dropped = entry(Outcome.DEAD, 3, attempt="a", message_id="m")
+    assert missing([job(3), job(5)], [dropped, entry(Outcome.UNCERTAIN, 3, attempt="a")]) == []
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

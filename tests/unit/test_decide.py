@@ -49,6 +49,13 @@ def test_only_my_own_claim_lets_me_call() -> None:
 def test_a_foreign_claim_is_waited_for() -> None:
     """G1: another attempt may be calling."""
     assert after_claim(Claim(State.SENDING, attempt="other")) == decide.WaitForOther("other")
+    assert after_claim(Claim(State.SENDING, attempt="~other~b")) == decide.WaitForOther("~other~b")
+
+
+def test_a_claim_for_several_is_left_by_who_did_not_call() -> None:
+    """G4: and G1: it is never granted, not even when the own name alone is left in it."""
+    for held in (f"~other~{MINE}", f"~{MINE}"):
+        assert after_claim(Claim(State.SENDING, attempt=held)) == decide.Renounce()
 
 
 def test_accepted_but_not_recorded_is_recorded() -> None:

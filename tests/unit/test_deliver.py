@@ -111,7 +111,7 @@ async def test_a_set_that_is_not_whole_is_waited_for() -> None:
     dedup, found = MemoryDedup(30.0, lambda: 0), []
 
     async def make_whole() -> None:
-        found.append((made.engine.batches.renounced, made.engine.never_called()))
+        found.append((made.engine.batches.renounced, made.engine.starts.never_called()))
         whole(dedup)
 
     made = Made(dedup, make_whole=make_whole)
@@ -126,7 +126,7 @@ async def test_a_set_that_is_not_whole_is_waited_for() -> None:
         made.engine.committed(batch)
         made.deliverer.wake()
         await until(lambda: not made.deliverer.rebuilding)
-        assert (found, made.engine.never_called()) == ([(0, [])], [one])
+        assert (found, made.engine.starts.never_called()) == ([(0, [])], [one])
         made.engine.committed(made.engine.next(1, lambda: "anew"))
         made.deliverer.wake()
         await until(lambda: len(made.done) == 1)

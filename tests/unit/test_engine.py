@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import count
 
-from processor.core.decide import Skip
+from processor.core.answers import RetryClass
+from processor.core.decide import Settle, Skip
 from processor.core.engine import Engine
 from processor.core.ticket import Attempt, Finished, Ticket
 from schemas.kafka.reading import Record
+from schemas.records import Outcome
 from tests.support.parts import ticket
 
 DONE = Skip("the test says so")
@@ -27,7 +29,7 @@ class Driver:
         """Whoever reads on ahead is at the ends."""
         newest = self.engine.newest
         newest.aim(newest.endless(), {})
-        self.engine.known()
+        self.engine.starts.known()
 
     def new_attempt(self) -> str:
         return f"attempt-{next(self._attempts)}"
@@ -98,8 +100,8 @@ def test_what_is_never_called_for_is_given_back() -> None:
     driver.intend()
     driver.read()
     assert driver.engine.take(9) == []
-    assert [attempt.id for attempt in driver.engine.never_called()] == ["attempt-1"]
-    assert driver.engine.never_called() == [], "once"
+    assert [attempt.id for attempt in driver.engine.starts.never_called()] == ["attempt-1"]
+    assert driver.engine.starts.never_called() == [], "once"
 
 
 def test_what_left_with_its_partition_is_not_called_for() -> None:
@@ -186,16 +188,16 @@ def test_what_waits_for_its_partition_to_be_known_is_held() -> None:
     driver = Driver()
     held, other = driver.read("u1", 0), driver.read("u2", 1)
     driver.intend()
-    driver.engine.scan_anew()
+    driver.engine.starts.scan_anew()
     newest = driver.engine.newest
     newest.aim(newest.endless(), {0: 99})
-    driver.engine.known()
+    driver.engine.starts.known()
     assert [attempt.ticket for attempt in driver.engine.take(9)] == [other]
     assert (driver.engine.due.ready, driver.engine.idle) == (0, False)
     newest.take({0: newest._readings[0]}, [], {0: 99})
-    driver.engine.known()
+    driver.engine.starts.known()
     assert [attempt.ticket for attempt in driver.engine.take(9)] == [held]
-    driver.engine.scan_anew()
+    driver.engine.starts.scan_anew()
     driver.engine.due.put_back([Attempt(held, "attempt-9")])
     assert driver.engine.take(9) == []
     assert [attempt.id for attempt in driver.engine.lost(frozenset({0}))] == ["attempt-9"]
@@ -214,5 +216,77 @@ def test_what_a_newer_record_far_ahead_replaced_is_withdrawn() -> None:
         batch = driver.engine.next(9, driver.new_attempt)
         assert [attempt.id for attempt in batch.withdrawn] == ["attempt-1"]
         driver.engine.aborted(batch)
-    assert [attempt.id for attempt in driver.engine.never_called()] == ["attempt-1"]
+    assert [attempt.id for attempt in driver.engine.starts.never_called()] == ["attempt-1"]
     assert [attempt.id for attempt in driver.engine.last([]).withdrawn] == ["attempt-1"]
+
+
+def test_what_was_not_called_for_is_withdrawn_and_intended_anew() -> None:
+    """G4: with what befell it, in its order and not before its time; what needs no call had no intent."""
+    driver = Driver()
+    engine = driver.engine
+    tickets = [driver.read(f"u{number}") for number in range(3)]
+    driver.read("u3", value=None)
+    driver.intend()
+    first, second, third = engine.take(9)
+    engine.due.put_off(second.refused_for_now(RetryClass.THROTTLED), 50.0)
+    engine.due.put_back([third])
+    renounced = engine.starts.renounce()
+    assert [attempt.ticket for attempt in renounced] == [tickets[2], tickets[1]]
+    assert (engine.due.ready, engine.due.later, engine.due.aside, engine.batches.renounced) == (0, 0, 1, 2)
+    assert engine.starts.never_called() == [], "their claims are freed when whoever renounced says so"
+    engine.aborted(engine.next(9, driver.new_attempt))
+    batch = engine.next(9, driver.new_attempt)
+    assert batch.withdrawn == tuple(renounced)
+    assert [attempt.ticket for attempt in batch.intended] == [tickets[2], tickets[1]]
+    assert not {attempt.id for attempt in batch.intended} & {first.id, second.id, third.id}
+    engine.committed(batch)
+    assert engine.batches.renounced == 0
+    assert [attempt.ticket for attempt in engine.take(9)] == [tickets[2]]
+    engine.due.promote(50.0)
+    (again,) = engine.take(9)
+    assert (again.ticket, again.tries) == (tickets[1], {RetryClass.THROTTLED: 1})
+    engine.starts.freed(renounced)
+    assert engine.starts.never_called() == renounced
+
+
+def test_one_that_was_taken_leaves_its_claim_at_once() -> None:
+    """G4: the key is held for it among others."""
+    driver = Driver()
+    driver.read()
+    driver.intend()
+    (attempt,) = driver.engine.take(9)
+    driver.engine.starts.renounce_one(attempt)
+    assert driver.engine.starts.never_called() == [attempt]
+    assert driver.engine.next(9, driver.new_attempt).withdrawn == (attempt,)
+
+
+def test_what_is_passed_over_withdraws_its_own_intent_alone() -> None:
+    """G4: in the transaction that settles it; what was called for is closed by its outcome."""
+    driver = Driver()
+    for user in ("u1", "u2", "u3"):
+        driver.read(user)
+    driver.intend()
+    skipped, anothers, called = driver.engine.take(9)
+    driver.engine.end(Finished(skipped, DONE))
+    driver.engine.end(Finished(anothers, Settle(Outcome.UNCERTAIN, attempt="another")))
+    driver.engine.end(Finished(called, Settle(Outcome.SENT, attempt=called.id)))
+    batch = driver.engine.next(9, driver.new_attempt)
+    assert (batch.withdrawn, batch.offsets[0][0]) == ((skipped, anothers), 3)
+
+
+def test_what_was_renounced_leaves_with_its_partition() -> None:
+    """Withdrawn in its last transaction, or, where the partition was lost, by nobody here; others' stay."""
+    for lost in (True, False):
+        driver = Driver()
+        leaves, stays = driver.read("u1"), driver.read("u2", partition=1)
+        driver.intend()
+        driver.engine.starts.renounce()
+        if lost:
+            driver.engine.lost(frozenset({0}))
+        else:
+            batch = driver.engine.leave(frozenset({0}), [])
+            assert [attempt.ticket for attempt in batch.withdrawn] == [leaves, stays]
+            driver.engine.left()
+        batch = driver.engine.next(9, driver.new_attempt)
+        assert [attempt.ticket for attempt in batch.withdrawn] == ([stays] if lost else [])
+        assert [attempt.ticket for attempt in batch.intended] == [stays]

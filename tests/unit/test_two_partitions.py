@@ -135,7 +135,7 @@ async def test_verify_knows_each_key_once(topics: Topics) -> None:
     intent = Attempt(attempt="b", intended_at_ms=1, instance="p", source=SECOND, fingerprint="f")
     topics.put("email-attempts", 1, intent)
     twin = MemoryDedup(1, lambda: 0)
-    twin.marker = twin.run
+    twin.mark()
     for claim, finding in (
         (Claim(State.UNCERTAIN_RECORDED, attempt="a"), dedup.Finding.EQUAL),
         (Claim(State.CLOSED, partition=1, offset=0), dedup.Finding.LOWER),
