@@ -7,6 +7,7 @@ import asyncio
 from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
+from tests.simulation.process import Process
 from tests.simulation.story import LONG_AGO_S, until
 from tests.simulation.world import MONTH, World
 
@@ -30,7 +31,13 @@ __all__ = [
 
 
 async def stopped_in_a_call(world: World, audit: Audit) -> None:
-    world.when("p0", "ses.send <", 1, lambda process: world.loop.later(0.0, process.stop) and None)
+    def act(process: Process) -> None:
+        # The answer is on its way for longer than a graceful end takes.
+        world.net.slow = 20
+        world.loop.later(0.05, lambda: setattr(world.net, "slow", 1.0))
+        world.loop.later(0.0, process.stop)
+
+    world.when("p0", "ses.send <", 1, act)
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(5)
