@@ -27,6 +27,7 @@ __all__ = [
     "stands_still_after_the_answer",
     "stands_still_under_a_claim",
     "stopped_in_a_call",
+    "withdrawn_after_a_rebuild",
 ]
 
 
@@ -233,3 +234,23 @@ async def changed_and_replayed(world: World, audit: Audit) -> None:
     await until(world, lambda: replayed.dead)
     if (many := len(world.letters())) != 1:
         world.defects.append(f"{many} letters of one record")
+
+
+async def withdrawn_after_a_rebuild(world: World, audit: Audit) -> None:
+    """The quota is used up; Redis is lost, and a rebuild puts an unused intent back as a claim before its holder goes."""
+    world.ses.quota = 0.0
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.publish("u0")
+    await asyncio.sleep(2)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("ev0", group="replay-1", month="1999-01")
+    await asyncio.sleep(2)
+    world.slots["p0"].stop()
+    await asyncio.sleep(3)
+    world.ses.quota = -1.0
+    world.start("p1")
+    await asyncio.sleep(25)
+    world.slots["p1"].stop()
+    await asyncio.sleep(3)

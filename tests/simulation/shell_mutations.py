@@ -37,6 +37,7 @@ from tests.simulation.mutation_stories import (
     made_anew,
     moved_to_the_end,
     proof_before_our_time_out,
+    withdrawn_after_a_rebuild,
 )
 from tests.simulation.redis_twin import SimSet
 from tests.simulation.scenarios_kafka import a_letter_too_large
@@ -61,7 +62,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=250, first=210)
+@mutation(story=withdrawn_after_a_rebuild)
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 
