@@ -145,12 +145,9 @@ class MemoryJobLog:
 
     async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
         records = [record for partition, look in looks.items() for record in self._kafka.jobs[partition][look.begin :]]
-        if not records:
-            await asyncio.sleep(min(timeout_s, 0.01))
-        again = [
-            record for record in records if record.key is not None and looks[record.partition].sieve.again(record.key)
-        ]
-        return Scanned(again, {partition: len(self._kafka.jobs[partition]) for partition in looks})
+        positions = {partition: len(self._kafka.jobs[partition]) for partition in looks}
+        await asyncio.sleep(0 if records else min(timeout_s, 0.01))
+        return Scanned([one for one in records if one.key and looks[one.partition].sieve.again(one.key)], positions)
 
     async def stop(self) -> None:
         if self in self._kafka.members:

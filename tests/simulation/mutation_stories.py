@@ -7,6 +7,7 @@ import asyncio
 from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
+from tests.simulation.process import Process
 from tests.simulation.story import LONG_AGO_S, until
 from tests.simulation.world import MONTH, World
 
@@ -26,11 +27,18 @@ __all__ = [
     "stands_still_after_the_answer",
     "stands_still_under_a_claim",
     "stopped_in_a_call",
+    "withdrawn_after_a_rebuild",
 ]
 
 
 async def stopped_in_a_call(world: World, audit: Audit) -> None:
-    world.when("p0", "ses.send <", 1, lambda process: world.loop.later(0.0, process.stop) and None)
+    def act(process: Process) -> None:
+        # The answer is on its way for longer than a graceful end takes.
+        world.net.slow = 20
+        world.loop.later(0.05, lambda: setattr(world.net, "slow", 1.0))
+        world.loop.later(0.0, process.stop)
+
+    world.when("p0", "ses.send <", 1, act)
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(5)
@@ -226,3 +234,23 @@ async def changed_and_replayed(world: World, audit: Audit) -> None:
     await until(world, lambda: replayed.dead)
     if (many := len(world.letters())) != 1:
         world.defects.append(f"{many} letters of one record")
+
+
+async def withdrawn_after_a_rebuild(world: World, audit: Audit) -> None:
+    """The quota is used up; Redis is lost, and a rebuild puts an unused intent back as a claim before its holder goes."""
+    world.ses.quota = 0.0
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.publish("u0")
+    await asyncio.sleep(2)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.start("ev0", group="replay-1", month="1999-01")
+    await asyncio.sleep(2)
+    world.slots["p0"].stop()
+    await asyncio.sleep(3)
+    world.ses.quota = -1.0
+    world.start("p1")
+    await asyncio.sleep(25)
+    world.slots["p1"].stop()
+    await asyncio.sleep(3)
