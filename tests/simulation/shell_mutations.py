@@ -34,7 +34,6 @@ from tests.simulation.mutation_stories import (
     made_anew,
     moved_to_the_end,
     proof_before_our_time_out,
-    withdrawn_after_a_rebuild,
 )
 from tests.simulation.scenarios_kafka import a_letter_too_large
 from tests.simulation.scenarios_latest import a_cancel_during_a_back_off
@@ -51,11 +50,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-<<<<<<< HEAD
 @mutation(story=a_claim_that_nobody_heard_of)
-=======
-@mutation(story=withdrawn_after_a_rebuild)
->>>>>>> scan
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 
