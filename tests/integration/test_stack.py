@@ -271,7 +271,7 @@ def test_unknown_services_and_stacks_that_never_ran(tmp_path: Path) -> None:
     assert "stack up" in mailonce("stack", "env", cwd=tmp_path, ok=2).stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
 def test_a_start_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     """As by Ctrl-C: the servers that were begun are stopped."""
     for attempt in range(5):
@@ -290,7 +290,9 @@ def test_a_start_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+)
 def test_the_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     """Ctrl-C, a kill, even SIGKILL in the middle: no process stays."""
     with (tmp_path / "out").open("wb") as out:

@@ -68,7 +68,7 @@ def test_the_lock_decides(checkout: Checkout) -> None:
     assert checkout.works()
 
 
-@pytest.mark.parametrize("at", [pytest.param("virtual environment ...", marks=pytest.mark.long), "installer ..."])
+@pytest.mark.parametrize("at", ["virtual environment ...", pytest.param("installer ...", marks=pytest.mark.long)])
 def test_killed_and_run_again(checkout: Checkout, at: str) -> None:
     """SIGKILL in the middle of a step, whose program goes on alone: the next set-up waits for it, and completes."""
     with checkout.start("--no-jars") as process:
@@ -104,6 +104,7 @@ def test_a_failure_is_said_with_its_words(checkout: Checkout) -> None:
     assert stamp.read(checkout.root) is None
 
 
+@pytest.mark.long  # that hashes are asked for stands in `test_sources_are_built_by_locked_tools_alone`
 def test_a_wheel_that_was_changed_is_refused(checkout: Checkout) -> None:
     """Nothing gets into `.venv` but what was locked."""
     wheel = next(checkout.wheels.glob("two-*"))
