@@ -27,6 +27,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("mailonce")
 
 SLOW = {"integration", "contracts", "chaos", "fuzz", "browser"}
+UNTRACED = {"setup"}
+"""Folders whose tests run nothing that is measured: coverage's tracer would double their time."""
 
 
 TEST_S = 900.0
@@ -65,8 +67,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if SLOW & set(Path(item.fspath).parts):
+        parts = set(Path(item.fspath).parts)
+        if SLOW & parts:
             item.add_marker(pytest.mark.slow)
+        if UNTRACED & parts:
+            item.add_marker("no_cover")
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_S))
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public

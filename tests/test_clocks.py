@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+# It reads sources and runs nothing that is measured.
+pytestmark = pytest.mark.no_cover
 HERE = Path(__file__).parent
 PAUSE_S = 0.05
 """Longer than that nobody sleeps between two looks."""

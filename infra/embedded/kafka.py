@@ -124,8 +124,12 @@ def kafka_server(
     advertised: int | None,
     tied: bool,
     say: Callable[[str], None],
+    options: tuple[str, ...] = (),
 ) -> Server:
-    """A KRaft node: its jars are fetched and its storage is formatted, where that is still to be done."""
+    """A KRaft node: its jars are fetched and its storage is formatted, where that is still to be done.
+
+    `options` are Java's, for the node alone.
+    """
     jars = KAFKA.fetch(say)
     check_disk(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +141,7 @@ def kafka_server(
     if not (folder / "data/meta.properties").exists():
         format_storage(command, properties, cluster.cluster_id)
     return Server(
-        lambda: spawn(folder.name, [*command, "kafka.Kafka", properties.name], port, folder, tied=tied),
+        lambda: spawn(folder.name, [*command, *options, "kafka.Kafka", properties.name], port, folder, tied=tied),
         lambda running: wait_until(running, kafka_answers(port, len(cluster.controllers)), folder),
     )
 

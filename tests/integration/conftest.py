@@ -22,9 +22,8 @@ def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnK
 
 @pytest.fixture
 def on_own(own: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path) -> Iterator[World]:
-    """A world on that broker; it is well again for the next one."""
+    """A world on that broker, which is healed of what the test before did to it."""
     own.heal()
     world = own.world(sandbox, tmp_path)
     yield world
-    own.heal()
     world.close()

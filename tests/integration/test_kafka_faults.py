@@ -45,10 +45,11 @@ def finish(world: World, process: Process, *, uncertain_max: int = 0) -> None:
     world.audit().check(uncertain_max=uncertain_max)
 
 
-def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World) -> None:
-    """G1, G2: three times, at any moment; the processor waits for it, and goes on by itself."""
+@pytest.mark.parametrize("deaths", [1, pytest.param(3, marks=pytest.mark.long)])
+def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World, deaths: int) -> None:
+    """G1, G2: again and again, at any moment; the processor waits for it, and goes on by itself."""
     process = sending(on_own, users=600)
-    for _ in range(3):
+    for _ in range(deaths):
         own.kill()
         own.start()
         goes_on(on_own)

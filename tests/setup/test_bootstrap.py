@@ -33,8 +33,18 @@ def until(process: subprocess.Popen[str], words: str) -> None:
     raise AssertionError(f"ended with {process.wait()} before it said {words!r}")
 
 
+def killed_in(checkout: Checkout, step: str) -> None:
+    """SIGKILL in the middle of a step, whose program goes on alone."""
+    with checkout.start("--no-jars") as process:
+        until(process, step)
+        process.kill()
+    assert stamp.read(checkout.root) is None
+
+
 def test_a_set_up(checkout: Checkout) -> None:
-    """In a folder with a space and an apostrophe, by pip where uv cannot; the second waits, the third has nothing to do."""
+    """After one that was killed, in a folder with a space and an apostrophe, by pip where uv cannot; the second waits, the
+    third has nothing to do."""
+    killed_in(checkout, "virtual environment ...")
     with checkout.start("--no-jars", LC_ALL="C") as first:
         until(first, "virtual environment ...")
         assert checkout.run("--no-jars") == (0, "another set-up is at work in this folder: waiting for its end\n")
@@ -68,13 +78,11 @@ def test_the_lock_decides(checkout: Checkout) -> None:
     assert checkout.works()
 
 
-@pytest.mark.parametrize("at", [pytest.param("virtual environment ...", marks=pytest.mark.long), "installer ..."])
+@pytest.mark.long
+@pytest.mark.parametrize("at", ["virtual environment ...", "installer ..."])
 def test_killed_and_run_again(checkout: Checkout, at: str) -> None:
     """SIGKILL in the middle of a step, whose program goes on alone: the next set-up waits for it, and completes."""
-    with checkout.start("--no-jars") as process:
-        until(process, at)
-        process.kill()
-    assert stamp.read(checkout.root) is None
+    killed_in(checkout, at)
     code, said = checkout.run("--no-jars")
     assert code == 0, said
     assert checkout.works()
@@ -104,6 +112,7 @@ def test_a_failure_is_said_with_its_words(checkout: Checkout) -> None:
     assert stamp.read(checkout.root) is None
 
 
+@pytest.mark.long  # that hashes are asked for stands in `test_sources_are_built_by_locked_tools_alone`
 def test_a_wheel_that_was_changed_is_refused(checkout: Checkout) -> None:
     """Nothing gets into `.venv` but what was locked."""
     wheel = next(checkout.wheels.glob("two-*"))

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from infra.bootstrap.lock import needed_by
 from tests.setup.test_locks import roots
+from tests.support.json_schema import environment_without
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     """What `make sbom` writes, and says."""
-    target = tmp_path_factory.mktemp("sbom") / "build/sbom.json"
+    folder = tmp_path_factory.mktemp("sbom")
+    target, environment = folder / "build/sbom.json", environment_without(folder / "without")
     command = [sys.executable, "-m", "infra.sbom", str(target)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     return json.loads(target.read_text()), done.stderr
 
 

@@ -230,7 +230,9 @@ class _Log:
     def _note(self, event: str, **about: Any) -> None:
         owner = OWNER.get()
         if isinstance(owner, Reader):
-            owner.net.history.note(owner.name, f"# {event}", *(f"{name}={value}" for name, value in about.items()))
+            # How long something took is real time, and would make two histories of one seed.
+            told = (f"{name}={value}" for name, value in about.items() if name != "seconds")
+            owner.net.history.note(owner.name, f"# {event}", *told)
 
     debug = info = warning = error = _note
 

@@ -14,6 +14,7 @@ from processor.dashboard.openapi import document
 from schemas.codec import decode_attempt, decode_delivery, decode_job, encode
 from schemas.records import JOB_VERSION, Delivery, Feedback, Job, Outcome, Provenance, Source
 from schemas.runtime.errors import BadRecord
+from tests.support.json_schema import jsonschema_without
 
 # Its validators take seconds to import: in one worker only.
 pytestmark = pytest.mark.xdist_group("jsonschema")
@@ -46,16 +47,14 @@ def schema(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RECORDS)
 def test_each_schema_is_a_schema(name: str) -> None:
     """JSON Schema 2020-12."""
-    import jsonschema  # slow to import, like its friend below: not at every collection
-
+    jsonschema = jsonschema_without()  # slow to import, like its friend below: not at every collection
     jsonschema.Draft202012Validator.check_schema(schema(name))
 
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_bytes_fit_their_schema(name: str) -> None:
     """What version 1 wrote is still what the schema says."""
-    import jsonschema
-
+    jsonschema = jsonschema_without()
     jsonschema.validate(json.loads(GOLDEN[name]), schema(name))
 
 
@@ -118,6 +117,7 @@ def test_the_asyncapi_document_points_at_schemas_that_are_there() -> None:
 
 def test_the_openapi_document_is_one() -> None:
     """OpenAPI 3.1, by a validator of it."""
+    jsonschema_without()
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
     OpenAPIV31SpecValidator(document()).validate()
