@@ -38,7 +38,7 @@ class Corrections:
         found = [Standing.LATER] * len(places)
         if not self._away:
             try:
-                found = on_dedup(self._settings, lambda dedup: close_at(dedup, places))
+                found = on_dedup(self._settings, lambda dedup: close_at(self._settings, dedup, places))
             except RedisUnavailable:
                 self._away = True
         self._found.update(standing.name.lower() for standing in found)

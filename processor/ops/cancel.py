@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from processor.adapters.redis import RedisDedup
 from processor.adapters.write import write_placed
 from processor.core.outcomes import has_job
 from processor.ops.closing import Standing, close_at
-from processor.ports import BY_KEY, Dedup, Produced
+from processor.ports import BY_KEY, Produced
 from schemas.identity import Key
 from schemas.kafka.reading import read_topic
 from schemas.runtime.errors import NoSuchJob, RedisUnavailable
@@ -14,7 +15,7 @@ from schemas.runtime.settings import Settings
 __all__ = ["cancel"]
 
 
-async def cancel(settings: Settings, key: Key, dedup: Dedup) -> Standing:
+async def cancel(settings: Settings, key: Key, dedup: RedisDedup) -> Standing:
     """Publishes the tombstone, closes the key and says what was found; no outcome is written here.
 
     Raises `NoSuchJob`, having written nothing, for a key that nobody published, `BrokerUnavailable`, and
@@ -22,7 +23,7 @@ async def cancel(settings: Settings, key: Key, dedup: Dedup) -> Standing:
     """
     partition, offset = publish_tombstone(settings, key)
     try:
-        (found,) = await close_at(dedup, [(key, partition, offset)])
+        (found,) = await close_at(settings, dedup, [(key, partition, offset)])
     except RedisUnavailable as error:
         raise RedisUnavailable(
             f"the tombstone of {key} stands in Kafka, but whether a call was in flight is not known: {error}; "

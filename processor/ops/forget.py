@@ -144,7 +144,7 @@ async def forget(settings: Settings, trace: Trace, dedup: RedisDedup) -> Forgott
     places = write_placed(settings, records) if records else []
     # One that was broken off has left tombstones whose keys are not closed.
     tombs = trace.buried | {spot: offset for spot, (_, offset) in zip(sorted(trace.live), places, strict=False)}
-    found = await _closed(dedup, tombs)
+    found = await _closed(settings, dedup, tombs)
     await dedup.forget([Key.from_bytes(key) for key in sorted(removable)])
     for partition, letters in sorted(trace.letters.items()):
         done["dead_letters_moved"] += take_out(settings, partition, letters)
@@ -153,11 +153,11 @@ async def forget(settings: Settings, trace: Trace, dedup: RedisDedup) -> Forgott
     return Forgotten(+done, found)
 
 
-async def _closed(dedup: RedisDedup, tombs: dict[Spot, int]) -> dict[str, str]:
+async def _closed(settings: Settings, dedup: RedisDedup, tombs: dict[Spot, int]) -> dict[str, str]:
     """How the keys of these tombstones stood when they were closed there; raises `RedisUnavailable`."""
     places = [(Key.from_bytes(key), partition, offset) for (partition, key), offset in sorted(tombs.items())]
     try:
-        found = await close_at(dedup, places)
+        found = await close_at(settings, dedup, places)
     except RedisUnavailable as error:
         raise RedisUnavailable(
             f"the tombstones stand in Kafka, but whether a call was in flight is not known: {error}; the same command "

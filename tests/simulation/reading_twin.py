@@ -22,6 +22,7 @@ import processor.evidence.sink
 import processor.evidence.sweep
 import processor.ops.balance
 import processor.ops.cancel
+import processor.ops.closing
 import processor.ops.uncertain
 import processor.recovery.lineage
 import processor.recovery.rebuild
@@ -43,6 +44,7 @@ import schemas.runtime.ending
 from processor.ports import Produced
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable
+from tests.simulation.control_log import read_control
 from tests.simulation.kafka import Kafka, ProducerFenced, Refused
 from tests.simulation.loop import OWNER, Owner, VirtualLoop
 from tests.simulation.net import Lost, Net
@@ -258,6 +260,10 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(schemas.runtime.ending.Thread, "__call__", _Thread.__call__)
         patch.setattr(schemas.runtime.ending.Thread, "_make", _Thread._make, raising=False)
         patch.setattr(schemas.runtime.ending.Thread, "close", _Thread.close)
+        patch.setattr(
+            processor.ops.closing, "read_control", lambda settings: read_control(_here().kafka, settings.topics.control)
+        )
+        patch.setattr(processor.ops.closing, "boot_s", loop.time)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
         patch.setattr(processor.ops.cancel, "write_placed", write_placed)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)

@@ -62,7 +62,7 @@ def correcting(world: World, user: str) -> Command:
     async def run(process: Process) -> Standing:
         partition, offset = world.publish(user, version=2)
         dedup = SimDedup(world.redis, process.address)
-        (found,) = await close_at(dedup, [(Key(user, MONTH), partition, offset - 1)])  # type: ignore[arg-type]
+        (found,) = await close_at(world.settings, dedup, [(Key(user, MONTH), partition, offset - 1)])  # type: ignore[arg-type]
         return found
 
     return Command(world, run)
