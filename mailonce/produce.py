@@ -52,6 +52,7 @@ def produce(
     A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
     or postgresql:// or mysql:// with ?query=FILE.sql.
     """
+    from processor.ops.months import Opener
     from producer.month import Order, publish_month
     from producer.sources.shaped import parse_shape
 
@@ -62,7 +63,7 @@ def produce(
     settings = load()
     rows = open_rows(source, month, shape)
     with bars(remaining=True) as shown:
-        done = publish_month(settings, rows, order, follow(shown))
+        done = publish_month(settings, rows, order, follow(shown), Opener(settings, month))
     if done.published:
         warn_of_a_long_month(settings, done.published)
     written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import decode_job, encode, fingerprint
+from schemas.control import MonthOpened
 from schemas.identity import Key
 from schemas.kafka.clients import producer_config
 from schemas.kafka.reading import read_topic
@@ -25,29 +26,37 @@ if TYPE_CHECKING:
 __all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
 
 CANCELLED = "cancelled"
+UNREADABLE = "unreadable"
+BY_KEY = -1
+"""The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
 POLL_EVERY = 100
 """jobs: a refused one is heard of no later than so many jobs on"""
 
 
-def jobs_of_month(settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None) -> dict[bytes, str]:
-    """What the jobs topic holds of a month by key: the latest job's fingerprint, or `CANCELLED`.
+def jobs_of_month(
+    settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None, opened: MonthOpened | None = None
+) -> dict[bytes, str]:
+    """What the jobs topic holds of a month by key: the latest job's fingerprint, `CANCELLED` or `UNREADABLE`.
 
-    Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
+    It is read from where the month begins, if it was opened. What stands in a partition where its key does not belong
+    is never sent, and so not held. Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
     """
-    suffix = f":{month}".encode()
+    suffix, jobs = f":{month}".encode(), settings.topics.jobs
     found: dict[bytes, str] = {}
-    for count, record in enumerate(read_topic(settings, settings.topics.jobs), 1):
+    for count, record in enumerate(read_topic(settings, jobs, starts=opened.starts(jobs) if opened else None), 1):
         if count % 1000 == 0:
             seen(len(found))
         if record.key is None or not record.key.endswith(suffix):
+            continue
+        if opened is not None and opened.partition_of(record.key) != record.partition:
             continue
         try:
             job = record.value and decode_job(record.key, record.value)
             found[record.key] = fingerprint(job) if job else CANCELLED
         except BadRecord:
             # Not a job at all: publishing a right one over it is an improvement.
-            found.pop(record.key, None)
+            found[record.key] = UNREADABLE
     return found
 
 
@@ -59,6 +68,8 @@ class Publisher:
     known: dict[bytes, str]
     include_cancelled: bool = False
     dry_run: bool = False
+    open_month: Callable[[], MonthOpened | None] = lambda: None
+    """Called before the first job is written; returns how the month is open, or nothing for one that has no record."""
     published: int = 0
     unchanged: int = 0
     changed: int = 0
@@ -66,6 +77,7 @@ class Publisher:
     _failed: list[str] = field(default_factory=list)
     _producer: Producer | None = None
     _topic: str = ""
+    _opened: MonthOpened | None = None
     _mark: bytes = b""
     _tracer: Tracer | None = None
 
@@ -73,6 +85,7 @@ class Publisher:
         """Publishes `job` unless the topic holds the same already, or its cancellation."""
         key = Key(job.user_id, job.month).to_bytes()
         held = self.known.get(key)
+        held = None if held == UNREADABLE else held
         if held == CANCELLED and not self.include_cancelled:
             self.cancelled += 1
             return
@@ -88,6 +101,7 @@ class Publisher:
 
     def _start(self) -> None:
         self._mark = mark_of(self.settings)
+        self._opened = self.open_month()
         self._producer = Producer(
             {
                 **producer_config(self.settings),
@@ -100,13 +114,14 @@ class Publisher:
 
     def _produce(self, key: bytes, value: bytes) -> None:
         assert self._producer is not None
+        partition = self._opened.partition_of(key) if self._opened else BY_KEY
         while True:
             try:
                 if self._tracer is None:
-                    self._producer.produce(self._topic, value, key)
+                    self._producer.produce(self._topic, value, key, partition)
                 else:
                     with self._tracer.start_as_current_span("publish") as span:
-                        self._producer.produce(self._topic, value, key, headers=[trace_header(span)])
+                        self._producer.produce(self._topic, value, key, partition, headers=[trace_header(span)])
                 break
             except BufferError:
                 self._producer.poll(0.5)

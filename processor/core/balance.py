@@ -55,7 +55,7 @@ class Balance:
         self._targets = targets
         self._oldest = oldest.encode()
         self._month = month.encode()
-        self._only = only
+        self.only = only
         self._owed: dict[bytes, _Newest] = {}
         self.jobs = 0
         """keys with a job"""
@@ -98,7 +98,7 @@ class Balance:
     def _counts(self, key: bytes) -> bool:
         month = key[-MONTH_BYTES:]
         wanted = month == self._month if self._month else month >= self._oldest
-        return wanted and (self._only is None or key in self._only)
+        return wanted and (self.only is None or key in self.only)
 
 
 def oldest_month(this_month: str, retention_months: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from processor.adapters.jobs import find_jobs, publish_resends
+from processor.adapters.months import read_months
 from processor.adapters.write import TransactionalWriter
 from processor.core.uncertain import Doubt, DoubtFold
 from processor.ports import BY_KEY, Dedup, Item, Produced
@@ -56,9 +57,10 @@ def describe(doubt: Doubt) -> dict[str, Any]:
 def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = False) -> Iterator[Doubt]:
     """The ledger's uncertain mails, of one month if given; with `decided` also those declared dead by a person."""
     suffix = f":{month}".encode() if month else b""
+    starts = read_months(settings).starts(settings.topics.deliveries, [month] if month else [])
     for partition in partition_numbers(settings, settings.topics.deliveries):
         fold = DoubtFold()
-        for record in read_topic(settings, settings.topics.deliveries, [partition]):
+        for record in read_topic(settings, settings.topics.deliveries, [partition], starts):
             if record.key is not None and record.key.endswith(suffix):
                 fold.add(record.key, record.value)
         for doubt in fold.doubts():

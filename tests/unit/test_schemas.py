@@ -237,6 +237,7 @@ def test_topics_keep_what_the_promise_needs() -> None:
         "p-dead-letter-marks": "compact,delete",
         "p-events": "delete",
         "p-suppressions": "compact",
+        "p-control": "compact",
     }
     assert Topics("p-").beside_jobs == ("p-attempts", "p-deliveries", "p-dead-letters")
 
