@@ -44,11 +44,12 @@ def forget(
     if not dry_run and not yes:
         _ask(user)
     trace = find(settings, user)
-    done = {} if dry_run else dict(on_dedup(settings, lambda dedup: remove(settings, trace, dedup)))
+    forgotten = None if dry_run else on_dedup(settings, lambda dedup: remove(settings, trace, dedup))
+    done, closed = (dict(forgotten.removed), forgotten.found) if forgotten else ({}, {})
     if as_json:
         remains = {"mails": trace.kept, "events": trace.events}
-        return print_json({"user": user, "found": _found(trace), "removed": done, "remains": remains})
-    return _show(trace, done)
+        return print_json({"user": user, "found": _found(trace), "removed": done, "remains": remains, "closed": closed})
+    return _show(trace, done, closed)
 
 
 def _ask(user: str) -> None:
@@ -67,11 +68,13 @@ def _found(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _show(trace: Trace, done: dict[str, int]) -> None:
+def _show(trace: Trace, done: dict[str, int], closed: dict[str, str]) -> None:
     for name, count in _found(trace).items():
         say(f"{name.replace('_', ' ')}: {count} found, {done.get(name, 0)} removed")
     if moved := done.get("dead_letters_moved"):
         say(f"{moved} dead letters of others have new places: they stood before")
+    for key, standing in closed.items():
+        say(f"{key}: {standing}")
     for key, why in trace.kept.items():
         say(f"[yellow]remains[/] {key}: {why}; run this again then")
     for line in ELSEWHERE:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailonce.corrected import Corrections, corrected_lines
 from mailonce.forecast import warn_of_a_long_month
 from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Json, Maps, Month, Rows, Template, Where, load, open_rows
 from mailonce.shown import bars, console, follow, print_json
@@ -62,12 +63,15 @@ def produce(
         return _show_sample(open_rows(source, month, shape), month, template, sample)
     settings = load()
     rows = open_rows(source, month, shape)
+    corrections = Corrections(settings)
     with bars(remaining=True) as shown:
-        done = publish_month(settings, rows, order, follow(shown), Opener(settings, month))
+        opener = Opener(settings, month)
+        done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
     if done.published:
         warn_of_a_long_month(settings, done.published)
     written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))
-    facts = {"month": month, **done.to_dict(), "rejects_file": written, "dry_run": dry_run}
+    facts = {"month": month, **done.to_dict(), **corrections.to_dict()}
+    facts |= {"rejects_file": written, "dry_run": dry_run}
     _report(facts, done.rejects, as_json=as_json)
     if done.rejects:
         raise typer.Exit(EXIT_BAD_DATA)
@@ -129,6 +133,8 @@ def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> N
     told.print(f"[bold]{facts['published']:,}[/] jobs {verb} for {facts['month']}", highlight=False)
     if facts["changed"]:
         told.print(f"  {facts['changed']:,} of them with changed content", highlight=False)
+        for line in corrected_lines(facts):
+            told.print(f"  {line}", highlight=False)
     if facts["unchanged"]:
         told.print(f"  {facts['unchanged']:,} unchanged, left as they are", highlight=False)
     if facts["cancelled"]:

@@ -13,6 +13,7 @@ import msgspec
 
 from processor.core.answers import Answer
 from processor.core.control import Control
+from processor.core.newest import Look
 from processor.core.pace import Account
 from processor.core.states import Claim
 from processor.core.ticket import Attempt
@@ -40,6 +41,7 @@ __all__ = [
     "Poll",
     "Produced",
     "RebuildLost",
+    "Scanned",
     "Sender",
     "ServerSeen",
     "Transaction",
@@ -118,7 +120,8 @@ class Dedup(Protocol):
         """Moves each key from absent (or closed by an older record, or held by the attempt that the item overrides) to
         sending; returns each key's claim after that.
 
-        A foreign claim past its lifetime becomes uncertain. Raises `NotWhole` and changes nothing when the marker is
+        A record up to which the key is superseded gets nothing, a retry included, and is told that the key is closed. A
+        foreign claim past its lifetime becomes uncertain. Raises `NotWhole` and changes nothing when the marker is
         missing.
         """
         ...
@@ -127,6 +130,14 @@ class Dedup(Protocol):
         """Closes absent keys, and those that an older record closed, at the item's record.
 
         Returns each key's claim after that. Raises `NotWhole`.
+        """
+        ...
+
+    async def supersede(self, items: Sequence[Item]) -> list[Claim]:
+        """From now on no record of a key up to the item's place, in that partition, is granted a claim.
+
+        The place stands beside the claim, whatever becomes of that, and is never lowered. Returns each key's claim:
+        what is sending may still be sent. Raises `NotWhole` and changes nothing when the marker is missing.
         """
         ...
 
@@ -278,6 +289,16 @@ class Poll:
     """Partitions that stand still before a batch that cannot be read (with its first offset)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """What one look beside the ordinary reader brought."""
+
+    records: list[Record]
+    """in the order of their partitions; those whose keys may have come before"""
+    positions: dict[int, int]
+    """how far partitions are read now; those without news may be left out"""
+
+
 class Listener(Protocol):
     """Who is told of rebalances, on the event loop, while the poll that found them waits."""
 
@@ -331,7 +352,17 @@ class JobLog(Protocol):
         ...
 
     async def ends(self) -> dict[int, int]:
-        """The end offset of every partition of the jobs topic, now."""
+        """The end offset of every partition of the jobs topic, now; open transactions included."""
+        ...
+
+    async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+        """Reads partitions on, beside the ordinary reader and whatever is assigned.
+
+        Laws: brings every committed record whose key is in the look's sieve, in order, and notes each key there; a
+        position is never beyond what was read. Waits at most `timeout_s` for news. A batch that cannot be read is
+        passed over, and a partition that cannot be read on holds up no other. Only one scan at a time. Raises
+        `BrokerUnavailable`.
+        """
         ...
 
     async def stop(self) -> None: ...

@@ -24,7 +24,6 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics, letter_bytes_max
-from processor.adapters.unreadable import advice
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
@@ -38,15 +37,11 @@ from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
+from processor.watch import cannot_read, check, look, sick, watch
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
 from schemas.runtime.errors import (
-    BrokerUnavailable,
-    Halted,
-    InstallationForeign,
     Overdue,
-    RedisUnavailable,
-    RedisUntrusted,
     UsageError,
 )
 from schemas.runtime.logs import Event, get_log
@@ -61,11 +56,7 @@ __all__ = ["Ended", "Ports", "Run", "make_sender", "process", "run_processor"]
 
 log = get_log()
 
-STILL_S = 90.0
-"""Longer than any one step may wait for Kafka."""
-LOOK_EVERY_S = 0.25
 TRACES_CLOSE_S = 5.0
-CHECK_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,18 +180,18 @@ async def _serve(
     """Reads and sends until it is stopped or drained; returns the jobs it settled."""
     settings = run.settings
     log.info(Event.PROCESSOR_STARTED, instance=run.instance, group=settings.group_id)
-    watching = asyncio.create_task(_watch(client, worker, suppressions, settings.account_refresh_s))
-    looking = asyncio.create_task(_look(worker, run.run.look))
-    checking = asyncio.create_task(_check(part, worker))
+    watching = asyncio.create_task(watch(client, worker, suppressions, settings.account_refresh_s))
+    looking = asyncio.create_task(look(worker, run.run.look))
+    checking = asyncio.create_task(check(part, worker))
     try:
         with (
-            kafka_watched(settings, served=settings.metrics_port is not None) as watch,
+            kafka_watched(settings, served=settings.metrics_port is not None) as kafka,
             metrics_served(
                 settings.metrics_host,
                 settings.metrics_port,
                 run.run.meter.registry,
-                lambda: _sick(worker),
-                lambda: _sick(worker) or watch.why_not_ready() or _cannot_read(settings, worker),
+                lambda: sick(worker),
+                lambda: sick(worker) or kafka.why_not_ready() or cannot_read(settings, worker),
             ),
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
@@ -288,48 +279,3 @@ def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:
         job_log=TracedJobLog(ports.job_log, tracer, parents, settings.topics),
         sender=TracedSender(ports.sender, tracer, parents),
     )
-
-
-def _sick(worker: Worker) -> str | None:
-    """Why this processor should be restarted: its loop has stood still."""
-    still_s = SystemClock().boot_s() - worker.turned_s
-    return f"the loop has not turned for {still_s:.0f} s" if still_s > STILL_S else None
-
-
-def _cannot_read(settings: Settings, worker: Worker) -> str | None:
-    """Why this processor has not all the jobs that it should have."""
-    if not worker.joined:
-        return "no partition is assigned"
-    return "; ".join(advice(settings.topics.jobs, *place) for place in sorted(worker.unreadable.items())) or None
-
-
-async def _look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
-    while look is not None:
-        await asyncio.sleep(LOOK_EVERY_S)
-        look(worker)
-
-
-async def _check(part: Part, worker: Worker) -> None:
-    """Halts the worker when the cluster or its topics are others than those that it began with."""
-    while True:
-        await asyncio.sleep(CHECK_EVERY_S)
-        try:
-            await part.check()
-        except InstallationForeign as foreign:
-            worker.halt(foreign)
-        except BrokerUnavailable:
-            pass  # the job log finds out, and waits
-
-
-async def _watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:
-    """Halts the worker when Redis may not be trusted any more; takes in addresses that were suppressed meanwhile."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await check_server(client)
-        except RedisUntrusted as error:
-            worker.halt(Halted(error.reason, str(error)))
-        except RedisUnavailable:
-            pass  # the next claim finds out, and waits
-        with contextlib.suppress(BrokerUnavailable):
-            await in_thread(suppressions.refresh)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from producer.plan import OnDuplicate, Reject, find_users, plan_of
-from producer.publish import Publisher, jobs_of_month
+from producer.publish import Publisher, Replaced, jobs_of_month
 from producer.sources import Source
 from schemas.control import MonthOpened
 from schemas.records import Job
@@ -76,8 +76,18 @@ class Opener(Protocol):
     def open(self) -> MonthOpened | None: ...
 
 
-def publish_month(settings: Settings, source: Source, order: Order, tell: Tell, opener: Opener) -> Produced:
-    """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`."""
+def publish_month(
+    settings: Settings,
+    source: Source,
+    order: Order,
+    tell: Tell,
+    opener: Opener,
+    replaced: Callable[[list[Replaced]], None],
+) -> Produced:
+    """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`.
+
+    `replaced` is told of records that took the place of earlier ones, some hundreds at once.
+    """
     step = "reading what is published"
     tell(step, 0, None)
     opened = opener.opened()
@@ -91,7 +101,7 @@ def publish_month(settings: Settings, source: Source, order: Order, tell: Tell, 
         # One that holds jobs and was not opened by now was published by 0.1, or by other means: it stays as it is.
         return opened or (opener.opened() if known else opener.open())
 
-    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, open_month)
+    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, open_month, replaced)
     planned = plan_of(source, order.month, order.template, users, order.on_duplicate, _now_ms)
     rejects = _publish(publisher, planned, order, users.rows, tell)
     return Produced(

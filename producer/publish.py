@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -23,13 +23,18 @@ from schemas.runtime.tracing import end_tracing, trace_header, tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["CANCELLED", "Publisher", "jobs_of_month"]
+__all__ = ["CANCELLED", "Publisher", "Replaced", "jobs_of_month"]
 
 CANCELLED = "cancelled"
-UNREADABLE = "unreadable"
+UNREADABLE = ""
+"""What stands there is no job, and an older job stands behind it."""
+NO_JOB = "no-job"
+"""What stands there is no job, and none stands behind it: all that it says is that the month has begun."""
 BY_KEY = -1
 """The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
+REPLACED_AT_ONCE = 500
+"""places"""
 POLL_EVERY = 100
 """jobs: a refused one is heard of no later than so many jobs on"""
 
@@ -37,7 +42,7 @@ POLL_EVERY = 100
 def jobs_of_month(
     settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None, opened: MonthOpened | None = None
 ) -> dict[bytes, str]:
-    """What the jobs topic holds of a month by key: the latest job's fingerprint, `CANCELLED` or `UNREADABLE`.
+    """What the jobs topic holds of a month by key: the latest job's fingerprint, `CANCELLED`, `UNREADABLE` or `NO_JOB`.
 
     It is read from where the month begins, if it was opened. What stands in a partition where its key does not belong
     is never sent, and so not held. Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
@@ -56,8 +61,19 @@ def jobs_of_month(
             found[record.key] = fingerprint(job) if job else CANCELLED
         except BadRecord:
             # Not a job at all: publishing a right one over it is an improvement.
-            found[record.key] = UNREADABLE
+            found[record.key] = NO_JOB if found.get(record.key, NO_JOB) == NO_JOB else UNREADABLE
     return found
+
+
+class Replaced(NamedTuple):
+    """A key whose earlier record was replaced, and the newer one's place."""
+
+    key: Key
+    partition: int
+    offset: int
+
+
+def _nobody(_replaced: list[Replaced]) -> None: ...
 
 
 @dataclass(slots=True)
@@ -70,12 +86,17 @@ class Publisher:
     dry_run: bool = False
     open_month: Callable[[], MonthOpened | None] = lambda: None
     """Called before the first job is written; returns how the month is open, or nothing for one that has no record."""
+    replaced: Callable[[list[Replaced]], None] = _nobody
+    """Told of records that took the place of earlier ones, once Kafka has acknowledged them."""
     published: int = 0
     unchanged: int = 0
     changed: int = 0
     cancelled: int = 0
     _failed: list[str] = field(default_factory=list)
+    _replaced: list[Replaced] = field(default_factory=list)
     _producer: Producer | None = None
+    _correcting: Producer | None = None
+    """Of records whose places are wanted: a report for each costs too much for all."""
     _topic: str = ""
     _opened: MonthOpened | None = None
     _mark: bytes = b""
@@ -85,7 +106,7 @@ class Publisher:
         """Publishes `job` unless the topic holds the same already, or its cancellation."""
         key = Key(job.user_id, job.month).to_bytes()
         held = self.known.get(key)
-        held = None if held == UNREADABLE else held
+        held = None if held == NO_JOB else held
         if held == CANCELLED and not self.include_cancelled:
             self.cancelled += 1
             return
@@ -97,7 +118,7 @@ class Publisher:
         if not self.dry_run:
             if self._producer is None:
                 self._start()
-            self._produce(key, self._mark + encode(job))
+            self._produce(key, self._mark + encode(job), replaces=held is not None)
 
     def _start(self) -> None:
         self._mark = mark_of(self.settings)
@@ -112,27 +133,49 @@ class Publisher:
         self._topic = self.settings.topics.jobs
         self._tracer = tracer(self.settings, "mailonce-producer")
 
-    def _produce(self, key: bytes, value: bytes) -> None:
-        assert self._producer is not None
+    def _produce(self, key: bytes, value: bytes, *, replaces: bool) -> None:
+        if replaces and self._correcting is None:
+            self._correcting = Producer({**producer_config(self.settings), "on_delivery": self._corrected})
+        producer = self._correcting if replaces else self._producer
+        assert producer is not None
         partition = self._opened.partition_of(key) if self._opened else BY_KEY
         while True:
             try:
                 if self._tracer is None:
-                    self._producer.produce(self._topic, value, key, partition)
+                    producer.produce(self._topic, value, key, partition)
                 else:
                     with self._tracer.start_as_current_span("publish") as span:
-                        self._producer.produce(self._topic, value, key, partition, headers=[trace_header(span)])
+                        producer.produce(self._topic, value, key, partition, headers=[trace_header(span)])
                 break
             except BufferError:
-                self._producer.poll(0.5)
+                producer.poll(0.5)
         if self.published % POLL_EVERY == 0:
-            self._producer.poll(0)
+            self._poll()
         if self._failed:
             raise self._failure()
 
     def _delivered(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._failed.append(error.str())
+
+    def _poll(self) -> None:
+        for producer in (self._producer, self._correcting):
+            if producer is not None:
+                producer.poll(0)
+        if len(self._replaced) >= REPLACED_AT_ONCE:
+            self._tell_replaced()
+
+    def _corrected(self, error: KafkaError | None, message: Message) -> None:
+        self._delivered(error, message)
+        if error is None:
+            key = message.key()
+            assert isinstance(key, bytes)
+            self._replaced.append(Replaced(Key.from_bytes(key), message.partition() or 0, message.offset() or 0))
+
+    def _tell_replaced(self) -> None:
+        replaced, self._replaced = self._replaced, []
+        if replaced:
+            self.replaced(replaced)
 
     def _failure(self) -> BrokerUnavailable:
         return BrokerUnavailable(
@@ -143,8 +186,9 @@ class Publisher:
     def finish(self) -> None:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
         if self._producer is not None:
-            left = flush(self._producer, FLUSH_S)
+            left = flush(self._producer, FLUSH_S) + (flush(self._correcting, FLUSH_S) if self._correcting else 0)
             end_tracing()
+            self._tell_replaced()
             if left:
                 self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")
         if self._failed:

@@ -133,6 +133,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who said so, when it was a person or a policy and not SES."""
     held: bool = False
     """Dead by decision while nobody knows whether SES took the attempt: only a resend may call again."""
+    overrides: str = ""
+    """The attempt that this one had leave to override: its entry stands over that one's, wherever both are."""
 
     @property
     def frees_key(self) -> bool:

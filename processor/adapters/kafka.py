@@ -20,11 +20,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
+from processor.adapters.kafka_scan import KafkaScan
 from processor.adapters.silence import Silence
 from processor.adapters.topic_identity import TopicIdentity
 from processor.adapters.topics import too_few
 from processor.adapters.unreadable import Unreadable
-from processor.ports import Listener, Poll, Transaction
+from processor.core.newest import Look
+from processor.ports import Listener, Poll, Scanned, Transaction
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
 from schemas.kafka.unreadable import UNREADABLE
@@ -88,6 +90,7 @@ class KafkaJobLog:
         batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
         self._producer_config = transactional_config(settings, instance) | batch
         self._unreadable = Unreadable(settings)
+        self._scan = KafkaScan(settings)
         self._instance = instance
         self._patience_s = settings.patience_s
         self._thread = Thread("kafka")
@@ -124,7 +127,11 @@ class KafkaJobLog:
     async def ends(self) -> dict[int, int]:
         return await self._thread(self._ends)
 
+    async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+        return await self._scan.scan(looks, timeout_s)
+
     async def stop(self) -> None:
+        await self._scan.stop()
         with contextlib.suppress(KafkaException, RuntimeError):
             await within(CLOSE_S, self._thread(self._close))
         self._given_up = True

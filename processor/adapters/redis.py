@@ -6,6 +6,8 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
   (run id and replication id). When it is missing, or names another (a restart, a failover), the set cannot be trusted.
 - ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
   costs a fifth of a key each. A bucket expires as a whole after the retention.
+- ``{mailonce:PREFIX}:places:YYYY-MM:BBBB``: for few keys, hashes of user id to the places up to which its records count
+  no more (`supersede`); a place stands there whatever becomes of the claim.
 - ``{mailonce:PREFIX}:pace``: the budget of rate and quota; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by
   the time of day. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
 """
@@ -184,14 +186,20 @@ class RedisDedup:
     def _bucket(self, key: Key) -> str:
         return f"{self._base}:{key.month}:{zlib.crc32(key.user_id.encode()) % BUCKETS:04x}"
 
+    def _places(self, key: Key) -> str:
+        return f"{self._base}:places:{key.month}:{zlib.crc32(key.user_id.encode()) % BUCKETS:04x}"
+
     def _expiry(self, key: Key) -> int:
         if key.month not in self._expiries:
             self._expiries[key.month] = month_expiry_s(key.month, self._retention_months)
         return self._expiries[key.month]
 
-    async def _read(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> list[Claim]:
-        keys = [self.marker, *(self._bucket(item.key) for item in items)]
-        under = self._seen()
+    async def _read(
+        self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]], *, places: bool = False
+    ) -> list[Claim]:
+        keys, under = [self.marker], self._seen()
+        for item in items:
+            keys += [self._bucket(item.key), self._places(item.key)] if places else [self._bucket(item.key)]
         values = await self._run(name, keys, [self._lifetime_ms, *_flat(items, per_item), under.to_argument()])
         if len(values) > len(items):
             self._granted = under._replace(granted=int(values.pop()))
@@ -218,6 +226,15 @@ class RedisDedup:
             "claim",
             items,
             lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key), i.overrides),
+            places=True,
+        )
+
+    async def supersede(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read(
+            "supersede",
+            items,
+            lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)),
+            places=True,
         )
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
@@ -248,7 +265,7 @@ class RedisDedup:
         )
 
     async def release(self, items: Sequence[Item]) -> None:
-        await self._write("release", items, lambda i: (i.key.user_id, i.attempt))
+        await self._write("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
@@ -308,12 +325,12 @@ class RedisDedup:
     # ---- the rebuild's side ----
 
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
-        """Puts claims back; lowers none that is there, but frees those whose attempts have ended.
+        """Puts claims back, sending since now; lowers none that is there, but frees those whose attempts have ended.
 
         Keeps the lock as well. Raises `RebuildLost` and changes nothing when that is no longer the token's.
         """
         keys = [self.lock, *(self._bucket(known.key) for known in claims)]
-        items = [[k.key.user_id, k.claim, self._expiry(k.key), k.partition, k.ended] for k in claims]
+        items = [[k.key.user_id, k.claim, self._expiry(k.key), *k.place, k.ended] for k in claims]
         await self._run("restore", keys, [token, int(ttl_s * 1000), msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:
@@ -332,6 +349,7 @@ class RedisDedup:
         async with self._client.pipeline(transaction=False) as pipe:
             for key in keys:
                 pipe.hdel(self._bucket(key), key.user_id)
+                pipe.hdel(self._places(key), key.user_id)
             if keys:
                 await _asking(pipe.execute())
 

@@ -16,7 +16,7 @@ from schemas.kafka.writing import flush
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 
-__all__ = ["TransactionalWriter", "write_record", "write_records"]
+__all__ = ["TransactionalWriter", "write_placed", "write_record", "write_records"]
 
 INIT_TIMEOUT_S = 30.0
 COMMIT_TIMEOUT_S = 20.0
@@ -31,14 +31,19 @@ def write_record(settings: Settings, topic: str, key: bytes, value: bytes | None
 
 def write_records(settings: Settings, records: Sequence[Produced]) -> list[int]:
     """Writes records and waits until all are acknowledged; returns their offsets. Raises `BrokerUnavailable`."""
+    return [offset for _, offset in write_placed(settings, records)]
+
+
+def write_placed(settings: Settings, records: Sequence[Produced]) -> list[tuple[int, int]]:
+    """As `write_records`; returns the places, partition and offset."""
     errors: list[str] = []
-    offsets = [-1] * len(records)
+    places = [(-1, -1)] * len(records)
 
     def delivered(number: int, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             errors.append(error.str())
         else:
-            offsets[number] = message.offset() or 0
+            places[number] = message.partition() or 0, message.offset() or 0
 
     spread = Spread(settings)
     places = [spread.partition(record) for record in records]
@@ -61,7 +66,7 @@ def write_records(settings: Settings, records: Sequence[Produced]) -> list[int]:
         producer.poll(0)
     if flush(producer, FLUSH_TIMEOUT_S) or errors:
         raise BrokerUnavailable(f"Kafka did not take the record: {errors[0] if errors else 'no answer'}")
-    return offsets
+    return places
 
 
 class TransactionalWriter:

@@ -10,10 +10,11 @@ from collections.abc import Container, Mapping
 
 import msgspec
 
+from processor.core.standing import Entry, stands
+from processor.core.states import State
 from schemas.codec import decode_delivery
 from schemas.identity import Key, months_later
 from schemas.kafka.reading import Record
-from schemas.records import Delivery
 from schemas.runtime.errors import BadRecord
 
 __all__ = ["Balance", "oldest_month"]
@@ -29,14 +30,12 @@ class _Newest(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     tombstone: bool
 
-    def settled_by(self, delivery: Delivery) -> bool:
+    def settled_by(self, entry: Entry) -> bool:
         """Whether the ledger's entry is this record's outcome, or leaves nothing to do for it."""
-        if self.tombstone or not delivery.frees_key:
+        if self.tombstone or entry.state is not State.CLOSED:
             return True
-        source = delivery.source
-        if source.partition == self.partition:
-            return source.offset >= self.offset
-        return source.timestamp_ms >= self.at_ms
+        partition, offset, at_ms = entry.job
+        return offset >= self.offset if partition == self.partition else at_ms >= self.at_ms
 
 
 class Balance:
@@ -57,6 +56,8 @@ class Balance:
         self._month = month.encode()
         self.only = only
         self._owed: dict[bytes, _Newest] = {}
+        self._stands: dict[bytes, Entry] = {}
+        """What the ledger says of the others: a doubt may end, and an older record's end settles nothing."""
         self.jobs = 0
         """keys with a job"""
 
@@ -83,17 +84,23 @@ class Balance:
             del self._owed[key]
             return
         try:
-            if newest.settled_by(decode_delivery(record.value)):
-                del self._owed[key]
+            entry = Entry.of(decode_delivery(record.value), record.partition)
         except BadRecord:
             return  # the rebuild tells of it
+        if entry.state in {State.SENT_RECORDED, State.CLOSED} and newest.settled_by(entry):
+            del self._owed[key]
+        elif stands(entry, self._stands.get(key)):
+            self._stands[key] = entry
 
     def missing(self) -> list[bytes]:
         """Keys of jobs that were to be settled and have no outcome."""
-        return sorted(key for key, newest in self._owed.items() if self._is_owed(newest) and _is_key(key))
+        return sorted(key for key, newest in self._owed.items() if self._is_owed(key, newest) and _is_key(key))
 
-    def _is_owed(self, newest: _Newest) -> bool:
-        return newest.offset < self._targets.get(newest.partition, 0)
+    def _is_owed(self, key: bytes, newest: _Newest) -> bool:
+        if newest.offset >= self._targets.get(newest.partition, 0):
+            return False
+        entry = self._stands.get(key)
+        return entry is None or not newest.settled_by(entry)
 
     def _counts(self, key: bytes) -> bool:
         month = key[-MONTH_BYTES:]

@@ -10,10 +10,13 @@ unknown
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from processor.core.assignments import Assignments
+from processor.core.control import NO_TENURE, Tenure
 from processor.core.ticket import Attempt, Finished, Ticket
 
 __all__ = ["Batch", "Batches"]
@@ -30,18 +33,21 @@ class Batch:
     intended: tuple[Attempt, ...] = ()
     """They may be called for once it has committed."""
     withdrawn: tuple[Attempt, ...] = ()
-    """They were intended and are never called for."""
+    """They were intended and are never called for: not closed by an outcome, their intents would be taken for calls."""
     leaving: frozenset[int] = frozenset()
     """Partitions that leave once it has committed."""
 
 
 class Batches:
-    """Both sides of a transaction: `fresh` tickets want to be intended, `ended` attempts to be recorded."""
+    """Both sides of a transaction: `fresh` tickets want to be intended, `ended` attempts to be recorded, and what was
+    `renounced` to be withdrawn."""
 
     def __init__(self, assigned: Assignments) -> None:
         self._assigned = assigned
-        self._fresh: list[Ticket] = []
+        self._fresh: list[Attempt] = []
+        """without an id"""
         self._ended: list[Finished] = []
+        self._renounced: list[Attempt] = []
 
     @property
     def fresh(self) -> int:
@@ -53,38 +59,64 @@ class Batches:
         """Attempts with an outcome that is not recorded."""
         return len(self._ended)
 
+    @property
+    def renounced(self) -> int:
+        """Attempts whose intents are to be withdrawn, and are not yet."""
+        return len(self._renounced)
+
     def add_fresh(self, ticket: Ticket) -> None:
-        self._fresh.append(ticket)
+        self._fresh.append(Attempt(ticket))
+
+    def renounce(self, attempts: Sequence[tuple[Attempt, float]]) -> None:
+        """These are withdrawn, and their tickets intended anew before all others.
+
+        Args:
+            attempts: each with the time before which its ticket is not attempted (boot clock; 0: at once).
+        """
+        self._renounced += [attempt for attempt, _ in attempts]
+        self._fresh[:0] = [attempt.again(due_s) for attempt, due_s in attempts]
 
     def add_ended(self, finished: Finished) -> None:
         self._ended.append(finished)
 
-    def next(self, count: int, new_attempt: Callable[[], str]) -> Batch:
+    def next(self, count: int, new_attempt: Callable[[], str], tenure: Tenure = NO_TENURE) -> Batch:
         """Everything that has ended, and up to `count` fresh tickets under attempts of their own."""
         chosen, self._fresh = self._fresh[:count], self._fresh[count:]
-        intended = tuple(Attempt(ticket, new_attempt()) for ticket in chosen if self._assigned.owns(ticket))
+        intended = tuple(
+            msgspec.structs.replace(attempt, id=new_attempt(), tenure=tenure)
+            for attempt in chosen
+            if self._assigned.owns(attempt.ticket)
+        )
         finished = self._finish()
-        return Batch(finished, self._assigned.to_commit(), intended)
+        return Batch(finished, self._assigned.to_commit(), intended, self._withdraw(finished))
 
     def last(self, withdrawn: Iterable[Attempt], leaving: frozenset[int] = frozenset()) -> Batch:
         """Everything that has ended; nothing more is intended, and what was and never started is withdrawn."""
         finished = self._finish()
-        return Batch(finished, self._assigned.to_commit(), withdrawn=tuple(withdrawn), leaving=leaving)
+        gone = (*withdrawn, *self._withdraw(finished))
+        return Batch(finished, self._assigned.to_commit(), withdrawn=gone, leaving=leaving)
 
     def committed(self, batch: Batch) -> None:
         """What ended meanwhile waits for the next one."""
         del self._ended[: len(batch.finished)]
+        withdrawn = set(batch.withdrawn)
+        self._renounced = [attempt for attempt in self._renounced if attempt not in withdrawn]
         self._assigned.committed(batch.offsets)
 
     def aborted(self, batch: Batch) -> None:
         """What was intended comes first the next time, under other attempts."""
-        self._fresh[:0] = [attempt.ticket for attempt in batch.intended]
+        self._fresh[:0] = [attempt.again(attempt.due_s) for attempt in batch.intended]
 
     def forget_closed(self) -> list[Ticket]:
         """Partitions have left: returns their fresh tickets, which never start here."""
-        gone = [ticket for ticket in self._fresh if not self._assigned.owns(ticket)]
-        self._fresh = [ticket for ticket in self._fresh if self._assigned.owns(ticket)]
+        gone = [attempt.ticket for attempt in self._fresh if not self._assigned.owns(attempt.ticket)]
+        self._fresh = [attempt for attempt in self._fresh if self._assigned.owns(attempt.ticket)]
         return gone
+
+    def _withdraw(self, finished: Iterable[Finished]) -> tuple[Attempt, ...]:
+        """What was renounced, and what ended without a call: no offset passes an open intent."""
+        self._renounced = [attempt for attempt in self._renounced if self._assigned.owns(attempt.ticket)]
+        return (*self._renounced, *(one.attempt for one in finished if one.passed_over))
 
     def _finish(self) -> tuple[Finished, ...]:
         """Settles what has ended. What its partition took along is recorded by whoever reads it next."""

@@ -1,25 +1,28 @@
 """What each key's claim must be, by the ledger and the intents: the fold that a rebuild of the dedup set rests on.
 
-Entries are kept as short texts: a partition of a large month has many.
+One fold a key, whatever partitions its records stand in. An intent is closed by a withdrawal or an outcome that names
+its attempt; by one that does not, only where the claim script would refuse it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
+import msgspec
+
+from processor.core.standing import Entry, attempts_in, nobodys, standing
 from processor.core.states import Claim, State
 from schemas.identity import Key
-from schemas.records import Attempt, Delivery, Outcome
+from schemas.records import Attempt
 
-__all__ = ["NOBODYS", "Entries", "Fold", "Restored", "claim_of", "nobodys"]
+__all__ = ["NOWHERE", "Folded", "Intent", "Restored", "folded"]
 
-NOBODYS = "~"
-"""Begins the name of an attempt that no processor holds; no attempt's own name does."""
-ENDED = "W"
-"""Begins the name of an attempt that has ended, among a key's intents."""
 ENDED_MAX = 8
 """Of so many ended attempts a key's claim is freed, the latest: a server's file is not older than that."""
+OPEN_MAX = 16
+"""So many open intents a claim of nobody's names, the latest: who dies again and again leaves one each time."""
+NOWHERE = (-1, -1)
 
 
 class Restored(NamedTuple):
@@ -27,124 +30,101 @@ class Restored(NamedTuple):
 
     key: Key
     claim: str
-    """as text; empty when the topics hold nothing but ended attempts"""
-    partition: int
-    """whose records say so"""
+    """as text; empty when the topics hold nothing but ended attempts. Of a claim that may be called for the script says
+    since when."""
+    place: tuple[int, int] = NOWHERE
+    """With open intents: the partition of their records, -1 if they have several, and the last one's offset. A record
+    that ended there or later says that no call followed under them."""
     ended: str = ""
     """Attempts that certainly call no more, between blanks: their claims, come back with the server, are freed."""
 
 
-def claim_of(delivery: Delivery) -> Claim:
-    """The claim that an outcome in the ledger makes."""
-    match delivery.outcome:
-        case Outcome.SENT:
-            return Claim(State.SENT_RECORDED, fingerprint=delivery.fingerprint)
-        case Outcome.UNCERTAIN:
-            return Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
-        case Outcome.DEAD if delivery.message_id:
-            return Claim(State.DROPPED, attempt=delivery.attempt or "unknown")
-        case Outcome.DEAD if delivery.held:
-            return Claim(State.UNCERTAIN_RECORDED, attempt=delivery.attempt or "unknown")
-        case _:
-            return Claim(State.CLOSED, partition=delivery.source.partition, offset=delivery.source.offset)
+class Intent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """An intent or its withdrawal, as far as a claim follows from it."""
+
+    attempt: str
+    partition: int
+    """of the record to be mailed, with its offset"""
+    offset: int
+    overrides: str = ""
+    withdrawn: bool = False
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> Intent:
+        source, leave = attempt.source, attempt.resend
+        return cls(
+            attempt.attempt, source.partition, source.offset, leave.overrides if leave else "", attempt.withdrawn
+        )
 
 
-class Entries(Protocol):
-    """A mapping of keys to texts; a large one need not be in memory."""
+class Folded(NamedTuple):
+    """As `Restored`, of a key that is not read yet."""
 
-    def get(self, key: bytes) -> str | None: ...
-
-    def set(self, key: bytes, text: str | None) -> None: ...
-
-    def items(self) -> Iterator[tuple[bytes, str]]: ...
+    claim: str
+    place: tuple[int, int] = NOWHERE
+    ended: str = ""
 
 
-class Fold:
-    """One partition: first every outcome in order, then every intent in order, then `claims`."""
+def folded(
+    entries: Sequence[tuple[int, Entry | None]], intents: Sequence[tuple[int, Intent | None]] = ()
+) -> Folded | None:
+    """A key's claim; ``None`` when the topics say nothing of it.
 
-    def __init__(self, recorded: Entries, opened: Entries) -> None:
-        self._recorded = recorded
-        self._open = opened
-
-    def outcome(self, key: bytes, delivery: Delivery) -> None:
-        if delivery.in_doubt and is_told(self._recorded.get(key), delivery.attempt):
-            return
-        source = delivery.source
-        claim = claim_of(delivery)
-        self._recorded.set(key, f"{source.partition}:{source.offset}:{delivery.at_ms}:{claim.to_text()}")
-        if claim.state is State.CLOSED and delivery.attempt:
-            self._ends(key, delivery.attempt)
-
-    def intent(self, key: bytes, attempt: Attempt) -> None:
-        """An intent whose record has no outcome: a call may have happened, nobody knows."""
-        if attempt.withdrawn:
-            self._ends(key, attempt.attempt)
-            return
-        known = self._recorded.get(key)
-        if known is not None and not _is_open(attempt, known):
-            return
-        claim = Claim(State.SENDING, attempt=attempt.attempt, since_ms=attempt.intended_at_ms)
-        self._open.set(key, " ".join([*self._without(key, attempt.attempt), claim.to_text()]))
-
-    def _ends(self, key: bytes, attempt: str) -> None:
-        """It takes back its own attempt only: an earlier one of the key may still be in the air."""
-        others = self._without(key, attempt)
-        ended = [text for text in others if text[0] == ENDED][1 - ENDED_MAX :]
-        opened = [text for text in others if text[0] != ENDED]
-        self._open.set(key, " ".join([*ended, f"{ENDED}{attempt}", *opened]))
-
-    def _without(self, key: bytes, attempt: str) -> list[str]:
-        """The key's intents and ended attempts but this one."""
-        held = (self._open.get(key) or "").split()
-        return [text for text in held if text != f"{ENDED}{attempt}" and not text.startswith(f"A{attempt}:")]
-
-    def no_outcome(self, key: bytes) -> None:
-        """A tombstone in the ledger: the person is forgotten, and Kafka holds no job of the key any more."""
-        self._recorded.set(key, None)
-        self._open.set(key, None)
-
-    def no_intent(self, key: bytes) -> None:
-        """A tombstone among the intents."""
-        self._open.set(key, None)
-
-    def claims(self) -> Iterator[tuple[bytes, str, str]]:
-        """Each key, its claim as text (empty when it has none), and its attempts that have ended."""
-        for key, text in self._recorded.items():
-            if self._open.get(key) is None:
-                yield key, text.split(":", 3)[3], ""
-        for key, text in self._open.items():
-            held = text.split()
-            opened = [one for one in held if one[0] != ENDED]
-            ended = " ".join(one[1:] for one in held if one[0] == ENDED)
-            known = "" if opened else self._recorded.get(key)
-            claim = opened[0] if len(opened) == 1 else nobodys(opened[-1]) if opened else ""
-            yield key, known.split(":", 3)[3] if known else claim, ended
-
-
-def is_told(known: str | None, attempt: str | None) -> bool:
-    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: a doubt then says nothing."""
-    claim = known.split(":", 3)[3] if known is not None else ""
-    return claim[:1] == State.SENT_RECORDED.value or claim == f"{State.DROPPED.value}{attempt}"
-
-
-def nobodys(claim: str) -> str:
-    """The claim under an attempt that nobody holds.
-
-    Of several open intents each may have been called for, and each may still have a holder who would claim it again as
-    his own: a processor that died after its mark, one that took over, a zombie. So none of them may.
+    Args:
+        entries: partition and entry of the ledger, in order within each partition; ``None`` for a tombstone: the person
+            is forgotten, and Kafka holds no job of the key any more.
+        intents: partition and intent, likewise.
     """
-    return f"A{NOBODYS}{claim[1:]}"
+    known = standing(entries)
+    opened, ended = _intents(entries, intents)
+    claimed = list(opened.values()) if known is None else _callable(opened.values(), known, entries)
+    if not claimed:
+        return Folded(known.claim if known else "", ended=ended) if known or ended else None
+    names = [intent.attempt for intent in claimed][-OPEN_MAX:]
+    partitions = {intent.partition for intent in claimed}
+    place = (partitions.pop() if len(partitions) == 1 else -1, max(intent.offset for intent in claimed))
+    return Folded(Claim(State.SENDING, names[0] if len(names) == 1 else nobodys(names)).to_text(), place, ended)
 
 
-def _is_open(attempt: Attempt, known: str) -> bool:
-    """Whether a call may have happened after the outcome `known`: for a newer record, and where that is permitted."""
-    partition, offset, at_ms, claim = known.split(":", 3)
-    state = State(claim[0])
-    if state is State.SENT_RECORDED:
-        return False
-    if state is not State.CLOSED and (attempt.resend is None or attempt.resend.overrides != claim[1:]):
-        # The key was barred to this intent: it cannot have been claimed.
-        return False
-    if attempt.source.partition != int(partition):
-        return attempt.intended_at_ms > int(at_ms)
-    return attempt.source.offset > int(offset)
+def _intents(
+    entries: Sequence[tuple[int, Entry | None]], intents: Sequence[tuple[int, Intent | None]]
+) -> tuple[Mapping[str, Intent], str]:
+    """Intents that nothing closes by their name, and the attempts that have ended without a mail."""
+    named: set[str] = set()
+    ended: dict[str, None] = {}
+    for _, entry in entries:
+        if entry is not None and entry.attempt:
+            named.update(attempts_in(entry.attempt))
+            if entry.state is State.CLOSED:
+                ended[entry.attempt] = None
+    opened: dict[str, tuple[int, Intent]] = {}
+    for partition, intent in intents:
+        if intent is None:
+            opened = {name: held for name, held in opened.items() if held[0] != partition}
+        elif intent.withdrawn:
+            opened.pop(intent.attempt, None)
+            ended.pop(intent.attempt, None)
+            ended[intent.attempt] = None
+        elif intent.attempt not in named and intent.attempt not in ended:
+            opened[intent.attempt] = (partition, intent)
+    return {name: intent for name, (_, intent) in opened.items()}, " ".join(list(ended)[-ENDED_MAX:])
+
+
+def _callable(
+    opened: Collection[Intent], known: Entry, entries: Sequence[tuple[int, Entry | None]]
+) -> Sequence[Intent]:
+    """Those among the open intents under which the key may have been claimed, given what the ledger says of it."""
+    state = known.state
+    if not opened or state is State.SENT_RECORDED:
+        return []
+    if state is not State.CLOSED:
+        # Barred to every attempt but one that has leave to override the one in doubt.
+        opened = [intent for intent in opened if intent.overrides == known.claim[1:]]
+    ends: dict[int, int] = {}
+    for _, entry in entries:
+        if entry is not None and entry.state is State.CLOSED:
+            partition, offset, _ = entry.job
+            ends[partition] = max(offset, ends.get(partition, -1))
+    # Whoever ended a record was granted its key: every claim for that record or an older one had been given back, and
+    # none is granted since. Of records in other partitions the scripts know no order.
+    return [intent for intent in opened if intent.offset > ends.get(intent.partition, -1)]

@@ -20,6 +20,7 @@ from processor.core.answers import (
     Unknown,
     Verdict,
 )
+from processor.core.standing import attempts_in
 from processor.core.states import Claim, State
 from schemas.records import EVIDENCE, Outcome
 
@@ -35,6 +36,7 @@ __all__ = [
     "MarkReleased",
     "MarkSent",
     "Pause",
+    "Renounce",
     "RetryLater",
     "Settle",
     "Skip",
@@ -75,6 +77,8 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
 
     why: str
     report: bool = False
+    uncalled: bool = False
+    """Whether this attempt is certainly never called for: its intent is withdrawn."""
 
 
 class WaitForOther(msgspec.Struct, frozen=True, gc=False):
@@ -83,7 +87,11 @@ class WaitForOther(msgspec.Struct, frozen=True, gc=False):
     attempt: str
 
 
-AfterClaim = Call | Settle | Skip | WaitForOther
+class Renounce(msgspec.Struct, frozen=True, gc=False):
+    """The key is held for this attempt among others, any of which may have been called for: this one was not."""
+
+
+AfterClaim = Call | Settle | Skip | WaitForOther | Renounce
 
 
 def before_claim(*, left: bool, superseded: bool) -> Skip | None:
@@ -94,8 +102,8 @@ def before_claim(*, left: bool, superseded: bool) -> Skip | None:
         superseded: whether a newer record of its key has been read.
     """
     if left:
-        return Skip("its partition has left this processor")
-    return Skip("a newer record of the key came before this one was attempted") if superseded else None
+        return Skip("its partition has left this processor", uncalled=True)
+    return Skip("a newer record of the key came before this one was attempted", uncalled=True) if superseded else None
 
 
 def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, offset: int) -> AfterClaim:
@@ -111,6 +119,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
     match claim.state:
         case State.SENDING if claim.attempt == mine:
             return Call()
+        case State.SENDING if mine in attempts_in(claim.attempt):
+            return Renounce()
         case State.SENDING:
             return WaitForOther(claim.attempt)
         case State.SENT:
@@ -131,7 +141,7 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
         case State.DROPPED:
             return Skip("SES accepted it and dropped it; only a resend calls again")
         case State.CLOSED if claim.partition == partition and claim.offset >= offset:
-            return Skip("this record already has its outcome")
+            return Skip("this record already has its outcome, or a newer one counts", uncalled=True)
         case State.CLOSED | State.ABSENT:
             raise AssertionError(f"the claim script left {claim} to a record that it should have let in")
         case _ as never:

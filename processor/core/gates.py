@@ -1,4 +1,4 @@
-"""Why no call may start now: the processor halts, the quota is used up, Redis is away."""
+"""Why no call may start now: the processor halts, the quota is used up, Redis is away or not whole."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Gates:
         """For good: nothing is started any more, and the processor leaves for this reason."""
         self.quota_used_up = False
         """What needs no call goes on."""
+        self.rebuilding = False
+        """The dedup set is not whole: nothing is intended, or its rebuild would take the intent for a call."""
         self.redis_asked_s = -inf
         """Until then Redis, which did not answer, is left alone."""
         self.redis_until_s = inf

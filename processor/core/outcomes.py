@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from processor.core.standing import Entry, stands
 from schemas.kafka.reading import Record
-from schemas.records import Delivery, Feedback, Outcome
+from schemas.records import Delivery, Feedback, Outcome, Source
 
 __all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "has_job", "with_delivery", "with_job"]
 
@@ -29,20 +30,30 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     outcome: Outcome | None = None
     reason: str | None = None
     at_ms: int = 0
-    settled_offset: int = -1
+    settled_partition: int = -1
     """place of the record that the outcome is about"""
+    settled_offset: int = -1
     settled_at_ms: int = -1
+    ledger_partition: int = -1
+    """where the outcome stands"""
     frees_key: bool = False
     feedback: Feedback | None = None
     message_id: str | None = None
     attempt: str | None = None
+    overrides: str = ""
+    """the attempt that this one had leave to override"""
 
     @property
     def standing(self) -> str:
         """The outcome, or ``pending``: also when a newer record came after one that ended without a mail."""
         if self.outcome is None:
             return PENDING
-        waits = self.frees_key and (self.job_at_ms, self.job_offset) > (self.settled_at_ms, self.settled_offset)
+        if not self.frees_key or self.job_offset < 0:
+            return self.outcome.value
+        if self.job_partition == self.settled_partition:
+            waits = self.job_offset > self.settled_offset
+        else:
+            waits = self.job_at_ms > self.settled_at_ms
         return PENDING if waits else self.outcome.value
 
 
@@ -64,23 +75,44 @@ def with_job(mail: Mail | None, record: Record) -> Mail | None:
     )
 
 
-def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
-    """After an entry of the ledger."""
+def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail:
+    """After an entry of a partition of the ledger."""
     mail = mail or NEVER
-    dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None and mail.attempt == delivery.attempt
-    if delivery.in_doubt and (mail.outcome is Outcome.SENT or dropped):
+    if mail.outcome is not None and not stands(Entry.of(delivery, partition), _entry(mail)):
         return mail
     return msgspec.structs.replace(
         mail,
         outcome=delivery.outcome,
         reason=delivery.reason,
         at_ms=delivery.at_ms,
+        settled_partition=delivery.source.partition,
         settled_offset=delivery.source.offset,
         settled_at_ms=delivery.source.timestamp_ms,
+        ledger_partition=partition,
         frees_key=delivery.frees_key,
         feedback=delivery.feedback,
         message_id=delivery.message_id,
         attempt=delivery.attempt,
+        overrides=delivery.overrides,
+    )
+
+
+def _entry(mail: Mail) -> Entry:
+    """What the ledger said of the mail so far."""
+    source = Source("", mail.settled_partition, mail.settled_offset, mail.settled_at_ms)
+    assert mail.outcome is not None
+    return Entry.of(
+        Delivery(
+            outcome=mail.outcome,
+            at_ms=mail.at_ms,
+            source=source,
+            instance="",
+            attempt=mail.attempt,
+            message_id=mail.message_id,
+            held=mail.outcome is Outcome.DEAD and not mail.frees_key and mail.message_id is None,
+            overrides=mail.overrides,
+        ),
+        mail.ledger_partition,
     )
 
 

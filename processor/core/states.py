@@ -37,11 +37,12 @@ class Claim(msgspec.Struct, frozen=True, gc=False):
     """A key's value in the dedup set.
 
     Forms: ``A<attempt>:<since ms>`` · ``S<message id>:<fingerprint>`` · ``s<fingerprint>`` · after a resend
-    ``s<fingerprint>:<attempt>`` · ``U<attempt>`` · ``u<attempt>`` · ``R<attempt>`` · ``D<partition>:<offset>``. None is
-    longer than 64 bytes, so that Redis keeps a bucket packed (`hash-max-listpack-value`); once the ledger holds an
-    outcome, the long message id is dropped here. With `State.SENT` the fingerprint is that of what went out:
-    whoever records it may have read another. A message id of SES's own form stands there without what follows from that
-    form; 0.1 wrote it whole, and no fingerprint.
+    ``s<fingerprint>:<attempt>`` · ``U<attempt>`` · ``u<attempt>`` · ``R<attempt>`` · ``D<partition>:<offset>``. For the
+    attempt several may stand, each after a ``~``: then nobody may claim under one of them again. But for one that names
+    more than three none is longer than 64 bytes, so that Redis keeps a bucket packed (`hash-max-listpack-value`); once
+    the ledger holds an outcome, the long message id is dropped here. With `State.SENT` the fingerprint is that of what
+    went out: whoever records it may have read another. A message id of SES's own form stands there without what follows
+    from that form; 0.1 wrote it whole, and no fingerprint.
     """
 
     state: State
@@ -120,6 +121,8 @@ class Change(StrEnum):
     EXPIRE = "lifetime passed without an answer"
     SENT = "accepted by SES"
     RELEASE = "certainly not sent"
+    LEAVE = "one of several attempts was never called for"
+    LEAVE_LAST = "the last of several was a resend, and never called for"
     DOUBT = "answer lost"
     DROP = "accepted, then dropped by SES"
     RECORD_SENT = "ledger holds sent"
@@ -149,6 +152,8 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.UNCERTAIN_RECORDED, Change.DROP): State.DROPPED,
     (State.CLOSED, Change.DROP): State.DROPPED,
     (State.SENDING, Change.RELEASE): State.ABSENT,
+    (State.SENDING, Change.LEAVE_LAST): State.UNCERTAIN_RECORDED,
+    (State.SENDING, Change.LEAVE): State.SENDING,
     (State.SENDING, Change.DOUBT): State.UNCERTAIN,
     # What the ledger holds is a fact too: a rebuild may have put less back while it was being committed.
     (State.ABSENT, Change.RECORD_SENT): State.SENT_RECORDED,

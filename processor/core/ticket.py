@@ -87,9 +87,15 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Under what it was intended: no call is made under another."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
+    due_s: float = 0.0
+    """Of one whose intent was taken back while it was put off: when it may be attempted again, boot clock."""
 
     def refused_for_now(self, retry: RetryClass) -> Attempt:
         return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
+
+    def again(self, due_s: float = 0.0) -> Attempt:
+        """Its ticket, to be intended anew, and what befell it so far."""
+        return msgspec.structs.replace(self, id="", due_s=due_s)
 
     def waiting(self) -> Attempt:
         """It waits for another attempt, and that was said."""
@@ -101,6 +107,13 @@ class Finished(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     attempt: Attempt
     result: Settle | Skip
+
+    @property
+    def passed_over(self) -> bool:
+        """Whether the attempt had an intent, and its outcome says nothing of it: it was never called for, or certainly
+        not sent."""
+        named = self.result.attempt if isinstance(self.result, Settle) else None
+        return bool(self.attempt.id) and self.attempt.id != named
 
     @property
     def only_told(self) -> bool:

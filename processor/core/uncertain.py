@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
+from processor.core.standing import Entry, stands
 from processor.core.states import Claim
 from schemas.codec import decode_delivery
 from schemas.identity import Key
@@ -45,39 +47,56 @@ class Doubt:
         )
 
 
-class DoubtFold:
-    """A fold over the ledger that keeps only what is in doubt.
+class _Known(NamedTuple):
+    """What stands of a key."""
 
-    A doubt that came after SES's event had proved the acceptance was on its way to the ledger then: it says nothing.
+    entry: Entry
+    delivery: Delivery
+    since_ms: int
+    """of a doubt: when it began"""
+
+
+class DoubtFold:
+    """A fold over the ledger that keeps what is in doubt, and what says that something is not.
+
+    A doubt that came after SES's word about its attempt was on its way to the ledger then: it says nothing.
+
+    Args:
+        whole: keeps every key's last word, also those that are only one partition's usual end of a mail: for a look at
+            a few keys in all partitions, in whatever order these are read.
     """
 
-    def __init__(self) -> None:
-        self._found: dict[bytes, Doubt] = {}
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._known: dict[bytes, _Known] = {}
         self.overtaken: dict[bytes, Delivery] = {}
         """Proofs whose key's last entry is such a doubt: compaction would keep only the doubt."""
-        self._proven: dict[bytes, Delivery] = {}
 
-    def add(self, key: bytes, value: bytes | None) -> None:
-        """One more entry of the ledger."""
+    def add(self, key: bytes, value: bytes | None, partition: int) -> None:
+        """One more entry of a partition of the ledger; a tombstone: the user is forgotten."""
+        if value is None:
+            self.overtaken.pop(key, None)
+            self._known.pop(key, None)
+            return
         try:
-            delivery = decode_delivery(value) if value is not None else None
+            delivery = decode_delivery(value)
         except BadRecord:
             return
-        doubtful = delivery is not None and delivery.in_doubt
-        if delivery is not None and doubtful and _stands(self._proven.get(key), delivery):
-            self.overtaken[key] = self._proven[key]
+        known, entry = self._known.get(key), Entry.of(delivery, partition)
+        if known is not None and not stands(entry, known.entry):
+            if delivery.in_doubt and _told(known.delivery) and partition == known.entry.partition:
+                self.overtaken[key] = known.delivery
             return
         self.overtaken.pop(key, None)
-        if delivery is not None and doubtful:
-            self._found[key] = _doubt(key, delivery, self._found.get(key))
-            return
-        self._found.pop(key, None)
-        if delivery is not None and _told(delivery):
-            self._proven[key] = delivery
+        if delivery.in_doubt or self._whole or _told(delivery) or delivery.by or delivery.overrides:
+            self._known[key] = _Known(entry, delivery, _since_ms(delivery, known))
+        else:
+            self._known.pop(key, None)
 
     def doubts(self) -> list[Doubt]:
         """What is in doubt after the last entry."""
-        return list(self._found.values())
+        doubtful = ((key, known) for key, known in self._known.items() if known.delivery.in_doubt)
+        return [Doubt(Key.from_bytes(key), known.delivery, known.since_ms) for key, known in doubtful]
 
 
 def _told(delivery: Delivery) -> bool:
@@ -86,18 +105,13 @@ def _told(delivery: Delivery) -> bool:
     return accepted or (delivery.outcome is Outcome.DEAD and delivery.message_id is not None)
 
 
-def _stands(proven: Delivery | None, doubt: Delivery) -> bool:
-    """Whether SES's word stands over the doubt: what was dropped may have been sent again, by another attempt."""
-    return proven is not None and (proven.outcome is Outcome.SENT or proven.attempt == doubt.attempt)
-
-
-def _doubt(key: bytes, delivery: Delivery, before: Doubt | None) -> Doubt:
-    """One that follows another of the same attempt by a person's decision began with that; compaction may have removed
-    it, and then the decision's own time is a later one, which is safe."""
-    since_ms = delivery.at_ms
-    if before and before.delivery.attempt == delivery.attempt and delivery.outcome is not Outcome.UNCERTAIN:
-        since_ms = before.since_ms
-    return Doubt(Key.from_bytes(key), delivery, since_ms)
+def _since_ms(delivery: Delivery, before: _Known | None) -> int:
+    """A doubt that follows another of the same attempt by a person's decision began with that; compaction may have
+    removed it, and then the decision's own time is a later one, which is safe."""
+    follows = before is not None and before.delivery.in_doubt and before.delivery.attempt == delivery.attempt
+    if before is not None and follows and delivery.outcome is not Outcome.UNCERTAIN:
+        return before.since_ms
+    return delivery.at_ms
 
 
 def may_resend(doubt_at_ms: int, now_ms: int, feed_alive_ms: int, window_s: float, margin_ms: int = MARGIN_MS) -> bool:

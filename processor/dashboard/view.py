@@ -48,7 +48,7 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     template: str = ""
     entries: list[Entry] = []
     seen: dict[str, tuple[int, int]] = {}
-    """topic: partition and offset of its last record"""
+    """topic: partition and offset of its last record; of further partitions by topic and number"""
     accepted: list[str] = []
     """message ids of SES's Send events"""
     resends: int = 0
@@ -93,9 +93,11 @@ def apply(view: View | None, kind: str, record: Record) -> View | None:
     except BadRecord:
         return view
     view = view or View()
-    if record.offset <= view.seen.get(kind, (record.partition, -1))[1] and record.partition == view.seen[kind][0]:
+    first, _ = view.seen.get(kind, (record.partition, -1))
+    where = kind if first == record.partition else f"{kind}:{record.partition}"
+    if where in view.seen and record.offset <= view.seen[where][1]:
         return view
-    view = msgspec.structs.replace(view, seen={**view.seen, kind: (record.partition, record.offset)})
+    view = msgspec.structs.replace(view, seen={**view.seen, where: (record.partition, record.offset)})
     if record.value is None and kind in {"attempts", "deliveries"}:
         # The person is to be forgotten.
         return View(seen=view.seen)
@@ -143,7 +145,7 @@ def _delivery(view: View, record: Record) -> View:
         ": ".join(filter(None, told)),
         delivery.by or delivery.instance,
     )
-    mail = with_delivery(view.mail, delivery)
+    mail = with_delivery(view.mail, delivery, record.partition)
     return _with(msgspec.structs.replace(view, mail=mail, instance=delivery.instance), entry)
 
 

@@ -35,7 +35,7 @@ class Doubts:
         """Every mail in doubt. Raises `BrokerUnavailable`."""
         for record in self._follower.news():
             if record.key is not None:
-                self._fold.add(record.key, record.value)
+                self._fold.add(record.key, record.value, record.partition)
         return self._fold.doubts()
 
     def overtaken(self) -> dict[bytes, Delivery]:

@@ -1,23 +1,40 @@
-"""Cancelling one mail that was not sent yet: a tombstone for its key."""
+"""Cancelling one mail that was not sent yet: a tombstone for its key, then the key closed at the tombstone's place."""
 
 from __future__ import annotations
 
 from processor.adapters.months import read_keys, read_months
-from processor.adapters.write import write_record
+from processor.adapters.write import write_placed
 from processor.core.outcomes import has_job
+from processor.ops.closing import Standing, close_at
+from processor.ports import BY_KEY, Dedup, Produced
 from schemas.identity import Key
-from schemas.runtime.errors import NoSuchJob
+from schemas.runtime.errors import NoSuchJob, RedisUnavailable
 from schemas.runtime.settings import Settings
 
 __all__ = ["cancel"]
 
 
-def cancel(settings: Settings, key: Key) -> None:
-    """Publishes the tombstone; the processor decides whether it came in time.
+async def cancel(settings: Settings, key: Key, dedup: Dedup) -> Standing:
+    """Publishes the tombstone, closes the key and says what was found; no outcome is written here.
 
-    Raises `NoSuchJob`, having written nothing, for a key that nobody published, and `BrokerUnavailable`.
+    Raises `NoSuchJob`, having written nothing, for a key that nobody published, `BrokerUnavailable`, and
+    `RedisUnavailable` once the tombstone stands.
     """
+    partition, offset = publish_tombstone(settings, key)
+    try:
+        (found,) = await close_at(dedup, [(key, partition, offset)])
+    except RedisUnavailable as error:
+        raise RedisUnavailable(
+            f"the tombstone of {key} stands in Kafka, but whether a call was in flight is not known: {error}; "
+            f"the same command may be repeated"
+        ) from error
+    return found
+
+
+def publish_tombstone(settings: Settings, key: Key) -> tuple[int, int]:
+    """Returns its place. Raises `NoSuchJob`, having written nothing, and `BrokerUnavailable`."""
     raw = key.to_bytes()
     if not has_job(raw, read_keys(settings, read_months(settings), settings.topics.jobs, {raw})):
         raise NoSuchJob(f"nobody published a mail for {key}: there is nothing to cancel")
-    write_record(settings, settings.topics.jobs, raw, None)
+    (place,) = write_placed(settings, [Produced(settings.topics.jobs, BY_KEY, raw, None)])
+    return place

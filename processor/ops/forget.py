@@ -13,17 +13,20 @@ from collections.abc import Iterator
 import msgspec
 
 from processor.adapters.redis import RedisDedup
-from processor.adapters.write import write_records
+from processor.adapters.write import write_placed
+from processor.core.standing import Entry, standing
+from processor.core.states import State
+from processor.ops.closing import close_at
 from processor.ops.moving import letters_of, take_out
 from processor.ports import Produced
 from schemas.codec import decode_delivery, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record, read_topic
 from schemas.records import Delivery
-from schemas.runtime.errors import BadRecord
+from schemas.runtime.errors import BadRecord, RedisUnavailable
 from schemas.runtime.settings import Settings
 
-__all__ = ["Trace", "find", "forget"]
+__all__ = ["Forgotten", "Trace", "find", "forget"]
 
 
 Spot = tuple[int, bytes]
@@ -35,9 +38,13 @@ class Trace(msgspec.Struct):
 
     live: set[Spot] = set()
     """where the last record of the jobs topic is a job"""
+    buried: dict[Spot, int] = {}
+    """where the last record is a tombstone, and its offset"""
     held: set[bytes] = set()
     """keys of which Kafka still holds some job, also behind a tombstone"""
     outcomes: dict[Spot, Delivery] = {}
+    stands: dict[bytes, Entry] = {}
+    """what the ledger says of each key, by all its partitions"""
     attempts: set[Spot] = set()
     letters: dict[int, list[Record]] = {}
     events: int = 0
@@ -45,7 +52,12 @@ class Trace(msgspec.Struct):
     @property
     def told(self) -> list[Spot]:
         """Where the ledger holds a sentence that may quote an address; a doubt keeps its own until it is resolved."""
-        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and not entry.in_doubt)
+        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and spot[1] not in self.doubtful)
+
+    @property
+    def doubtful(self) -> set[bytes]:
+        """Keys of which nobody knows yet whether they were sent."""
+        return {key for key, entry in self.stands.items() if entry.state is State.UNCERTAIN_RECORDED}
 
     @property
     def known(self) -> set[bytes]:
@@ -54,9 +66,7 @@ class Trace(msgspec.Struct):
     @property
     def removable(self) -> set[bytes]:
         """Keys that nobody needs any more: no job left, and no doubt."""
-        settled = {key for _, key in self.outcomes}
-        doubtful = {key for (_, key), entry in self.outcomes.items() if entry.in_doubt}
-        return (self.known & settled) - self.held - doubtful
+        return (self.known & self.stands.keys()) - self.held - self.doubtful
 
     @property
     def kept(self) -> dict[str, str]:
@@ -77,15 +87,24 @@ def find(settings: Settings, user: str) -> Trace:
         for record in filter(of_user, read_topic(settings, topic)):
             yield (record.partition, record.key or b""), record.value
 
-    for spot, value in spots(topics.jobs):
+    for record in filter(of_user, read_topic(settings, topics.jobs)):
+        spot = (record.partition, record.key or b"")
         trace.live.discard(spot)
-        if value is not None:
+        trace.buried.pop(spot, None)
+        if record.value is None:
+            trace.buried[spot] = record.offset
+        else:
             trace.live.add(spot)
             trace.held.add(spot[1])
+    entries: dict[bytes, list[tuple[int, Entry | None]]] = {}
     for spot, value in spots(topics.deliveries):
+        partition, key = spot
         trace.outcomes.pop(spot, None)
         if value is not None:
             trace.outcomes[spot] = decode_delivery(value)
+        entry = Entry.of(trace.outcomes[spot], partition) if value is not None else None
+        entries.setdefault(key, []).append((partition, entry))
+    trace.stands = {key: stands for key, said in entries.items() if (stands := standing(said)) is not None}
     for spot, value in spots(topics.attempts):
         trace.attempts.discard(spot)
         if value is not None:
@@ -102,7 +121,15 @@ def _user_of(key: bytes | None) -> str:
         return ""
 
 
-async def forget(settings: Settings, trace: Trace, dedup: RedisDedup) -> Counter[str]:
+class Forgotten(msgspec.Struct, frozen=True):
+    """What was removed, and what was found of mails that were not known to be sent."""
+
+    removed: Counter[str]
+    found: dict[str, str]
+    """by key: how it stood when it was closed"""
+
+
+async def forget(settings: Settings, trace: Trace, dedup: RedisDedup) -> Forgotten:
     """Removes what can be removed now; raises `BrokerUnavailable` and `RedisUnavailable`: the same again goes on."""
     done: Counter[str] = Counter()
     topics = settings.topics
@@ -114,11 +141,26 @@ async def forget(settings: Settings, trace: Trace, dedup: RedisDedup) -> Counter
         records.append(Produced(topics.deliveries, *spot, encode(short)))
     records += [Produced(topics.deliveries, *spot, None) for spot in sorted(trace.outcomes) if spot[1] in removable]
     records += [Produced(topics.attempts, *spot, None) for spot in sorted(trace.attempts) if spot[1] in removable]
-    if records:
-        write_records(settings, records)
+    places = write_placed(settings, records) if records else []
+    # One that was broken off has left tombstones whose keys are not closed.
+    tombs = trace.buried | {spot: offset for spot, (_, offset) in zip(sorted(trace.live), places, strict=False)}
+    found = await _closed(dedup, tombs)
     await dedup.forget([Key.from_bytes(key) for key in sorted(removable)])
     for partition, letters in sorted(trace.letters.items()):
         done["dead_letters_moved"] += take_out(settings, partition, letters)
         done["dead_letters"] += len(letters)
     done.update({"jobs": len(trace.live), "ledger_details": len(told), "mails": len(removable)})
-    return +done
+    return Forgotten(+done, found)
+
+
+async def _closed(dedup: RedisDedup, tombs: dict[Spot, int]) -> dict[str, str]:
+    """How the keys of these tombstones stood when they were closed there; raises `RedisUnavailable`."""
+    places = [(Key.from_bytes(key), partition, offset) for (partition, key), offset in sorted(tombs.items())]
+    try:
+        found = await close_at(dedup, places)
+    except RedisUnavailable as error:
+        raise RedisUnavailable(
+            f"the tombstones stand in Kafka, but whether a call was in flight is not known: {error}; the same command "
+            f"goes on"
+        ) from error
+    return {str(key): standing.value for (key, _, _), standing in zip(places, found, strict=True)}

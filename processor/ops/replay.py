@@ -173,10 +173,12 @@ def plan(settings: Settings, start: Start, month: str) -> dict[str, Counter[str]
             continue
         mail = with_job(mails.get(key), record)
         mails[key] = mail or Mail()
-        latest[key] = record
+        if mail is None or (mail.job_partition, mail.job_offset) == (record.partition, record.offset):
+            latest[key] = record
     for entry in read_month(settings, months, settings.topics.deliveries, month):
         if entry.key in latest and entry.key is not None and entry.value is not None:
-            mails[entry.key] = with_delivery(mails[entry.key], decode_delivery(entry.value))
+            before = mails[entry.key]
+            mails[entry.key] = with_delivery(before, decode_delivery(entry.value), entry.partition)
     for key, record in latest.items():
         found[key.decode().rpartition(":")[2]][_follows(record, mails[key])] += 1
     return {name: found[name] for name in sorted(found)}

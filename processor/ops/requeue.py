@@ -97,7 +97,9 @@ def _mails(settings: Settings, keys: set[bytes]) -> dict[bytes, Mail]:
     for record in read_keys(settings, months, settings.topics.deliveries, keys):
         if record.key is not None and record.value is not None:
             try:
-                mails[record.key] = with_delivery(mails.get(record.key), decode_delivery(record.value))
+                mails[record.key] = with_delivery(
+                    mails.get(record.key), decode_delivery(record.value), record.partition
+                )
             except BadRecord:
                 continue
     return mails

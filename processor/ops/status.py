@@ -63,7 +63,7 @@ class MonthView:
             if record.key is None or record.value is None or not record.key.endswith(self._suffix):
                 continue
             delivery = decode_delivery(record.value)
-            self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery)
+            self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
         self.mails = self._misplaced | self._mails if self._misplaced else self._mails
@@ -97,22 +97,26 @@ class Story:
     dead_letters: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     claim: dict[str, Any] | None = None
-    ended: Outcome | None = None
+    mail: Mail | None = None
 
     @property
     def outcome(self) -> str:
         """The outcome, ``pending``, or ``unknown`` for a mail nobody published."""
-        if self.ended is not None:
-            return self.ended.value
+        if self.mail is not None:
+            return self.mail.standing
         if not self.jobs and any(letter["reason"] == WRONG_PARTITION for letter in self.dead_letters):
             return Outcome.DEAD.value
-        return "pending" if self.jobs else "unknown"
+        return PENDING if self.jobs else "unknown"
 
-    def add_outcome(self, delivery: Delivery) -> None:
-        """The next entry of the ledger."""
+    def add_job(self, record: Record) -> None:
+        """The next record of the jobs topic."""
+        self.jobs.append(_job(record) | {"place": f"{record.partition}:{record.offset}"})
+        self.mail = with_job(self.mail, record)
+
+    def add_outcome(self, delivery: Delivery, partition: int) -> None:
+        """The next entry of the ledger, in one of its partitions."""
         self.outcomes.append(msgspec.to_builtins(delivery))
-        if not (delivery.in_doubt and self.ended is Outcome.SENT):
-            self.ended = delivery.outcome
+        self.mail = with_delivery(self.mail, delivery, partition)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -133,13 +137,13 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
     story, topics, months = Story(key), settings.topics, read_months(settings)
     raw = key.to_bytes()
     for record in read_keys(settings, months, topics.jobs, {raw}):
-        story.jobs.append(_job(record) | {"place": f"{record.partition}:{record.offset}"})
+        story.add_job(record)
     for record in read_keys(settings, months, topics.attempts, {raw}):
         if record.value is not None:
             story.intents.append(msgspec.to_builtins(decode_attempt(record.value)))
     for record in read_keys(settings, months, topics.deliveries, {raw}):
         if record.value is not None:
-            story.add_outcome(decode_delivery(record.value))
+            story.add_outcome(decode_delivery(record.value), record.partition)
     for record in _beside(settings, months, topics.dead_letters, key):
         letter = msgspec.to_builtins(decode_dead_letter(record.headers))
         story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})

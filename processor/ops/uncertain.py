@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -55,17 +55,35 @@ def describe(doubt: Doubt) -> dict[str, Any]:
 
 
 def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = False) -> Iterator[Doubt]:
-    """The ledger's uncertain mails, of one month if given; with `decided` also those declared dead by a person."""
+    """The ledger's uncertain mails, of one month if given; with `decided` also those declared dead by a person.
+
+    What is in doubt by one partition is looked at in all: another may hold how it ended.
+    """
     suffix = f":{month}".encode() if month else b""
     starts = read_months(settings).starts(settings.topics.deliveries, [month] if month else [])
+    suspects: set[bytes] = set()
     for partition in partition_numbers(settings, settings.topics.deliveries):
-        fold = DoubtFold()
-        for record in read_topic(settings, settings.topics.deliveries, [partition], starts):
-            if record.key is not None and record.key.endswith(suffix):
-                fold.add(record.key, record.value)
-        for doubt in fold.doubts():
-            if decided or doubt.delivery.outcome is Outcome.UNCERTAIN:
-                yield doubt
+        fold = _fed(settings, DoubtFold(), [partition], starts, lambda key: key.endswith(suffix))
+        suspects.update(doubt.key.to_bytes() for doubt in fold.doubts())
+    if not suspects:
+        return
+    for doubt in _fed(settings, DoubtFold(whole=True), None, starts, suspects.__contains__).doubts():
+        if decided or doubt.delivery.outcome is Outcome.UNCERTAIN:
+            yield doubt
+
+
+def _fed(
+    settings: Settings,
+    fold: DoubtFold,
+    partitions: list[int] | None,
+    starts: Mapping[int, int],
+    wanted: Callable[[bytes], bool],
+) -> DoubtFold:
+    """After the ledger's entries of these partitions, or all, for the wanted keys."""
+    for record in read_topic(settings, settings.topics.deliveries, partitions, starts):
+        if record.key is not None and wanted(record.key):
+            fold.add(record.key, record.value, record.partition)
+    return fold
 
 
 async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], decision: Decision, version: str) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from processor.adapters.redis import RedisDedup
-from processor.core.claims import Fold, Restored
+from processor.core.claims import Intent, Restored, folded
+from processor.core.standing import Entry
 from processor.ports import RebuildLost
-from processor.recovery.spill import SpillingMap
+from processor.recovery.spill import RANGES, SpillingRows
 from schemas.codec import decode_attempt, decode_delivery
 from schemas.identity import Key
 from schemas.kafka.reading import Record, partition_numbers, read_topic
@@ -22,6 +24,7 @@ from schemas.runtime.settings import Settings
 __all__ = ["Progress", "Tell", "claims_from_topics", "restore_all", "silent", "take_chunk"]
 
 log = get_log()
+T = TypeVar("T")
 
 LOCK_TTL_S = 30.0
 LOOK_EVERY_S = 0.5
@@ -78,45 +81,39 @@ def take_chunk(source: Iterator[Restored]) -> list[Restored]:
 
 
 def claims_from_topics(settings: Settings, tell: Tell = silent) -> Iterator[Restored]:
-    """What each key's claim must be, by the ledger and the intents, one partition after the other."""
-    partitions = partition_numbers(settings, settings.topics.deliveries)
-    count = 0
-    for done, partition in enumerate(partitions):
-        tell(Progress(done, len(partitions), count))
-        with closing(SpillingMap()) as recorded, closing(SpillingMap()) as opened:
-            for raw, claim, ended in _fold(settings, partition, Fold(recorded, opened)).claims():
-                if key := _key(raw):
-                    count += bool(claim)
-                    yield Restored(key, claim, partition, ended)
-    tell(Progress(len(partitions), len(partitions), count))
+    """What each key's claim must be, by the ledger and the intents: each key once, whatever partitions it stands in."""
+    with closing(SpillingRows(Entry)) as entries, closing(SpillingRows(Intent)) as intents:
+        partitions = partition_numbers(settings, settings.topics.deliveries)
+        for done, partition in enumerate(partitions):
+            tell(Progress(done, len(partitions), 0))
+            _put_aside(settings, partition, entries, intents)
+        count = 0
+        for number in range(RANGES):
+            said, opened = entries.of_range(number), intents.of_range(number)
+            for raw in dict.fromkeys((*said, *opened)):
+                found = folded(said.get(raw, ()), opened.get(raw, ()))
+                if found is not None and (key := _key(raw)):
+                    count += bool(found.claim)
+                    yield Restored(key, *found)
+            tell(Progress(len(partitions), len(partitions), count))
 
 
-def _fold(settings: Settings, partition: int, fold: Fold) -> Fold:
+def _put_aside(settings: Settings, partition: int, entries: SpillingRows[Entry], intents: SpillingRows[Intent]) -> None:
+    """Reads one partition of the ledger and of the intents."""
     topics = settings.topics
-    _feed(
-        read_topic(settings, topics.deliveries, [partition]),
-        lambda key, raw: fold.outcome(key, decode_delivery(raw)),
-        fold.no_outcome,
-    )
-    _feed(
-        read_topic(settings, topics.attempts, [partition]),
-        lambda key, raw: fold.intent(key, decode_attempt(raw)),
-        fold.no_intent,
-    )
-    return fold
+    for record in read_topic(settings, topics.deliveries, [partition]):
+        _add(entries, record, lambda raw: Entry.of(decode_delivery(raw), partition))
+    for record in read_topic(settings, topics.attempts, [partition]):
+        _add(intents, record, lambda raw: Intent.of(decode_attempt(raw)))
 
 
-def _feed(records: Iterable[Record], take: Callable[[bytes, bytes], None], drop: Callable[[bytes], None]) -> None:
-    for record in records:
-        if record.key is None:
-            continue
-        if record.value is None:
-            drop(record.key)
-            continue
-        try:
-            take(record.key, record.value)
-        except BadRecord as bad:
-            _say_unreadable(record, bad)
+def _add(rows: SpillingRows[T], record: Record, read: Callable[[bytes], T]) -> None:
+    if record.key is None:
+        return
+    try:
+        rows.add(record.key, record.partition, None if record.value is None else read(record.value))
+    except BadRecord as bad:
+        _say_unreadable(record, bad)
 
 
 def _say_unreadable(record: Record, bad: BadRecord) -> None:

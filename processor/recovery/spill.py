@@ -1,56 +1,73 @@
-"""A mapping that stays small in memory: what is too much for it goes to a temporary file."""
+"""Rows put aside by ranges of their keys' hashes: what is too much for memory goes to a temporary file, range by range.
+
+So all rows of a key come together, whatever partitions they were read from, and only one range is in memory at a time.
+"""
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
+import tempfile
+from typing import IO, Generic, TypeVar
+from zlib import crc32
 
-__all__ = ["SpillingMap"]
+import msgspec
 
-ENTRIES_MAX = 50_000
+__all__ = ["RANGES", "SpillingRows"]
+
+T = TypeVar("T")
+RANGES = 256
+"""A range of twelve million keys is 47,000 of them."""
+ROWS_MAX = 50_000
 
 
-class SpillingMap:
-    """Bytes to text, like a dict; at most `entries_max` entries are in memory."""
+class SpillingRows(Generic[T]):
+    """Rows of a key, a partition and what was read there; at most `rows_max` are in memory while they are added.
 
-    def __init__(self, entries_max: int = ENTRIES_MAX) -> None:
-        self._entries_max = entries_max
-        self._recent: dict[bytes, str | None] = {}
-        """``None`` marks what was removed since the last spill."""
-        self._file: sqlite3.Connection | None = None
+    Args:
+        kind: what is read, a `msgspec` type.
+        rows_max: how many rows are kept in memory.
+    """
 
-    def get(self, key: bytes) -> str | None:
-        if key in self._recent:
-            return self._recent[key]
-        if self._file is None:
-            return None
-        row = self._file.execute("select text from entry where key = ?", (key,)).fetchone()
-        return row[0] if row else None
+    def __init__(self, kind: type[T], rows_max: int = ROWS_MAX) -> None:
+        self._rows_max = rows_max
+        self._recent: list[list[tuple[bytes, int, T | None]]] = [[] for _ in range(RANGES)]
+        self._count = 0
+        self._file: IO[bytes] | None = None
+        self._segments: list[list[tuple[int, int]]] = [[] for _ in range(RANGES)]
+        """Where each range's rows stand in the file: offset and length, in the order of writing."""
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(list[tuple[bytes, int, kind | None]]).decode  # type: ignore[valid-type]
 
-    def set(self, key: bytes, text: str | None) -> None:
-        """Puts `text` there; ``None`` removes the entry."""
-        self._recent[key] = text
-        if len(self._recent) >= self._entries_max:
+    def add(self, key: bytes, partition: int, item: T | None) -> None:
+        """One more row, behind all others of its key."""
+        self._recent[crc32(key) % RANGES].append((key, partition, item))
+        self._count += 1
+        if self._count >= self._rows_max:
             self._spill()
 
-    def items(self) -> Iterator[tuple[bytes, str]]:
-        if self._file is None:
-            yield from ((key, text) for key, text in self._recent.items() if text is not None)
-            return
-        self._spill()
-        yield from self._file.execute("select key, text from entry where text is not null")
+    def of_range(self, number: int) -> dict[bytes, list[tuple[int, T | None]]]:
+        """The rows of a range by key, each key's in the order in which they were added."""
+        rows: dict[bytes, list[tuple[int, T | None]]] = {}
+        for offset, length in self._segments[number]:
+            assert self._file is not None
+            self._file.seek(offset)
+            for key, partition, item in self._decode(self._file.read(length)):
+                rows.setdefault(key, []).append((partition, item))
+        for key, partition, item in self._recent[number]:
+            rows.setdefault(key, []).append((partition, item))
+        return rows
 
     def _spill(self) -> None:
         if self._file is None:
-            # An empty name is a file that SQLite removes itself; nobody needs it after a crash.
-            self._file = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-            self._file.execute("pragma journal_mode = off")
-            self._file.execute("pragma cache_size = -8192")
-            self._file.execute("create table entry (key blob primary key, text text) without rowid")
-        self._file.execute("begin")
-        self._file.executemany("insert or replace into entry values (?, ?)", sorted(self._recent.items()))
-        self._file.execute("commit")
-        self._recent.clear()
+            # Without a name: the system removes it, also after a crash.
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - `close` ends it
+        at = self._file.seek(0, 2)
+        for rows, segments in zip(self._recent, self._segments, strict=True):
+            if rows:
+                length = self._file.write(self._encode(rows))
+                segments.append((at, length))
+                at += length
+                rows.clear()
+        self._count = 0
 
     def close(self) -> None:
         if self._file is not None:

@@ -49,7 +49,7 @@ class AfterCommit:
 
     def give_back(self, dropped: Iterable[Attempt]) -> None:
         """These were never called for: frees what a rebuild may have put back as their claims."""
-        if items := [Item(attempt.ticket.key, attempt.id) for attempt in dropped if attempt.ticket.key and attempt.id]:
+        if items := [Item.of(attempt) for attempt in dropped if attempt.ticket.key and attempt.id]:
             self._start(self._tell(self._dedup.release, items))
 
     async def end(self, timeout_s: float) -> None:

@@ -25,6 +25,7 @@ from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.pulse import Pulse
 from processor.shell.rebalances import Rebalances
+from processor.shell.scan import Scan
 from processor.shell.transactions import Transactions
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
@@ -71,11 +72,12 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
     deliverer = _deliverer(settings, engine, ports, parts)
+    scan = Scan(engine, job_log, clock, deliverer.wake)
     transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, parts.letters, clock, meter)
     return Worker(
         engine,
         job_log,
-        Intake(parts.intake, engine, ahead, parts.templates, parts.this_month, parts.months),
+        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month, parts.months),
         deliverer,
         transactions,
         after_commit,
@@ -94,4 +96,6 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
     attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
-    return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)
+    return Deliverer(
+        engine, gates, attempts, allowance, parts.make_whole, parts.presence, clock, meter, settings.calls_at_once
+    )

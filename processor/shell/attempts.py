@@ -153,6 +153,9 @@ class Attempts:
                 log.info(Event.WAITING_FOR_CLAIM, key=str(attempt.ticket.key), attempt=follows.attempt)
             self._put_off(attempt.waiting(), LOOK_AGAIN_S)
             return
+        if isinstance(follows, decide.Renounce):
+            self._engine.renounce_one(attempt)
+            return
         if attempt.waited and isinstance(follows, decide.Settle) and follows.outcome is Outcome.UNCERTAIN:
             self._meter.takeovers.inc()
         self._end(Finished(attempt, follows))

@@ -34,7 +34,14 @@ class BackPressure:
     @property
     def batch_max(self) -> int:
         """How many intents may be open."""
+        if self._suspended:
+            return 0
         return batch_size(self._deliverer.rate, self._transactions.rate, self._calls_at_once)
+
+    @property
+    def _suspended(self) -> bool:
+        """Whether nothing is to be intended: no call may be made, or the dedup set is being made whole."""
+        return self._engine.tenure is None or self._deliverer.rebuilding
 
     @property
     def room(self) -> int:
@@ -47,13 +54,15 @@ class BackPressure:
     def blocked(self) -> frozenset[int]:
         """Partitions that are not to be read now."""
         assigned = self._engine.assigned
-        return assigned.partitions if self.room <= -OVERSHOOT_MAX else assigned.full
+        return assigned.partitions if self.room <= -OVERSHOOT_MAX else assigned.full | self._engine.newest.unread
 
     @property
     def commit_due(self) -> bool:
         """Whether a transaction is worth its while now."""
         batches = self._engine.batches
-        if batches.fresh and self._engine.due.ready <= self.batch_max // 2:
+        if batches.renounced:
+            return True
+        if batches.fresh and not self._suspended and self._engine.due.ready <= self.batch_max // 2:
             return True
         if self._clock.boot_s() - self._transactions.last_s < COMMIT_EVERY_S:
             return batches.ended >= ENDED_MAX

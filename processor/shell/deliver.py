@@ -17,6 +17,7 @@ from processor.core.ticket import Attempt, Ticket
 from processor.ports import Clock, NotWhole
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
+from processor.shell.control import Permission
 from processor.shell.halt import halt
 from processor.shell.patience import until_redis_answers
 from processor.telemetry.meter import Meter
@@ -27,6 +28,8 @@ __all__ = ["Deliverer"]
 
 log = get_log()
 
+WITHDRAWN_S = 10.0
+"""How long the transaction that withdraws what was not called for is waited for before a rebuild."""
 WAIT_MAX_S = 5.0
 """The clock that stops with the machine is not trusted for longer."""
 
@@ -41,6 +44,7 @@ class Deliverer:
         attempts: Attempts,
         allowance: Allowance,
         make_whole: Callable[[], Awaitable[object]],
+        presence: Permission,
         clock: Clock,
         meter: Meter,
         calls_at_once: int,
@@ -50,6 +54,7 @@ class Deliverer:
         self._attempts = attempts
         self._allowance = allowance
         self._make_whole = make_whole
+        self._presence = presence
         self._clock = clock
         self._meter = meter
         self._calls_at_once = calls_at_once
@@ -71,6 +76,11 @@ class Deliverer:
         return self._attempts.calling
 
     @property
+    def rebuilding(self) -> bool:
+        """Whether the dedup set is being made whole: nothing is intended meanwhile."""
+        return self._gates.rebuilding
+
+    @property
     def rate(self) -> float:
         """Mails a second that the group may send; 0 without limit."""
         return self._allowance.rate
@@ -85,6 +95,11 @@ class Deliverer:
         halt(self._gates, halted, self._clock, self._meter)
         self._attempts.changed.set()
         self._attempts.ended.set()
+
+    def look_around(self) -> None:
+        """Looks whether this process may still call; what was intended before is taken back if it may not, or anew."""
+        if self._engine.hold(self._presence.tenure()):
+            self.wake()
 
     def wake(self) -> None:
         """The engine may have more to attempt."""
@@ -111,6 +126,7 @@ class Deliverer:
     async def _turn(self, now_s: float) -> None:
         changed = self._attempts.changed
         changed.clear()
+        self.look_around()
         self._engine.due.promote(now_s)
         if self._gates.shut(now_s):
             await _set_within(changed, self._gates.opens_s - now_s)
@@ -136,10 +152,28 @@ class Deliverer:
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()
-            await until_redis_answers(self._clock, self._make_whole)
+            await self._rebuild()
+            # Whatever a command closed while the set was not whole, or before it was lost, stands in the topic alone.
+            self._engine.scan_anew()
         except RedisUnavailable as error:
             log.warning(Event.REDIS_UNAVAILABLE, error=str(error), follows="nothing is sent until it answers")
             self._gates.redis_away(self._clock.boot_s())
+
+    async def _rebuild(self) -> None:
+        """Makes the set whole. What was not called for is withdrawn before, or the rebuild would take it for a call;
+        what another's rebuild has put back all the same is freed after."""
+        self._gates.rebuilding = True
+        renounced = self._engine.renounce()
+        try:
+            until_s = self._clock.boot_s() + WITHDRAWN_S
+            while self._engine.batches.renounced and (now_s := self._clock.boot_s()) < until_s:
+                self._attempts.changed.clear()
+                self._attempts.ended.set()
+                await _set_within(self._attempts.changed, until_s - now_s)
+            await until_redis_answers(self._clock, self._make_whole)
+        finally:
+            self._engine.freed(renounced)
+            self._gates.rebuilding = False
 
     def _may_start(self, now_s: float) -> int:
         """How many calls may start now."""

@@ -12,6 +12,7 @@ from processor.core.ticket import Ticket, examine, misplaced
 from processor.ports import Templates
 from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.control import NO_MONTHS, Months
+from processor.shell.scan import Scan
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BadRecord, Halted
 
@@ -40,6 +41,7 @@ class Intake:
         config: IntakeConfig,
         engine: Engine,
         ahead: LookAhead,
+        scan: Scan,
         templates: Templates,
         this_month: Callable[[], str],
         months: Months = NO_MONTHS,
@@ -48,6 +50,8 @@ class Intake:
         self._month = f":{config.month}".encode() if config.month else b""
         self._engine = engine
         self._ahead = ahead
+        self.scan = scan
+        """Reads beside, and far before, what is taken here."""
         self._templates = templates
         self._this_month = this_month
         self._months = months

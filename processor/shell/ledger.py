@@ -92,6 +92,7 @@ class Scribe:
             reason=settle.reason,
             detail=settle.detail and shortened(settle.detail),
             tries=sum(attempt.tries.values()) + (settle.message_id is not None),
+            overrides=ticket.resend.overrides if ticket.resend and settle.attempt == attempt.id else "",
         )
         return Produced(self._topics.deliveries, ticket.record.partition, ticket.record.key, encode(delivery))
 

@@ -83,7 +83,8 @@ class Transactions:
         ]
         intents = [self._scribe.intent(attempt) for attempt in batch.intended]
         withdrawals = [self._scribe.withdrawal(attempt) for attempt in batch.withdrawn if attempt.id]
-        records = [*outcomes, *intents, *withdrawals]
+        # The key's newest intent comes last: compaction keeps that one.
+        records = [*outcomes, *withdrawals, *intents]
         return Transaction(records, dict(batch.offsets)) if records or batch.offsets else None
 
     async def _told(self, finished: list[Finished]) -> set[Finished]:

@@ -114,17 +114,19 @@ class Worker:
         if self._drain:
             await self._drain.begin()
         sending = asyncio.create_task(self._deliverer.run())
+        scanning = asyncio.create_task(self._intake.scan.run())
         try:
             while not self._stopping and not self._deliverer.halted:
                 await self._turn()
-                if sending.done():
-                    sending.result()
+                for task in (sending, scanning):
+                    if task.done():
+                        task.result()
                 if self._drain and self._idle and await self._drain.look():
                     break
             await leave(self._engine, self._log, self._deliverer, self._transactions, self._after_commit)
         finally:
             self._deliverer.hurry()
-            await end(sending)
+            await end(sending, scanning)
             # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
             dropped = await self._deliverer.quiesce(lambda _ticket: True)
             self._after_commit.give_back([*dropped, *self._engine.never_called()])
@@ -138,6 +140,7 @@ class Worker:
 
     async def _turn(self) -> None:
         self._pulse.beat()
+        self._deliverer.look_around()
         self._engine.correct(self._after_commit.take())
         self._after_commit.give_back(self._engine.never_called())
         pressure, assigned = self._pressure, self._engine.assigned

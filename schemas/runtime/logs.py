@@ -53,6 +53,7 @@ class Event(StrEnum):
     BEGINS_ANEW = "reading starts at the beginning"
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"
+    SCAN_WAITS = "looking for newer records waits for kafka"
     METRICS_SERVED = "metrics served"
     DASHBOARD_SERVED = "dashboard served"
     CHANGED_FROM_A_PAGE = "changed from a page"

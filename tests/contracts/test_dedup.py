@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup, RedisPace, Under, check_server
 from processor.core.claims import Restored
+from processor.core.standing import nobodys
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
 from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
@@ -236,27 +237,78 @@ async def test_events_count_once_and_the_feed_is_alive(dedup: RedisDedup) -> Non
     assert await dedup.feed_alive_ms(5) == 1_795_563_387_360
 
 
+def sending(*names: str, since_ms: int = 0) -> Claim:
+    return Claim(State.SENDING, attempt=names[0] if len(names) == 1 else nobodys(names), since_ms=since_ms)
+
+
+async def attempt_of(dedup: RedisDedup) -> str:
+    claim = await dedup.peek(KEY)
+    assert claim is not None
+    assert claim.state is State.SENDING
+    return claim.attempt
+
+
 async def test_a_rebuild_knows_a_resend(dedup: RedisDedup) -> None:
     """G1: an open intent beside another attempt's doubt is the later one."""
     await put(dedup, Claim(State.UNCERTAIN_RECORDED, attempt="mine"))
-    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="mine", since_ms=FUTURE).to_text(), 1))
+    await restore(dedup, Restored(KEY, sending("mine").to_text(), (1, 10)))
     assert await state(dedup) is State.UNCERTAIN_RECORDED
-    await restore(dedup, Restored(KEY, Claim(State.SENDING, attempt="new", since_ms=FUTURE).to_text(), 1))
+    await restore(dedup, Restored(KEY, sending("new").to_text(), (1, 10)))
     assert await state(dedup) is State.SENDING
-    intent = Claim(State.SENDING, attempt="new", since_ms=FUTURE)
-    for partition, after in ((1, State.CLOSED), (2, State.SENDING)):
-        await put(dedup, START[State.CLOSED])
-        await restore(dedup, Restored(KEY, intent.to_text(), partition))
-        assert await state(dedup) is after
+
+
+@pytest.mark.parametrize(
+    ("place", "after"),
+    [((1, 9), State.CLOSED), ((1, 10), State.SENDING), ((2, 9), State.SENDING), ((-1, 9), State.SENDING)],
+    ids=["an older record's intent", "a later record's", "of another partition", "of several"],
+)
+async def test_a_rebuild_knows_what_came_after_an_end(dedup: RedisDedup, place: tuple[int, int], after: State) -> None:
+    """G1: a server that came back as it was before the claim knows of an older record's end, not of the call."""
+    await put(dedup, START[State.CLOSED])
+    await restore(dedup, Restored(KEY, sending("new").to_text(), place))
+    assert await state(dedup) is after
+
+
+async def test_a_restored_claim_is_sending_since_now(dedup: RedisDedup) -> None:
+    """G2: by the server's clock, whatever that of the intent's machine said; also one that a file brought back."""
+    await dedup.claim([MINE])
+    now = await dedup.peek(KEY)
+    assert now is not None
+    for before in (ABSENT, sending("new", since_ms=FUTURE), sending("new", since_ms=OLD)):
+        await put(dedup, before)
+        await restore(dedup, Restored(KEY, sending("new", since_ms=FUTURE).to_text(), (1, 10)))
+        claim = await dedup.peek(KEY)
+        assert claim is not None
+        assert now.since_ms <= claim.since_ms < now.since_ms + 600_000
+        assert (await dedup.claim([replace(MINE, attempt="new")]))[0].attempt == "new"
 
 
 async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup) -> None:
     """G1: a lagging replica's claim of one of them is not its holder's any more."""
     await put(dedup, Claim(State.SENDING, attempt="mine", since_ms=FUTURE))
-    await restore(dedup, Restored(KEY, f"A~new:{FUTURE}", 1))
-    assert (await dedup.claim([MINE]))[0].attempt == "~new"
+    await restore(dedup, Restored(KEY, sending("mine", "new").to_text(), (1, 10)))
+    assert (await dedup.claim([MINE]))[0].attempt == "~mine~new"
+    await put(dedup, sending("other", since_ms=FUTURE))
+    await restore(dedup, Restored(KEY, sending("new").to_text(), (1, 10)))
+    assert await attempt_of(dedup) == "~new~other", "what the topics do not explain may have been called for as well"
     await dedup.mark_sent([MINE])
     assert await state(dedup) is State.SENT
+
+
+async def test_who_never_called_leaves_the_others_claim(dedup: RedisDedup) -> None:
+    """G4: a key that several hold is free when none of them called; G1: and not before. A resend's is in doubt again."""
+    await put(dedup, sending("mine", "other", "third", since_ms=FUTURE))
+    for left in ("~mine~third", "~mine~third", "~third"):
+        await dedup.release([replace(MINE, attempt="mine" if left == "~third" else "other")])
+        assert await dedup.peek(KEY) == Claim(State.SENDING, attempt=left, since_ms=FUTURE)
+        assert (await dedup.claim([MINE]))[0].attempt == left
+    third = replace(MINE, attempt="third")
+    assert (await dedup.claim([third]))[0].attempt == "~third", "the last of several is nobody's too"
+    await dedup.release([third])
+    assert await dedup.peek(KEY) == ABSENT
+    await put(dedup, sending("mine", "other", since_ms=FUTURE))
+    await dedup.release([replace(MINE, overrides="a"), replace(MINE, attempt="other", overrides="a")])
+    assert await dedup.peek(KEY) == Claim(State.UNCERTAIN_RECORDED, attempt="a")
 
 
 @pytest.mark.parametrize(
@@ -264,18 +316,21 @@ async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup)
     [
         ("x mine", "", ABSENT),
         ("mine", "D1:9", Claim(State.CLOSED, partition=1, offset=9)),
-        ("mine", f"Anew:{FUTURE}", Claim(State.SENDING, attempt="new", since_ms=FUTURE)),
+        ("mine", f"Anew:{FUTURE}", sending("new")),
         ("min minee", "D1:9", START[State.SENDING]),
-        ("", f"Anew:{FUTURE}", START[State.SENDING]),
+        ("", f"Anew:{FUTURE}", sending("new", "mine")),
+        ("mine", f"A~new~mine:{FUTURE}", sending("new", "mine")),
     ],
 )
 async def test_a_rebuild_frees_what_has_ended(dedup: RedisDedup, ended: str, known: str, after: Claim) -> None:
     """G4: a claim that a server's file brought back is nobody's call when the topics say that its attempt has ended."""
     await put(dedup, START[State.SENDING])
-    await restore(dedup, Restored(KEY, known, 1, ended))
-    assert await dedup.peek(KEY) == after
+    await restore(dedup, Restored(KEY, known, (1, 10), ended))
+    found = await dedup.peek(KEY)
+    assert found is not None
+    assert replace(found, since_ms=after.since_ms) == after
     await put(dedup, START[State.UNCERTAIN])
-    await restore(dedup, Restored(KEY, "", 1, "mine"))
+    await restore(dedup, Restored(KEY, "", ended="mine"))
     assert await dedup.peek(KEY) == START[State.UNCERTAIN], "a doubt is more than a claim"
 
 
@@ -421,11 +476,11 @@ async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     await dedup.mark_sent([MINE])
     await restore(
         dedup,
-        Restored(KEY, Claim(State.SENDING, attempt="x", since_ms=1).to_text(), 1),
-        Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text(), 1),
+        Restored(KEY, sending("x").to_text(), (1, 10)),
+        Restored(KEY, Claim(State.UNCERTAIN, attempt="x").to_text()),
     )
     assert await state(dedup) is State.SENT
-    await restore(dedup, Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text(), 1))
+    await restore(dedup, Restored(KEY, Claim(State.SENT_RECORDED, fingerprint="f").to_text()))
     assert await state(dedup) is State.SENT_RECORDED
 
 
@@ -479,7 +534,7 @@ async def test_a_rebuild_that_lost_its_lock_counts_for_nothing(
     await dedup.restore([], "mine", 30)
     await lost(dedup)
     with pytest.raises(RebuildLost):
-        await dedup.restore([Restored(KEY, "ua", 1)], "mine", 30)
+        await dedup.restore([Restored(KEY, "ua")], "mine", 30)
     assert await dedup.peek_all([KEY]) == [ABSENT]
     assert not await dedup.extend_lock("mine", 30)
     assert not await dedup.set_whole("mine")
@@ -594,3 +649,80 @@ async def test_the_quota_opens_when_the_first_mails_are_a_window_old(client: red
     opens_s = await pace.quota_opens_s()
     assert opens_s is not None
     assert 14_000 < opens_s <= 14_500
+
+
+CLOSED_AT_10 = Claim(State.CLOSED, partition=1, offset=10)
+
+
+@pytest.mark.parametrize("before", list(State))
+async def test_a_place_stands_beside_the_claim(dedup: RedisDedup, before: State) -> None:
+    """G5: closing a key changes nothing of what its claim says, and says it."""
+    await put(dedup, START[before])
+    assert await dedup.supersede([MINE]) == [START[before]]
+    assert await dedup.peek(KEY) == START[before]
+
+
+async def test_no_record_up_to_a_place_is_granted(dedup: RedisDedup) -> None:
+    """G5: not the record itself, nor an older one, nor a resend of it; a newer one is, and another partition's."""
+    await dedup.supersede([MINE])
+    for before in (ABSENT, START[State.CLOSED], START[State.DROPPED]):
+        for offset in (0, 9, 10):
+            await put(dedup, before)
+            old = replace(MINE, attempt="old", offset=offset, overrides="mine")
+            if before.state is State.CLOSED and offset <= before.offset:
+                assert await dedup.claim([old]) == [before], "it had ended before"
+            else:
+                assert await dedup.claim([old]) == [CLOSED_AT_10]
+            assert await dedup.peek(KEY) == before
+    for newer in (replace(MINE, offset=11), replace(MINE, partition=2, offset=0)):
+        await put(dedup, ABSENT)
+        assert (await dedup.claim([newer]))[0].state is State.SENDING
+
+
+async def test_a_retry_of_a_closed_record_is_not_granted(dedup: RedisDedup) -> None:
+    """G5: refused for now, free again, and claimed once more after a cancel: the place has outlived the claim."""
+    await dedup.claim([MINE])
+    assert (await dedup.supersede([MINE]))[0].state is State.SENDING
+    await dedup.release([MINE])
+    assert await dedup.claim([MINE]) == [CLOSED_AT_10]
+    assert await state(dedup) is State.ABSENT
+
+
+async def test_a_late_copy_of_a_granted_claim_frees_nothing(dedup: RedisDedup) -> None:
+    """G1: its call may be under way; nor does it grant anything."""
+    (granted,) = await dedup.claim([MINE])
+    await dedup.supersede([MINE])
+    assert await dedup.claim([MINE]) == [CLOSED_AT_10]
+    assert await dedup.peek(KEY) == granted
+    assert (await dedup.claim([replace(MINE, attempt="newer", offset=11)])) == [granted]
+
+
+async def test_a_place_is_never_lowered(dedup: RedisDedup) -> None:
+    """G5: commands may overtake one another, and a key's records may stand in two partitions."""
+    other = replace(MINE, partition=2, offset=7)
+    for item in (MINE, replace(MINE, offset=3), other, replace(other, offset=-1)):
+        await dedup.supersede([item])
+    assert await dedup.claim([replace(MINE, offset=5)]) == [CLOSED_AT_10]
+    assert await dedup.claim([other]) == [Claim(State.CLOSED, partition=2, offset=7)]
+    fresh = replace(MINE, key=Key("another", "2026-11"), offset=0)
+    await dedup.supersede([replace(fresh, offset=-1)])
+    assert (await dedup.claim([fresh]))[0].state is State.SENDING, "a correction of nothing before it"
+
+
+async def test_a_place_in_a_set_that_is_not_whole_is_none(dedup: RedisDedup) -> None:
+    """G5: whoever makes the set whole reads the topic to its end instead."""
+    await dedup.unset_whole()
+    with pytest.raises(NotWhole):
+        await dedup.supersede([MINE])
+    await make_whole(dedup)
+    assert (await dedup.claim([MINE]))[0].state is State.SENDING
+
+
+async def test_places_expire_and_are_forgotten_with_their_keys(redis_dedup: RedisDedup) -> None:
+    """They hold user ids."""
+    await redis_dedup.supersede([MINE])
+    places = redis_dedup._places(KEY)
+    assert await redis_dedup._client.expiretime(places) == 1_830_297_600
+    assert not [key async for key, _ in redis_dedup.entries()]
+    await redis_dedup.forget([KEY])
+    assert not await redis_dedup._client.exists(places)

@@ -16,6 +16,8 @@ from msgspec import structs
 
 from infra.embedded import Stack
 from processor.adapters.kafka import KafkaJobLog, names_a_member
+from processor.core.newest import Look
+from processor.core.sieve import Sieve
 from processor.ports import JobLog, Produced, Transaction
 from schemas.kafka.clients import MESSAGE_BYTES_MAX, reader_config
 from schemas.kafka.reading import Record, read_topic
@@ -425,3 +427,66 @@ def test_a_stop_that_was_given_up_tells_nobody(kafka: RealKafka, monkeypatch: py
     assert closed.wait(60)
     assert watcher.committed
     gc.collect()
+
+
+def looks(begins: dict[int, int]) -> dict[int, Look]:
+    return {partition: Look(begin, Sieve()) for partition, begin in begins.items()}
+
+
+async def scanned(log: JobLog, wanted: dict[int, Look], ends: dict[int, int]) -> list[Record]:
+    """What is found up to these ends; each partition is read on where the last scan ended."""
+    found: list[Record] = []
+    for _ in range(2000):
+        came = await log.scan(wanted, 0.1)
+        found += came.records
+        wanted = {p: look._replace(begin=came.positions.get(p, look.begin)) for p, look in wanted.items()}
+        assert all(look.begin <= ends[p] for p, look in wanted.items()), "beyond what was read"
+        if all(look.begin == ends[p] for p, look in wanted.items()):
+            return found
+    raise AssertionError("the ends were not reached")
+
+
+def places(records: list[Record]) -> list[tuple[int, int, bytes | None]]:
+    return sorted((record.partition, record.offset, record.key) for record in records)
+
+
+async def test_a_scan_brings_what_came_again(kafka: Kafka, start: Make) -> None:
+    """G5: keys that came before, whole records, of any partition, whoever owns it; none of a key's first."""
+    kafka.publish(8)
+    kafka.publish(4)
+    log, _ = await start("one")
+    ends = await log.ends()
+    assert sum(ends.values()) == 12
+    found = await scanned(log, looks(dict.fromkeys(ends, 0)), ends)
+    keys = [record.key for record in found]
+    assert sorted(keys) == [f"u{n}:2026-11".encode() for n in range(4)]
+    assert all(record.value for record in found)
+    assert all(record.offset > 0 for record in found)
+
+
+async def test_a_scan_begins_where_it_is_told(kafka: Kafka, start: Make) -> None:
+    """Another life of a partition begins at another place, before or behind; a partition that left is read no more."""
+    for _ in range(3):
+        kafka.publish(4)
+    log, _ = await start("one")
+    ends = await log.ends()
+    partition = next(number for number, end in ends.items() if end)
+    everything = await scanned(log, looks({partition: 0}), {partition: ends[partition]})
+    again = await scanned(log, looks({partition: 0}), {partition: ends[partition]})
+    assert places(again) == places(everything) != []
+    assert not await scanned(log, looks({partition: ends[partition] - 1}), {partition: ends[partition]})
+    rest = {number: 0 for number in ends if number != partition}
+    others = await scanned(log, looks(rest), ends)
+    assert all(record.partition != partition for record in others)
+
+
+async def test_a_scan_follows_what_is_written(kafka: Kafka, start: Make) -> None:
+    """G5: the sieve remembers what was there before."""
+    kafka.publish(4)
+    log, _ = await start("one")
+    ends = await log.ends()
+    wanted = looks(dict.fromkeys(ends, 0))
+    assert not await scanned(log, wanted, ends)
+    wanted = {partition: look._replace(begin=ends[partition]) for partition, look in wanted.items()}
+    kafka.publish(4)
+    assert len(await scanned(log, wanted, await log.ends())) == 4

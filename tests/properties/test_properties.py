@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from processor.core.answers import Accepted, ServiceError, Unknown, classify
 from processor.core.offsets import METADATA_BYTES_MAX, Window, decode_settled, encode_settled
 from processor.core.retry import delay_s
-from processor.recovery.spill import SpillingMap
+from processor.recovery.spill import RANGES, SpillingRows
 from producer.plan import OnDuplicate, Reject, find_users, plan
 from producer.sources import Row
 from schemas.addresses import address_problem
@@ -202,22 +202,21 @@ def test_usual_addresses_are_judged_as_all_others(address: str) -> None:
 
 
 @given(
-    st.lists(st.tuples(st.binary(max_size=2), st.one_of(st.none(), st.text(max_size=3))), max_size=60),
+    st.lists(
+        st.tuples(st.binary(max_size=2), st.integers(0, 3), st.one_of(st.none(), st.text(max_size=3))), max_size=60
+    ),
     st.integers(1, 8),
 )
-def test_a_spilling_map_is_a_dict(steps: list[tuple[bytes, str | None]], entries_max: int) -> None:
+def test_rows_that_spill_are_all_there_in_their_order(rows: list[tuple[bytes, int, str | None]], rows_max: int) -> None:
     """Memory stays flat, and nothing else changes."""
-    plain: dict[bytes, str] = {}
-    with closing(SpillingMap(entries_max)) as spilling:
-        for key, text in steps:
-            spilling.set(key, text)
-            if text is None:
-                plain.pop(key, None)
-            else:
-                plain[key] = text
-            assert spilling.get(key) == text
-        assert all(spilling.get(key) == plain.get(key) for key, _ in steps)
-        assert dict(spilling.items()) == plain
+    plain: dict[bytes, list[tuple[int, str | None]]] = {}
+    with closing(SpillingRows(str, rows_max)) as spilling:
+        for key, partition, text in rows:
+            spilling.add(key, partition, text)
+            plain.setdefault(key, []).append((partition, text))
+        found = [spilling.of_range(number) for number in range(RANGES)]
+        assert {key: said for of_range in found for key, said in of_range.items()} == plain
+        assert sum(map(len, found)) == len(plain), "each key in one range"
 
 
 @given(st.integers(0, 10_000), st.integers(1, 5_000), st.integers(0, 5_000))

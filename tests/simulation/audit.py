@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from math import inf
 
-from processor.core.claims import NOBODYS
 from processor.core.outcomes import Mail
+from processor.core.standing import attempts_in
 from processor.core.states import ABSENT, State
 from schemas.codec import RESEND_HEADER, decode_job, decode_resend
 from schemas.identity import Key
@@ -105,9 +105,11 @@ class Audit(Seen):
 
     def _of_redis(self, raw: bytes, delivery: Delivery, at_s: float) -> bool:
         """Whether a rebuild after a fault of Redis may have found the intent open."""
-        intended = self.intents.get((delivery.attempt or "").removeprefix(NOBODYS))
+        named = [self.intents.get(attempt) for attempt in attempts_in(delivery.attempt or "")]
         return self._troubled(raw, at_s) and any(
-            intended is not None and intended[0] <= whole_s and at_s >= fault_s for fault_s, whole_s in self._unwhole()
+            intended is not None and intended[0] <= whole_s and at_s >= fault_s
+            for fault_s, whole_s in self._unwhole()
+            for intended in named
         )
 
     def _restored_late(self, raw: bytes, until_s: float) -> bool:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from processor.adapters.redis import Under
-from processor.core.claims import NOBODYS, Restored
+from processor.core.claims import Restored
+from processor.core.standing import NOBODYS, attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
@@ -59,6 +62,10 @@ class Scripts:
                 return mine
         return claim
 
+    def superseded(self, places: dict[int, int], item: Item) -> bool:
+        """Whether the item's record counts no more."""
+        return places.get(item.partition, -1) >= item.offset
+
     def cancel(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
         if claim.state is State.ABSENT or older:
@@ -80,7 +87,13 @@ class Scripts:
         return Claim(State.DROPPED, attempt=item.attempt)
 
     def release(self, claim: Claim, item: Item) -> Claim:
-        return ABSENT if claim.state is State.SENDING and claim.attempt == item.attempt else claim
+        names = attempts_in(claim.attempt) if claim.state is State.SENDING else []
+        if item.attempt not in names:
+            return claim
+        if others := [name for name in names if name != item.attempt]:
+            return replace(claim, attempt=nobodys(others))
+        overrode = item.overrides and claim.attempt.startswith(NOBODYS)
+        return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if overrode else ABSENT
 
     def mark_doubt(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state is State.SENDING and claim.attempt == item.attempt
@@ -106,14 +119,20 @@ class Scripts:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 
-    def restore(self, claim: Claim, known: Claim, partition: int, ended: str = "") -> Claim:
-        if claim.state is State.SENDING and claim.attempt in ended.split():
+    def restore(self, claim: Claim, known: Claim, place: tuple[int, int], ended: str, now_ms: int) -> Claim:
+        held = attempts_in(claim.attempt) if claim.state is State.SENDING else []
+        ended_names = set(ended.split())
+        if held and ended_names.issuperset(held):
             claim = ABSENT
+        if known.state is not State.SENDING:
+            return known if RANK[known.state] > RANK[claim.state] else claim
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
-        elsewhere = claim.state is State.CLOSED and claim.partition != partition
-        nobodys = known.attempt.startswith(NOBODYS) and claim.state is State.SENDING
-        later = known.state is State.SENDING and (doubted or elsewhere or nobodys)
-        return known if later or RANK[known.state] > RANK[claim.state] else claim
+        before = claim.state is State.CLOSED and (claim.partition != place[0] or place[1] > claim.offset)
+        if claim.state is State.ABSENT or held or doubted or before:
+            names = attempts_in(known.attempt)
+            names += [name for name in held if name not in ended_names and name not in names]
+            return Claim(State.SENDING, attempt=names[0] if len(names) == 1 else nobodys(names), since_ms=now_ms)
+        return claim
 
 
 class MemoryDedup:
@@ -121,6 +140,8 @@ class MemoryDedup:
 
     def __init__(self, lifetime_s: float, now_ms: Callable[[], int], scripts: Scripts | None = None) -> None:
         self.claims: dict[Key, Claim] = {}
+        self.places: dict[Key, dict[int, int]] = {}
+        """of a key: up to which offset of each partition its records count no more"""
         self.run = "run"
         self.marker = NO_MARKER
         self.under: Callable[[], Under] = Under
@@ -177,10 +198,24 @@ class MemoryDedup:
             held = self.claims.get(item.key, ABSENT)
             mine = held.state is State.SENDING and held.attempt == item.attempt
             before = held if mine else self._current(item.key)
-            out.append(self._put(item.key, self._scripts.claim(before, item, self._now_ms())))
+            after = self._scripts.claim(before, item, self._now_ms())
+            granted = after.state is State.SENDING and after.attempt == item.attempt
+            places = self.places.get(item.key, {})
+            if granted and self._scripts.superseded(places, item):
+                out.append(Claim(State.CLOSED, partition=item.partition, offset=places[item.partition]))
+            else:
+                out.append(self._put(item.key, after))
         self.marker = self.marker._replace(granted=self.marker.granted + 1)
         self._granted = self._seen()._replace(granted=self.marker.granted)
         return out
+
+    async def supersede(self, items: Sequence[Item]) -> list[Claim]:
+        self._check()
+        for item in items:
+            places = self.places.get(item.key, {})
+            if item.offset > places.get(item.partition, -1):
+                self.places[item.key] = places | {item.partition: item.offset}
+        return [self._current(item.key) for item in items]
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
@@ -231,9 +266,9 @@ class MemoryDedup:
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
         if not await self.extend_lock(token, ttl_s):
             raise RebuildLost("the rebuild has lost its lock")
-        for key, text, partition, ended in claims:
+        for key, text, place, ended in claims:
             held = self.claims.get(key, ABSENT)
-            self._put(key, self._scripts.restore(held, parse_claim(text), partition, ended))
+            self._put(key, self._scripts.restore(held, parse_claim(text), place, ended, self._now_ms()))
 
     async def peek(self, key: Key) -> Claim | None:
         return self.claims.get(key, ABSENT) if self._is_whole() else None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import processor.core.assignments
+import processor.core.batch
 import processor.shell.attempts
 import processor.shell.calls
 from processor.adapters.letters import Letters
@@ -17,6 +18,7 @@ from processor.core.due import DueQueue
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.key_order import KeyOrder
+from processor.core.newest import Newest
 from processor.core.offsets import Window
 from processor.core.states import Claim, State
 from processor.shell.attempts import Attempts
@@ -34,6 +36,8 @@ from tests.simulation.mutation_stories import (
     stands_still_under_a_claim,
     stopped_in_a_call,
 )
+from tests.simulation.scenarios_latest import a_cancel_before_any_processor, a_cancel_while_a_lost_set_is_marked
+from tests.simulation.scenarios_redis import a_superseded_intent_and_redis_lost
 
 __all__: list[str] = []
 
@@ -93,6 +97,7 @@ def an_aborted_transaction_is_forgotten(patch: Patch) -> None:
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=150)
 def a_newer_record_supersedes_nothing(patch: Patch) -> None:
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "superseded", lambda *_: False)
 
 
@@ -161,17 +166,40 @@ def a_broken_record_shields_an_older_one(patch: Patch) -> None:
     def the_last_alone(self: Any, first: Any, line: Any) -> None:
         self._superseded.add(line[-1] if line else first)
 
+    # Whoever reads ahead of the intake knows the newer one as well.
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "_supersede", the_last_alone)
 
 
 @mutation(only=("corrected", "cancelled", "quota_used_up", "ses_troubled"), seeds=100)
 def two_records_of_a_key_at_once(patch: Patch) -> None:
+    what_was_read_ahead_replaces_nothing(patch)
     patch.setattr(KeyOrder, "arrive", lambda *_: True)
 
 
 @mutation(only=("commits_end_badly",), first=25)
 def what_was_intended_in_vain_is_not_intended_again(patch: Patch) -> None:
     patch.setattr(Batches, "aborted", lambda *_: None)
+
+
+@mutation(story=a_cancel_before_any_processor)
+def claims_wait_for_no_scan(patch: Patch) -> None:
+    patch.setattr(Newest, "unread", frozenset())
+
+
+@mutation(story=a_cancel_before_any_processor)
+def what_was_read_ahead_replaces_nothing(patch: Patch) -> None:
+    patch.setattr(Newest, "superseded", lambda *_: False)
+
+
+@mutation(story=a_cancel_while_a_lost_set_is_marked)
+def a_set_made_whole_is_used_at_once(patch: Patch) -> None:
+    patch.setattr(Engine, "scan_anew", lambda *_: None)
+
+
+@mutation(story=a_superseded_intent_and_redis_lost)
+def a_record_passed_over_keeps_its_intent(patch: Patch) -> None:
+    patch.setattr(processor.core.batch, "_unused", lambda *_: ())
 
 
 @mutation(only=("flushed", "restarted", "quota_used_up", "ses_troubled"))

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from processor.core.newest import Look
 from processor.core.resume import Committed, Log, replaced, resume, tagged
-from processor.ports import Listener, Poll, Transaction
+from processor.ports import Listener, Poll, Scanned, Transaction
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
 from tests.simulation.group import NoMember
@@ -116,6 +117,20 @@ class SimJobLog:
 
     async def ends(self) -> dict[int, int]:
         return dict(await self._ask("kafka.ends", lambda: {p.number: p.end for p in self._kafka.topic(self._topic)}))
+
+    async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+        """A fetch brings the rest of each partition, or the client's patience ends."""
+        if all(self._kafka.stable_end(self._topic, p) <= look.begin for p, look in looks.items()):
+            await asyncio.sleep(timeout_s)
+        return Scanned(*await self._ask("kafka.scan", lambda: self._scanned(looks)))  # type: ignore[misc]
+
+    def _scanned(self, looks: Mapping[int, Look]) -> tuple[list[Record], dict[int, int]]:
+        records: list[Record] = []
+        positions = {}
+        for partition, look in looks.items():
+            found, positions[partition] = self._kafka.read(self._topic, partition, look.begin)
+            records += [record for record in found if record.key is not None and look.sieve.again(record.key)]
+        return records, positions
 
     async def stop(self) -> None:
         if self._member:

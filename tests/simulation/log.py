@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from processor.core.newest import Look
 from processor.core.resume import Committed, Log, resume
-from processor.ports import Listener, Poll, Produced, Transaction
+from processor.ports import Listener, Poll, Produced, Scanned, Transaction
 from schemas.kafka.clients import MESSAGE_BYTES_MAX
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import Fenced, TransactionAborted, TransactionUnknown
@@ -82,6 +84,7 @@ class MemoryJobLog:
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
         await self._rebalance()
+        await asyncio.sleep(0)
         found, ends = [], {}
         for partition in sorted(self._mine.keys() - paused):
             log, position = self._kafka.jobs[partition], self._positions[partition]
@@ -139,6 +142,15 @@ class MemoryJobLog:
 
     async def ends(self) -> dict[int, int]:
         return {partition: len(log) for partition, log in enumerate(self._kafka.jobs)}
+
+    async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+        records = [record for partition, look in looks.items() for record in self._kafka.jobs[partition][look.begin :]]
+        if not records:
+            await asyncio.sleep(min(timeout_s, 0.01))
+        again = [
+            record for record in records if record.key is not None and looks[record.partition].sieve.again(record.key)
+        ]
+        return Scanned(again, {partition: len(self._kafka.jobs[partition]) for partition in looks})
 
     async def stop(self) -> None:
         if self in self._kafka.members:

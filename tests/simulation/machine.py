@@ -34,6 +34,7 @@ __all__ = [
     "left",
     "lost",
     "read",
+    "renounced",
     "taken",
     "transacted",
 ]
@@ -63,6 +64,7 @@ class Known(NamedTuple):
     fresh: tuple[int, ...] = ()
     ready: tuple[Held, ...] = ()
     ended: tuple[tuple[Held, Result], ...] = ()
+    renounced: tuple[Held, ...] = ()
 
 
 class Committed(NamedTuple):
@@ -108,6 +110,7 @@ class _Thawed:
         for offset in known.fresh:
             self.engine.batches.add_fresh(self.ticket(offset))
         self.engine.due.submit(self.attempt(held) for held in known.ready)
+        self.engine.batches._renounced = [self.attempt(held) for held in known.renounced]
         for held, result in known.ended:
             self.engine.batches.add_ended(Finished(self.attempt(held), result))
 
@@ -146,9 +149,10 @@ class _Thawed:
             changed=window._changed,
             lines=tuple(sorted(lines)),
             superseded=frozenset(ticket.record.offset for ticket in order._superseded),
-            fresh=tuple(ticket.record.offset for ticket in engine.batches._fresh),
+            fresh=tuple(attempt.ticket.record.offset for attempt in engine.batches._fresh),
             ready=_held(engine.due._ready),
             ended=_results(engine.batches._ended),
+            renounced=_held(one for one in engine.batches._renounced if not one.ticket.window.closed),
         )
 
 
@@ -183,6 +187,7 @@ def assigned(jobs: Jobs, committed: tuple[int, str]) -> Known:
     """The partition came to an engine that knew nothing, and was read."""
     thawed = _Thawed(NOTHING, jobs)
     thawed.engine.assign({0: committed})
+    thawed.engine.newest.forget(PARTITION)  # it is read to its end here and now
     window = thawed.engine.assigned.get(0)
     assert window is not None
     thawed.window = window
@@ -230,6 +235,14 @@ def ended(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
 
 
 @lru_cache(CACHED)
+def renounced(known: Known, jobs: Jobs, held: Held) -> Known:
+    """It was taken, and its key is held for it among others."""
+    thawed = _Thawed(known, jobs)
+    thawed.engine.renounce_one(thawed.attempt(held))
+    return thawed.frozen()
+
+
+@lru_cache(CACHED)
 def given_back(known: Known, jobs: Jobs, held: Held) -> Known:
     thawed = _Thawed(known, jobs)
     thawed.engine.due.put_back([thawed.attempt(held)])
@@ -245,7 +258,7 @@ def corrected(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
 
 def forget() -> None:
     """The engine is another one from now on."""
-    for event in (read, lost, assigned, transacted, left, taken, ended, given_back, corrected):
+    for event in (read, lost, assigned, transacted, left, taken, ended, renounced, given_back, corrected):
         event.cache_clear()
 
 

@@ -13,10 +13,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
+from processor.core.claims import Folded, Intent
 from processor.core.offsets import Window
-from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.recovery.spill import SpillingMap
-from schemas.records import Attempt, Delivery, Outcome, Resend, Source
+from processor.core.standing import Entry
+from processor.core.states import ABSENT, State, parse_claim
+from schemas.records import Delivery, Outcome, Source
 from tests.simulation.machine import KEYS
 from tests.simulation.model_feed import evidence_steps
 from tests.simulation.model_processor import assigned, attempts_of, left, processor_steps
@@ -84,15 +85,15 @@ def _redis_steps(world: World, rules: Rules) -> Steps:
         yield "rebuild reads", world._replace(snapshot=known)
     else:
         claims = tuple(
-            rules.scripts.restore(claim, known, 0, ended)
-            for claim, (known, ended) in zip(world.claims, world.snapshot, strict=True)
+            rules.scripts.restore(claim, parse_claim(known.claim), known.place, known.ended, 0)
+            for claim, known in zip(world.claims, world.snapshot, strict=True)
         )
         yield "rebuild ends", world._replace(claims=claims, whole=True, snapshot=None)
 
 
 @lru_cache(100_000)
-def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> tuple[Claim, str]:
-    fold = fold_of(SpillingMap(), SpillingMap())
+def _folded(fold: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> Folded:
+    entries = []
     for at_ms, (outcome, attempt, message_id, offset) in enumerate(ledger):
         delivery = Delivery(
             outcome=Outcome(outcome),
@@ -102,22 +103,11 @@ def _folded(fold_of: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> 
             attempt=attempt or None,
             message_id=message_id or None,
         )
-        fold.outcome(b"k", delivery)
-    for attempt, offset, overrides, withdrawn in intents:
-        leave = Resend(overrides, "policy", "silence") if overrides else None
-        source = Source("jobs", 0, offset)
-        intent = Attempt(
-            attempt=attempt,
-            intended_at_ms=0,
-            instance="p",
-            source=source,
-            fingerprint="",
-            withdrawn=withdrawn,
-            resend=leave,
-        )
-        fold.intent(b"k", intent)
-    found = next(iter(fold.claims()), None)
-    return (parse_claim(found[1]), found[2]) if found else (ABSENT, "")
+        entries.append((0, Entry.of(delivery, 0)))
+    opened = [
+        (0, Intent(attempt, 0, offset, overrides, withdrawn)) for attempt, offset, overrides, withdrawn in intents
+    ]
+    return fold(entries, opened) or Folded("")
 
 
 # ---- faults ----

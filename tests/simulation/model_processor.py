@@ -8,6 +8,7 @@ from processor.core import decide
 from processor.core.answers import Accepted
 from schemas.records import Outcome
 from tests.simulation import machine
+from tests.simulation.dedup import Scripts
 from tests.simulation.machine import KEYS, NOTHING, Committed, Held, Known, Result
 from tests.simulation.model_world import (
     ANSWERS,
@@ -33,7 +34,7 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
     if known.window is not None and known.window[1] < len(world.jobs):
         read = processor._replace(known=machine.read(known, world.jobs))
         yield f"poll {number}", with_processor(world, number, read)
-    if known.fresh or known.ended:
+    if known.fresh or known.ended or known.renounced:
         yield from _commits(world, rules, number, processor)
     for index in range(len(known.ready)):
         yield from _claims(world, rules, number, index)
@@ -91,6 +92,10 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
             case decide.Call():
                 mine = processor._replace(known=known, calls=(*processor.calls, call))
                 yield f"claim {number}/{call.offset}", with_processor(after, number, mine)
+            case decide.Renounce():
+                mine = processor._replace(known=machine.renounced(known, world.jobs, held))
+                freed = _freed(after, (held,), rules.scripts)
+                yield f"renounce {number}/{call.offset}", with_processor(freed, number, mine)
             case decide.WaitForOther():
                 pass  # put off, and in front again when its time has come: as before
             case result:
@@ -244,11 +249,11 @@ def _lost(world: World, number: int) -> World:
     )
 
 
-def _freed(world: World, dropped: tuple[Held, ...]) -> World:
+def _freed(world: World, dropped: tuple[Held, ...], scripts: Scripts = Rules.scripts) -> World:
     """A rebuild may have put back their claims."""
     for held in dropped:
         key = world.jobs[held[0]][0]
-        world = claimed(world, key, Rules.scripts.release(world.claims[key], item(world.jobs, held)))
+        world = claimed(world, key, scripts.release(world.claims[key], item(world.jobs, held)))
     return world
 
 

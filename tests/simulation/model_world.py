@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from processor.core import decide
 from processor.core.answers import Answer, NotWritten, RetryClass, ServiceError, Unanswered, Verdict, classify
-from processor.core.claims import Fold
+from processor.core.claims import Folded, folded
 from processor.core.evidence import SesEvent, proof_is_news
 from processor.core.states import ABSENT, Claim
 from processor.ports import Item
@@ -55,7 +55,7 @@ class Rules:
     delete_after_commit = True
     lifetime_waited = True
     intents_rebuilt = True
-    fold = Fold
+    fold = staticmethod(folded)
 
     def verdict(self, answer: Answer) -> Verdict:
         return classify(answer)
@@ -109,7 +109,7 @@ class World(NamedTuple):
     jobs: Jobs
     claims: tuple[Claim, ...]
     whole: bool
-    snapshot: tuple[tuple[Claim, str], ...] | None
+    snapshot: tuple[Folded, ...] | None
     """What a rebuild has read and not put back yet."""
     intents: tuple[tuple[tuple[str, int, str, bool], ...], ...]
     """per key: (attempt, offset, overrides, withdrawn)"""

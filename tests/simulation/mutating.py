@@ -16,7 +16,7 @@ __all__ = ["MUTATIONS", "SURVIVORS", "Mutation", "Patch", "caught", "mutation", 
 
 Patch = pytest.MonkeyPatch
 Break = Callable[[Patch], None]
-Story = Callable[[World, Audit], Awaitable[None]]
+Story = Callable[[World, Audit], Awaitable[list[str] | None]]
 
 
 @dataclass(frozen=True)
@@ -78,5 +78,5 @@ def caught(mutation: Mutation) -> str:
 def _told(story: Story) -> str:
     with World.made(1) as world:
         audit = Audit(world)
-        world.run(story(world, audit))
-        return "; ".join(unknown(world, audit.findings()))
+        found = world.run(story(world, audit)) or []
+        return "; ".join([*found, *unknown(world, audit.findings())])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from processor.core import decide
 from processor.core.answers import Answer, RefusedForNow, RefusedMessage, RetryClass, Unanswered, Verdict, classify
-from processor.core.claims import Fold
+from processor.core.claims import Folded, folded
 from processor.core.evidence import SesEvent
 from processor.core.states import ABSENT, Claim, State
 from processor.ports import Item
@@ -118,30 +117,27 @@ class LeaveTheProofToTheProcessor(Rules):
         return before.state is not State.SENDING and super().is_news(event, before)
 
 
-class _OpenByItsHolder(Fold):
-    def claims(self) -> Iterator[tuple[bytes, str, str]]:
-        for key, text, ended in super().claims():
-            yield key, text.replace("A~", "A"), ended
+def _open_by_its_holder(entries: Any, intents: Any = ()) -> Folded | None:
+    found = folded(entries, intents)
+    last = found and found.claim.rpartition("~")[2]
+    return found._replace(claim=f"A{last}") if found and last != found.claim else found
 
 
 class OneOfSeveralIntentsIsEnough(Rules):
     """Of several open intents the last comes back under its own name: its holder calls, though another did."""
 
-    fold = _OpenByItsHolder
+    fold = staticmethod(_open_by_its_holder)
 
 
-class _AnyWithdrawal(Fold):
-    def intent(self, key: bytes, attempt: Any) -> None:
-        if attempt.withdrawn:
-            self._open.set(key, None)
-        else:
-            super().intent(key, attempt)
+def _any_withdrawal(entries: Any, intents: Any = ()) -> Folded | None:
+    last = max((number for number, (_, intent) in enumerate(intents) if intent.withdrawn), default=-1)
+    return folded(entries, intents[last + 1 :])
 
 
 class AWithdrawalFreesTheKey(Rules):
     """Whoever leaves gracefully takes back the dead processor's intent as well."""
 
-    fold = _AnyWithdrawal
+    fold = staticmethod(_any_withdrawal)
 
 
 class _AnyLeave(Scripts):

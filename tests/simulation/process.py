@@ -45,7 +45,7 @@ __all__ = ["Host", "Process", "evidence", "processor"]
 
 STOP_S = 10.0
 """As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
-TIMING = Timing(beat_s=0.5, current_s=1.6, silent_s=6.0, hanging_s=1.0, server_s=0.3, read_s=0.5)
+TIMING = Timing(beat_s=0.8, current_s=2.4, silent_s=8.0, hanging_s=1.2, server_s=0.3, read_s=1.0)
 METER = Meter()
 """One for all: what it counts is nobody's promise."""
 

@@ -22,6 +22,7 @@ import processor.evidence.scribe
 import processor.evidence.sink
 import processor.evidence.sweep
 import processor.ops.balance
+import processor.ops.cancel
 import processor.ops.uncertain
 import processor.recovery.lineage
 import processor.recovery.rebuild
@@ -36,6 +37,7 @@ import processor.shell.ledger
 import processor.shell.patience
 import processor.shell.pulse
 import processor.shell.rebalances
+import processor.shell.scan
 import processor.shell.worker
 import schemas.control
 import schemas.kafka.reading
@@ -66,6 +68,7 @@ LOGS = (
     processor.shell.ledger,
     processor.shell.leave,
     processor.shell.patience,
+    processor.shell.scan,
     processor.recovery.rebuild,
     processor.recovery.lineage,
     processor.shell.control,
@@ -108,10 +111,15 @@ def partition_numbers(settings: Any, topic: str) -> list[int]:
 
 
 def write_records(settings: Any, records: Sequence[Produced]) -> list[int]:
+    """As `processor.adapters.write.write_records`."""
+    return [offset for _, offset in write_placed(settings, records)]
+
+
+def write_placed(settings: Any, records: Sequence[Produced]) -> list[tuple[int, int]]:
     kafka = _here().kafka
     places = [kafka.publish(r.topic, r.key, r.value, r.headers, r.partition) for r in records]
     _here().net.history.note(_here().name, "published", [f"{p}:{o}" for p, o in places])
-    return [offset for _, offset in places]
+    return places
 
 
 class SimRecordReader:
@@ -243,6 +251,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             processor.adapters.months,
             processor.ops.uncertain,
             processor.ops.balance,
+            processor.ops.cancel,
         ):
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):
@@ -256,6 +265,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(schemas.runtime.ending.Thread, "_make", _Thread._make, raising=False)
         patch.setattr(schemas.runtime.ending.Thread, "close", _Thread.close)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
+        patch.setattr(processor.ops.cancel, "write_placed", write_placed)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)

@@ -31,6 +31,7 @@ class State(NamedTuple):
     """Everything that a server's disk or a replica could hold of the dedup set."""
 
     claims: dict[Key, Claim]
+    places: dict[Key, dict[int, int]]
     marker: Marker
     lock: tuple[str, float] | None
     notes: frozenset[tuple[str, str]]
@@ -42,10 +43,10 @@ class SimSet(MemoryDedup):
 
     def dump(self) -> State:
         lock = (self._lock, self._until_ms) if self._lock else None
-        return State(dict(self.claims), self.marker, lock, frozenset(self._notes), self._feed_ms)
+        return State(dict(self.claims), dict(self.places), self.marker, lock, frozenset(self._notes), self._feed_ms)
 
     def load(self, state: State) -> None:
-        self.claims, self.marker = dict(state.claims), state.marker
+        self.claims, self.places, self.marker = dict(state.claims), dict(state.places), state.marker
         self._lock, self._until_ms = state.lock or (None, 0.0)
         self._notes, self._feed_ms = set(state.notes), state.feed_ms
 
@@ -73,7 +74,7 @@ class Server:
 
     def flush(self) -> None:
         """FLUSHALL."""
-        self.set.load(State({}, NO_MARKER, None, frozenset(), 0))
+        self.set.load(State({}, {}, NO_MARKER, None, frozenset(), 0))
         self.budget = Budget(self.budget.now_ms)
         self.past.append(self.set.dump())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
 from tests.simulation.mutation_stories import moved_to_the_end
@@ -17,7 +18,7 @@ from tests.simulation.story import (
     sent,
     until,
 )
-from tests.simulation.world import World
+from tests.simulation.world import MONTH, World
 
 
 @keeps(r"G2 drain ended well though 4 jobs", "a committed offset beyond the log's end: start at the beginning, aloud")
@@ -70,7 +71,7 @@ async def a_letter_too_large(world: World, audit: Audit) -> None:
 @breaks(r"G5 .* called for u\d", "a partition count that grows takes effect with the next month")
 async def partitions_grow_before_a_cancel(world: World, audit: Audit) -> None:
     """The tombstone stands in another partition than its job."""
-    publish(world, 4)
+    publish(world, 60)
     world.kafka.grow(4)
     for number in range(4):
         world.cancel(f"u{number}")
@@ -79,9 +80,12 @@ async def partitions_grow_before_a_cancel(world: World, audit: Audit) -> None:
     await done(world)
 
 
-@breaks(r"G1 u\d\S* was accepted 2 times", "one fold per key, whatever partition its records stand in")
+@keeps(r"G1 u\d\S* was accepted 2 times", "one fold per key, whatever partition its records stand in")
 async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit) -> None:
     """A mail in doubt is published again to another partition while the set is lost."""
+    audit.events_come = False
+    for number in range(4):
+        audit.excuse_key(Key(f"u{number}", MONTH), "answer lost")
     world.ses.tells = list
     world.net.loses = lambda what, _owner: "answer" if what == "ses.send" and not world.calm else ""
     publish(world, 4)
@@ -97,7 +101,10 @@ async def partitions_grow_over_a_doubt_and_redis_lost(world: World, audit: Audit
     await asyncio.sleep(10)
 
 
-@breaks(r"G2 u0:\S+ has no outcome", "a job in a partition where its key does not belong is a dead letter of its own")
+@keeps(
+    r"G2 u0:\S+ has no outcome",
+    "one fold per key: between two partitions the later record counts, not the last one read",
+)
 async def a_key_in_a_partition_not_its_own(world: World, audit: Audit) -> None:
     """Somebody wrote the key to another partition first: the outcomes are read in another order than they came."""
     world.start("p0")

@@ -247,9 +247,11 @@ class World:
     def jobs(self) -> list[Record]:
         return self.kafka.everything(self.settings.topics.jobs)
 
-    def deliveries(self) -> list[tuple[bytes, Delivery]]:
+    def deliveries(self) -> list[tuple[bytes, Delivery, int]]:
+        """Key, entry, and the partition of the ledger that it stands in."""
         records = self.kafka.everything(self.settings.topics.deliveries)
-        return [(r.key, decode_delivery(r.value)) for r in records if r.key is not None and r.value is not None]
+        told = [record for record in records if record.key is not None and record.value is not None]
+        return [(r.key or b"", decode_delivery(r.value or b""), r.partition) for r in told]
 
     def letter(self, record: Record) -> DeadLetter:
         return decode_dead_letter(record.headers)
@@ -264,8 +266,8 @@ class World:
         for record in self.jobs():
             if record.key is not None and (mail := with_job(mails.get(record.key), record)) is not None:
                 mails[record.key] = mail
-        for key, delivery in self.deliveries():
-            mails[key] = with_delivery(mails.get(key), delivery)
+        for key, delivery, partition in self.deliveries():
+            mails[key] = with_delivery(mails.get(key), delivery, partition)
         return mails
 
     def pending(self) -> list[bytes]:

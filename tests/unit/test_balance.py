@@ -48,6 +48,27 @@ def test_a_newer_record_needs_an_outcome_of_its_own_where_it_is_attempted() -> N
     assert missing([job(3), job(5)], [entry(Outcome.SENT, 3)]) == []
     assert missing([job(3), job(5)], [entry(Outcome.DEAD, 3, message_id="m1")]) == []
     assert missing([job(3), job(5)], [entry(Outcome.UNCERTAIN, 3)]) == []
+    ended = [entry(Outcome.UNCERTAIN, 3, attempt="a"), entry(Outcome.DEAD, 4, attempt="b", overrides="a")]
+    assert missing([job(3), job(4), job(5)], ended) == [KEY], (
+        "a doubt that a refused resend ended settles no correction"
+    )
+    assert missing([job(3), job(4)], ended) == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_what_two_partitions_say_of_a_key(order: tuple[int, int]) -> None:
+    """G2: partitions were added, and whichever is read first, the later record's outcome counts, and what bars the key."""
+    jobs = [job(3, partition=0, at_ms=30), job(1, partition=1, at_ms=90)]
+
+    def ledger(*entries: Record) -> list[Record]:
+        return sorted(entries, key=lambda record: order.index(record.partition))
+
+    old, new = entry(Outcome.DEAD, 3, at_ms=30), entry(Outcome.DEAD, 1, partition=1, at_ms=90)
+    doubt = entry(Outcome.UNCERTAIN, 3, at_ms=30, attempt="a")
+    assert missing(jobs, ledger(old)) == [KEY]
+    assert missing(jobs, ledger(old, new)) == []
+    assert missing(jobs, ledger(doubt)) == []
+    assert missing(jobs, ledger(entry(Outcome.SENT, 3, at_ms=30))) == []
 
 
 def test_tombstones() -> None:

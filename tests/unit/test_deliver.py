@@ -104,16 +104,33 @@ async def test_no_more_calls_at_once_than_were_granted() -> None:
 
 
 async def test_a_set_that_is_not_whole_is_waited_for() -> None:
-    """G1: it may lack a claim. When it is whole again, sending goes on."""
-    dedup = MemoryDedup(30.0, lambda: 0)
+    """G1: it may lack a claim. When it is whole again, sending goes on.
+
+    G4: what was not called for is withdrawn before that, and its claim freed after.
+    """
+    dedup, found = MemoryDedup(30.0, lambda: 0), []
 
     async def make_whole() -> None:
+        found.append((made.engine.batches.renounced, made.engine.never_called()))
         whole(dedup)
 
     made = Made(dedup, make_whole=make_whole)
-    made.submit([attempt()])
+    made.engine.assign({0: (0, "")})
+    one = attempt(window=made.engine.assigned.get(0))
+    made.submit([one])
     async with running(made):
+        await until(lambda: made.engine.batches.renounced == 1)
+        assert (made.deliverer.rebuilding, found) == (True, [])
+        batch = made.engine.next(0, lambda: "")
+        assert (batch.withdrawn, batch.intended) == ((one,), ())
+        made.engine.committed(batch)
+        made.deliverer.wake()
+        await until(lambda: not made.deliverer.rebuilding)
+        assert (found, made.engine.never_called()) == ([(0, [])], [one])
+        made.engine.committed(made.engine.next(1, lambda: "anew"))
+        made.deliverer.wake()
         await until(lambda: len(made.done) == 1)
+    assert [finished.attempt.id for finished in made.done] == ["anew"]
     assert made.meter.rebuilds._value.get() == 1
 
 

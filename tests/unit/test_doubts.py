@@ -33,7 +33,7 @@ def dead(at_ms: int, attempt: str = "a1") -> Delivery:
 def doubt_of(*entries: Delivery | None) -> Doubt | None:
     fold = DoubtFold()
     for one in entries:
-        fold.add(KEY.to_bytes(), None if one is None else encode(one))
+        fold.add(KEY.to_bytes(), None if one is None else encode(one), 0)
     return next(iter(fold.doubts()), None)
 
 
@@ -74,9 +74,9 @@ def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
     dropped = entry(100, Outcome.DEAD, message_id="m", reason="rendering-failure")
     fold = DoubtFold()
     for one in (dropped, entry(200)):
-        fold.add(KEY.to_bytes(), encode(one))
+        fold.add(KEY.to_bytes(), encode(one), 0)
     assert (fold.doubts(), fold.overtaken) == ([], {KEY.to_bytes(): dropped})
-    fold.add(KEY.to_bytes(), encode(dropped))
+    fold.add(KEY.to_bytes(), encode(dropped), 0)
     assert fold.overtaken == {}
     assert doubt_of(dropped, entry(200, attempt="a2")) is not None
 
@@ -93,8 +93,8 @@ def test_what_the_dedup_set_knows_ends_a_doubt(content: str) -> None:
 def test_what_cannot_be_read_of_the_ledger_changes_no_doubt() -> None:
     """It is no word of SES's, and nobody's decision."""
     fold = DoubtFold()
-    fold.add(KEY.to_bytes(), encode(entry(100)))
-    fold.add(KEY.to_bytes(), b"junk")
+    fold.add(KEY.to_bytes(), encode(entry(100)), 0)
+    fold.add(KEY.to_bytes(), b"junk", 0)
     assert [(doubt.attempt, doubt.since_ms) for doubt in fold.doubts()] == [("a1", 100)]
 
 

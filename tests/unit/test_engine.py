@@ -6,7 +6,8 @@ from itertools import count
 
 from processor.core.decide import Skip
 from processor.core.engine import Engine
-from processor.core.ticket import Finished, Ticket
+from processor.core.ticket import Attempt, Finished, Ticket
+from schemas.kafka.reading import Record
 from tests.support.parts import ticket
 
 DONE = Skip("the test says so")
@@ -18,8 +19,15 @@ class Driver:
     def __init__(self) -> None:
         self.engine = Engine()
         self.engine.assign({0: (0, ""), 1: (0, "")})
+        self.reach()
         self._attempts = count(1)
         self._offsets = count()
+
+    def reach(self) -> None:
+        """Whoever reads on ahead is at the ends."""
+        newest = self.engine.newest
+        newest.aim(newest.endless(), {})
+        self.engine.known()
 
     def new_attempt(self) -> str:
         return f"attempt-{next(self._attempts)}"
@@ -171,3 +179,40 @@ def test_an_aborted_batch_is_made_anew() -> None:
     assert driver.engine.take(9) == []
     driver.intend()
     assert [attempt.id for attempt in driver.engine.take(9)] == ["attempt-2"]
+
+
+def test_what_waits_for_its_partition_to_be_known_is_held() -> None:
+    """G5: a newer record may stand anywhere before the end; others' mails go out meanwhile."""
+    driver = Driver()
+    held, other = driver.read("u1", 0), driver.read("u2", 1)
+    driver.intend()
+    driver.engine.scan_anew()
+    newest = driver.engine.newest
+    newest.aim(newest.endless(), {0: 99})
+    driver.engine.known()
+    assert [attempt.ticket for attempt in driver.engine.take(9)] == [other]
+    assert (driver.engine.due.ready, driver.engine.idle) == (0, False)
+    newest.take({0: newest._readings[0]}, [], {0: 99})
+    driver.engine.known()
+    assert [attempt.ticket for attempt in driver.engine.take(9)] == [held]
+    driver.engine.scan_anew()
+    driver.engine.due.put_back([Attempt(held, "attempt-9")])
+    assert driver.engine.take(9) == []
+    assert [attempt.id for attempt in driver.engine.lost(frozenset({0}))] == ["attempt-9"]
+    assert driver.engine.due.empty
+
+
+def test_what_a_newer_record_far_ahead_replaced_is_withdrawn() -> None:
+    """G5, G4: never called for, and its intent is no doubt once its transaction has committed; aborted, it is said again."""
+    driver = Driver()
+    ticket = driver.read("u1", 0)
+    driver.intend()
+    reading = driver.engine.newest._readings[0]
+    driver.engine.newest.take({0: reading}, [Record(0, 500, ticket.record.key, None, [], 0)], {})
+    assert driver.engine.take(9) == []
+    for _ in range(2):
+        batch = driver.engine.next(9, driver.new_attempt)
+        assert [attempt.id for attempt in batch.withdrawn] == ["attempt-1"]
+        driver.engine.aborted(batch)
+    assert [attempt.id for attempt in driver.engine.never_called()] == ["attempt-1"]
+    assert [attempt.id for attempt in driver.engine.last([]).withdrawn] == ["attempt-1"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 from processor.core.batch import Batch
-from processor.core.decide import Skip
+from processor.core.decide import Settle
 from processor.core.engine import Engine
 from processor.core.ticket import Attempt, Finished
 from processor.shell.leave import COMMITS_MAX, leave
+from schemas.records import Outcome
 from schemas.runtime.errors import TransactionAborted
 from tests.support.parts import Made, attempt
 
@@ -54,7 +55,7 @@ class Marks:
     async def end(self, timeout_s: float) -> None: ...
 
 
-async def left(aborts: int, *better: Skip) -> tuple[list[Batch], Marks, int]:
+async def left(aborts: int, *better: Settle) -> tuple[list[Batch], Marks, int]:
     made = Made()
     made.engine.assign({0: (0, "")})
     one = attempt(window=made.engine.assigned.get(0))
@@ -82,5 +83,5 @@ async def test_a_last_transaction_that_aborts_is_made_again() -> None:
 
 async def test_what_evidence_knew_better_is_recorded_before_the_end() -> None:
     """G6: and what was withdrawn is not withdrawn again."""
-    batches, _, _ = await left(0, Skip("evidence knew better"))
+    batches, _, _ = await left(0, Settle(Outcome.SENT, attempt=attempt().id))
     assert [(len(batch.finished), len(batch.withdrawn)) for batch in batches] == [(0, 1), (1, 0)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from processor.core.outcomes import PENDING, Mail, count, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, count, with_job
+from processor.core.outcomes import with_delivery as with_entry
 from processor.core.requeue import Refused, Requeued, requeued
 from processor.ops.missing import why_no_mail
 from schemas.codec import REQUEUE_HEADER, decode_mark, decode_requeue, encode
@@ -17,6 +18,10 @@ from tests.support.world import MONTH, job
 
 def published(mail: Mail | None = None, offset: int = 0, at_ms: int = 0, *, tombstone: bool = False) -> Mail | None:
     return with_job(mail, Record(0, offset, b"u1:2026-11", None if tombstone else b"{}", [], at_ms))
+
+
+def with_delivery(mail: Mail | None, delivery: Delivery, partition: int = 0) -> Mail:
+    return with_entry(mail, delivery, partition)
 
 
 def ended(outcome: Outcome, offset: int = 0, at_ms: int = 0, **about: object) -> Delivery:

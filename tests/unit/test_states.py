@@ -58,6 +58,7 @@ def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
         (State.UNCERTAIN, Change.RESEND),
         (State.UNCERTAIN_RECORDED, Change.RESEND),
         (State.DROPPED, Change.RESEND),
+        (State.SENDING, Change.LEAVE),
     }
     freed = {(s, c) for (s, c), after in TRANSITIONS.items() if after is State.ABSENT}
     assert freed == {(State.SENDING, Change.RELEASE)}

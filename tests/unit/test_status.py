@@ -15,10 +15,10 @@ def test_a_doubt_that_a_proof_overtook_changes_nothing() -> None:
     """The ledger keeps both; the mail is sent."""
     story = Story(Key("u1", "2026-11"))
     assert story.outcome == "unknown"
-    story.add_outcome(outcome(Outcome.UNCERTAIN))
+    story.add_outcome(outcome(Outcome.UNCERTAIN), 0)
     assert story.outcome == "uncertain"
-    story.add_outcome(outcome(Outcome.SENT))
-    story.add_outcome(outcome(Outcome.UNCERTAIN))
-    story.add_outcome(outcome(Outcome.DEAD, held=True))
+    story.add_outcome(outcome(Outcome.SENT), 0)
+    story.add_outcome(outcome(Outcome.UNCERTAIN), 0)
+    story.add_outcome(outcome(Outcome.DEAD, held=True), 0)
     assert story.outcome == "sent"
     assert len(story.outcomes) == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -13,13 +13,15 @@ from processor.adapters.clock import SystemClock
 from processor.core import gates
 from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
 from processor.core.engine import Engine
+from processor.core.newest import Look
 from processor.core.states import Claim, State
-from processor.ports import Item, Poll, Transaction
+from processor.ports import Item, Poll, Scanned, Transaction
 from processor.shell import attempts, drain, pulse, worker
 from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
+from processor.shell.scan import Scan
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
@@ -44,6 +46,10 @@ from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
 Commit = Callable[[Transaction], Awaitable[None]]
+
+
+def scan_of(engine: Engine) -> Scan:
+    return Scan(engine, MemoryJobLog(MemoryKafka(1), "one"), SystemClock(), lambda: None)
 
 
 class OddLog(MemoryJobLog):
@@ -275,7 +281,7 @@ async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
     engine.assign({0: (0, "")})
     look = LookAhead(whole())
     look.wake()
-    intake = Intake(IntakeConfig(13), engine, look, SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(IntakeConfig(13), engine, look, scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
     window = engine.assigned.get(0)
     assert window is not None
     assert intake.count(5_000) == window.room < RECORDS_MAX
@@ -289,7 +295,7 @@ async def test_a_record_that_comes_twice_or_of_nobodys_partition_is_no_news() ->
     """G6: a reader that was sent back, or a partition that left meanwhile."""
     engine = Engine()
     engine.assign({0: (0, "")})
-    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
     records = [Record(partition, 0, b"junk", b"", [], 0) for partition in (0, 0, 1)]
     assert await intake.take(records) == (0, None)
     window = engine.assigned.get(0)
@@ -308,6 +314,10 @@ async def test_a_drain_that_only_lacks_what_cannot_be_read_says_so() -> None:
 
         async def ends(self) -> dict[int, int]:
             return {0: 4}
+
+        async def scan(self, looks: Mapping[int, Look], timeout_s: float) -> Scanned:
+            await asyncio.sleep(timeout_s / 10)
+            return Scanned([], {0: 4})
 
     kafka, ses = MemoryKafka(1), Ses()
     publish(kafka, "u1")

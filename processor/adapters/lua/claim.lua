@@ -1,16 +1,22 @@
 -- Claims keys just before their calls, all in one step.
--- KEYS: marker, then one bucket per item
+-- KEYS: marker, then per item its bucket and its bucket of places
 -- ARGV: lifetime ms; per item: user id, attempt, partition, offset, bucket's expiry (unix s), attempt that a resend
 -- overrides (or nothing)
--- Returns each key's value after the step, and how many scripts have granted something; NOTWHOLE when the marker does not stand.
+-- Returns each key's value after the step, or the place up to which its records count no more, and how many scripts have
+-- granted something; NOTWHOLE when the marker does not stand.
 -- Bucket: hash of user id -> claim (forms: processor/core/states.py).
 if not is_whole(KEYS[1]) then
   return redis.error_reply(NOT_WHOLE)
 end
 local now, lifetime = now_ms(), tonumber(ARGV[1])
+local function superseded(places, user, partition, offset)
+  for p, o in string.gmatch(redis.call('HGET', places, user) or '', '(%d+):(%d+)') do
+    if p == partition and tonumber(o) >= tonumber(offset) then return 'D' .. p .. ':' .. o end
+  end
+end
 local out = {}
-for i = 1, #KEYS - 1 do
-  local bucket, at = KEYS[i + 1], (i - 1) * 6 + 2
+for i = 1, (#KEYS - 1) / 2 do
+  local bucket, places, at = KEYS[2 * i], KEYS[2 * i + 1], (i - 1) * 6 + 2
   local user, attempt = ARGV[at], ARGV[at + 1]
   local mine = 'A' .. attempt .. ':'
   local value = redis.call('HGET', bucket, user) or ''
@@ -21,11 +27,14 @@ for i = 1, #KEYS - 1 do
     free = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
     free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR](.+)$') == ARGV[at + 5])
   end
-  if free then
+  -- A claim that is mine already is not freed here: this may be a late copy of the request that was granted, and the call
+  -- be under way. Its process knows, and gives it back.
+  local place = free and superseded(places, user, ARGV[at + 2], ARGV[at + 3])
+  if free and not place then
     value = mine .. string.format('%.0f', now)
     put(bucket, user, value, ARGV[at + 4])
   end
-  out[i] = value
+  out[i] = place or value
 end
-out[#KEYS] = note_grant(KEYS[1])
+out[#out + 1] = note_grant(KEYS[1])
 return out

@@ -59,3 +59,14 @@ local function put(bucket, user, value, expiry)
     redis.call('EXPIREAT', bucket, expiry)
   end
 end
+-- The attempts that a claim's holder stands for: '~a~b' are claimed by nobody, and each may have been called for.
+local function attempts_in(holder)
+  local names = {}
+  for name in string.gmatch(holder or '', '[^~]+') do
+    names[#names + 1] = name
+  end
+  return names
+end
+local function joined(names, alone)
+  return (#names == 1 and alone) and names[1] or '~' .. table.concat(names, '~')
+end

@@ -1,35 +1,50 @@
 -- Rebuild: puts back what ledger and intents know. Never lowers a state, but frees claims whose attempts have ended: the
--- server's file or a replica may have brought them back.
+-- server's file or a replica may have brought them back. A claim is sending since now, by this server's clock: an intent's
+-- own time is some machine's, and its call may have begun long after it.
 -- KEYS: lock, then one bucket per item
 -- ARGV: token, ms until the lock ends by itself, MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
--- (unix s), partition of the topics it comes from, attempts that have ended (between blanks)
+-- (unix s), partition and offset of the open intents' records, attempts that have ended (between blanks)
 if not holds(KEYS[1], ARGV[1]) then
   return redis.error_reply('NOTHELD the rebuild has lost its lock')
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 local rank = { A = 1, D = 1, U = 2, u = 2, R = 3, S = 4, s = 5 }
+local now = now_ms()
 local function ranked(value)
   return rank[string.sub(value, 1, 1)] or 0
 end
+-- The claim of every attempt that the topics hold open, and of those in the set that they do not know: one that it names
+-- alone may be claimed again by its holder, several by none of them. So what a lagging replica knows of one must go.
+local function sending(attempts, held, ended)
+  local seen, names = {}, {}
+  for _, list in ipairs({ attempts, held }) do
+    for _, name in ipairs(list) do
+      if not seen[name] and not (list == held and ended[name]) then names[#names + 1] = name end
+      seen[name] = true
+    end
+  end
+  return 'A' .. joined(names, true) .. ':' .. string.format('%.0f', now)
+end
 -- While the set is not whole nobody claims. So an open intent that the topics hold beside another attempt's doubt is the
--- later one: a resend.
-local function is_later(new, old, partition)
-  local attempt, doubted = string.match(new, '^A(.-):%d+$'), string.match(old, '^[UuR](.+)$')
-  local elsewhere = string.match(old, '^D(%d+):')
-  -- Partitions were added: another partition's ended record says nothing of a call under this one's.
-  -- Several open intents: what a lagging replica knows of one of them must not let its holder claim it again.
-  local nobodys = attempt and string.sub(attempt, 1, 1) == '~' and string.sub(old, 1, 1) == 'A'
-  return attempt and (nobodys or (doubted and attempt ~= doubted) or (elsewhere and tonumber(elsewhere) ~= partition))
+-- later one: a resend. And one whose record comes after the one that closed the key, or stands elsewhere, was granted after.
+local function is_later(attempt, old, partition, offset)
+  local doubted = string.match(old, '^[UuR](.+)$')
+  local closed, ends = string.match(old, '^D(%d+):(%d+)$')
+  return (doubted and attempt ~= doubted) or (closed and (tonumber(closed) ~= partition or offset > tonumber(ends)))
 end
 local items = cmsgpack.unpack(ARGV[3])
 for i = 1, #items do
-  local user, value, expiry, partition, ended = unpack(items[i])
-  local bucket = KEYS[i + 1]
+  local user, value, expiry, partition, offset, ended_names = unpack(items[i])
+  local bucket, ended = KEYS[i + 1], {}
+  for name in string.gmatch(ended_names, '%S+') do ended[name] = true end
   local old = redis.call('HGET', bucket, user) or ''
-  local holder = string.match(old, '^A(.-):%d+$')
-  local over = holder and string.find(' ' .. ended .. ' ', ' ' .. holder .. ' ', 1, true)
+  local attempt, holder = string.match(value, '^A(.-):%d+$'), string.match(old, '^A(.-):%d+$')
+  local over = holder ~= nil
+  for _, name in ipairs(attempts_in(holder)) do over = over and ended[name] end
   if over then old = '' end
-  if ranked(value) > ranked(old) or is_later(value, old, partition) then
+  if attempt and (ranked(old) == 0 or holder or is_later(attempt, old, partition, offset)) then
+    put(bucket, user, sending(attempts_in(attempt), attempts_in(holder), ended), expiry)
+  elseif not attempt and ranked(value) > ranked(old) then
     put(bucket, user, value, expiry)
   elseif over then
     redis.call('HDEL', bucket, user)

@@ -1,0 +1,66 @@
+"""G5: the latest record counts, however many records lie between: real commands, no processor running yet, then one."""
+
+from __future__ import annotations
+
+import json
+
+from processor.ops.closing import Standing
+from schemas.kafka.reading import read_topic
+from schemas.records import Outcome
+from tests.support.world import MONTH, World
+
+JOBS = 4_000
+"""More than a processor reads ahead of what it sends, in each of the partitions together."""
+
+
+def test_what_was_replaced_before_a_processor_runs_is_never_sent(world: World) -> None:
+    """A cancel, a forget and a corrected address, all beyond the read-ahead: by SES's record nobody got the older mail."""
+    rows = [f"u{n},u{n}@mail.example.net,User {n},42" for n in range(JOBS)]
+    source = world.folder / "users.csv"
+
+    def produce() -> dict[str, object]:
+        source.write_text("\n".join(["user_id,email,name,usage", *rows]) + "\n")
+        facts: dict[str, object] = json.loads(
+            world.run("produce", "--month", MONTH, "--source", str(source), "--json").stdout
+        )
+        return facts
+
+    assert produce()["published"] == JOBS
+    assert Standing.LATER in " ".join(world.run("cancel", "u0", MONTH).stdout.split())
+    forgotten = json.loads(world.run("forget", "u1", "--yes", "--json").stdout)
+    assert forgotten["closed"] == {f"u1:{MONTH}": Standing.LATER}
+    rows[2] = "u2,corrected@mail.example.net,User 2,42"
+    del rows[1], rows[0]
+    facts = produce()
+    assert (facts["published"], facts["changed"], facts["changed_not_closed"]) == (1, 1, 1)
+
+    world.drain()
+    accepted = {message.to[0] for message in world.sandbox.accepted()}
+    assert len(accepted) == world.sandbox.accepted_count() == JOBS - 2
+    assert "corrected@mail.example.net" in accepted
+    assert not accepted & {f"u{n}@mail.example.net" for n in range(3)}
+    outcomes = world.audit().outcomes
+    assert {key.user_id for key, d in outcomes.items() if d.outcome is Outcome.CANCELLED} == {"u0", "u1"}
+
+    # The set is whole now: what was sent is told as sent, and what is closed stays closed for a replay.
+    assert Standing.SENT in " ".join(world.run("cancel", "u3", MONTH).stdout.split())
+    rows[0] = "u2,again@mail.example.net,User 2,42"
+    facts = produce()
+    assert (facts["changed"], facts["changed_after_sending"], facts["changed_not_closed"]) == (1, 1, 0)
+    world.run("replay", "--from-beginning", "--json")
+    assert world.sandbox.accepted_count() == JOBS - 2
+    assert sum(record.value is None for record in read_topic(world.settings, world.settings.topics.jobs)) == 3
+
+
+def test_a_cancel_without_redis_says_what_stands(world: World) -> None:
+    """Exit code 7, the tombstone is written, and the same again does no harm."""
+    from tests.support.world import job
+
+    world.publish([job("u1")])
+    away = world.run("cancel", "u1", MONTH, ok=(7,), MAILONCE_REDIS_URL="redis://127.0.0.1:1/0")
+    assert "the tombstone of u1" in away.stderr
+    assert "may be repeated" in away.stderr
+    assert sum(record.value is None for record in read_topic(world.settings, world.settings.topics.jobs)) == 1
+    world.drain()
+    assert world.sandbox.accepted_count() == 0
+    assert Standing.NEVER in " ".join(world.run("cancel", "u1", MONTH).stdout.split())
