@@ -46,9 +46,9 @@ def write_placed(settings: Settings, records: Sequence[Produced]) -> list[tuple[
             places[number] = message.partition() or 0, message.offset() or 0
 
     spread = Spread(settings)
-    places = [spread.partition(record) for record in records]
+    partitions = [spread.partition(record) for record in records]
     producer = Producer(producer_config(settings))
-    for number, (record, partition) in enumerate(zip(records, places, strict=True)):
+    for number, (record, partition) in enumerate(zip(records, partitions, strict=True)):
         while True:
             try:
                 producer.produce(
