@@ -53,6 +53,7 @@ def produce(
     A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
     or postgresql:// or mysql:// with ?query=FILE.sql.
     """
+    from processor.ops.months import Opener
     from producer.month import Order, publish_month
     from producer.sources.shaped import parse_shape
 
@@ -64,7 +65,8 @@ def produce(
     rows = open_rows(source, month, shape)
     corrections = Corrections(settings)
     with bars(remaining=True) as shown:
-        done = publish_month(settings, rows, order, follow(shown), corrections.close)
+        opener = Opener(settings, month)
+        done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
     if done.published:
         warn_of_a_long_month(settings, done.published)
     written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))

@@ -48,7 +48,7 @@ def replay(
     begin = _begin(from_beginning, from_time, from_offset)
     settings = load(metrics_port=metrics_port)
     chosen = month_of(month) if month else ""
-    start = where(settings, begin)
+    start = where(settings, begin, chosen)
     if dry_run:
         return _show_plan(plan(settings, start, chosen), as_json=as_json)
     if reset_group:

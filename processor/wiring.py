@@ -31,6 +31,7 @@ from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.part import Part
 from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.control import FollowedMonths
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
@@ -259,6 +260,7 @@ async def _build(
             compose=compose_attempt,
             make_whole=part.lineages.ensure_whole,
             presence=part.follower,
+            months=FollowedMonths(part.follower),
             scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
             letters=Letters(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),

@@ -6,15 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from producer.plan import OnDuplicate, Reject, find_users, plan_of
 from producer.publish import Publisher, Replaced, jobs_of_month
 from producer.sources import Source
+from schemas.control import MonthOpened
 from schemas.records import Job
 from schemas.runtime.settings import Settings
 
-__all__ = ["Order", "Produced", "Tell", "publish_month"]
+__all__ = ["Opener", "Order", "Produced", "Tell", "publish_month"]
 
 Tell = Callable[[str, int, int | None], None]
 """told of each step: its name, how much is done, how much there is, if that is known"""
@@ -63,8 +64,25 @@ class Produced:
         }
 
 
+class Opener(Protocol):
+    """What is asked of a month: `opened`, `look`, and `open` where the jobs topic holds none of it."""
+
+    def opened(self) -> MonthOpened | None: ...
+
+    def look(self) -> None:
+        """Notes where the topics end, before what is published is read."""
+        ...
+
+    def open(self) -> MonthOpened | None: ...
+
+
 def publish_month(
-    settings: Settings, source: Source, order: Order, tell: Tell, replaced: Callable[[list[Replaced]], None]
+    settings: Settings,
+    source: Source,
+    order: Order,
+    tell: Tell,
+    opener: Opener,
+    replaced: Callable[[list[Replaced]], None],
 ) -> Produced:
     """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`.
 
@@ -72,10 +90,18 @@ def publish_month(
     """
     step = "reading what is published"
     tell(step, 0, None)
-    known = jobs_of_month(settings, order.month, lambda count: tell(step, count, None))
+    opened = opener.opened()
+    if opened is None and not order.dry_run:
+        opener.look()
+    known = jobs_of_month(settings, order.month, lambda count: tell(step, count, None), opened)
     tell(step, len(known) or 1, len(known) or 1)
     users = find_users(source.user_ids())
-    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, replaced)
+
+    def open_month() -> MonthOpened | None:
+        # One that holds jobs and was not opened by now was published by 0.1, or by other means: it stays as it is.
+        return opened or (opener.opened() if known else opener.open())
+
+    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, open_month, replaced)
     planned = plan_of(source, order.month, order.template, users, order.on_duplicate, _now_ms)
     rejects = _publish(publisher, planned, order, users.rows, tell)
     return Produced(

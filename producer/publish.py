@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.codec import decode_job, encode, fingerprint
+from schemas.control import MonthOpened
 from schemas.identity import Key
 from schemas.kafka.clients import producer_config
 from schemas.kafka.reading import read_topic
@@ -27,6 +28,10 @@ __all__ = ["CANCELLED", "Publisher", "Replaced", "jobs_of_month"]
 CANCELLED = "cancelled"
 UNREADABLE = ""
 """What stands there is no job, and an older job stands behind it."""
+NO_JOB = "no-job"
+"""What stands there is no job, and none stands behind it: all that it says is that the month has begun."""
+BY_KEY = -1
+"""The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
 REPLACED_AT_ONCE = 500
 """places"""
@@ -34,25 +39,29 @@ POLL_EVERY = 100
 """jobs: a refused one is heard of no later than so many jobs on"""
 
 
-def jobs_of_month(settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None) -> dict[bytes, str]:
-    """What the jobs topic holds of a month by key: the latest job's fingerprint, or `CANCELLED`.
+def jobs_of_month(
+    settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None, opened: MonthOpened | None = None
+) -> dict[bytes, str]:
+    """What the jobs topic holds of a month by key: the latest job's fingerprint, `CANCELLED`, `UNREADABLE` or `NO_JOB`.
 
-    Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
+    It is read from where the month begins, if it was opened. What stands in a partition where its key does not belong
+    is never sent, and so not held. Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
     """
-    suffix = f":{month}".encode()
+    suffix, jobs = f":{month}".encode(), settings.topics.jobs
     found: dict[bytes, str] = {}
-    for count, record in enumerate(read_topic(settings, settings.topics.jobs), 1):
+    for count, record in enumerate(read_topic(settings, jobs, starts=opened.starts(jobs) if opened else None), 1):
         if count % 1000 == 0:
             seen(len(found))
         if record.key is None or not record.key.endswith(suffix):
+            continue
+        if opened is not None and opened.partition_of(record.key) != record.partition:
             continue
         try:
             job = record.value and decode_job(record.key, record.value)
             found[record.key] = fingerprint(job) if job else CANCELLED
         except BadRecord:
             # Not a job at all: publishing a right one over it is an improvement.
-            if record.key in found:
-                found[record.key] = UNREADABLE
+            found[record.key] = NO_JOB if found.get(record.key, NO_JOB) == NO_JOB else UNREADABLE
     return found
 
 
@@ -75,6 +84,8 @@ class Publisher:
     known: dict[bytes, str]
     include_cancelled: bool = False
     dry_run: bool = False
+    open_month: Callable[[], MonthOpened | None] = lambda: None
+    """Called before the first job is written; returns how the month is open, or nothing for one that has no record."""
     replaced: Callable[[list[Replaced]], None] = _nobody
     """Told of records that took the place of earlier ones, once Kafka has acknowledged them."""
     published: int = 0
@@ -87,6 +98,7 @@ class Publisher:
     _correcting: Producer | None = None
     """Of records whose places are wanted: a report for each costs too much for all."""
     _topic: str = ""
+    _opened: MonthOpened | None = None
     _mark: bytes = b""
     _tracer: Tracer | None = None
 
@@ -94,6 +106,7 @@ class Publisher:
         """Publishes `job` unless the topic holds the same already, or its cancellation."""
         key = Key(job.user_id, job.month).to_bytes()
         held = self.known.get(key)
+        held = None if held == NO_JOB else held
         if held == CANCELLED and not self.include_cancelled:
             self.cancelled += 1
             return
@@ -109,6 +122,7 @@ class Publisher:
 
     def _start(self) -> None:
         self._mark = mark_of(self.settings)
+        self._opened = self.open_month()
         self._producer = Producer(
             {
                 **producer_config(self.settings),
@@ -124,13 +138,14 @@ class Publisher:
             self._correcting = Producer({**producer_config(self.settings), "on_delivery": self._corrected})
         producer = self._correcting if replaces else self._producer
         assert producer is not None
+        partition = self._opened.partition_of(key) if self._opened else BY_KEY
         while True:
             try:
                 if self._tracer is None:
-                    producer.produce(self._topic, value, key)
+                    producer.produce(self._topic, value, key, partition)
                 else:
                     with self._tracer.start_as_current_span("publish") as span:
-                        producer.produce(self._topic, value, key, headers=[trace_header(span)])
+                        producer.produce(self._topic, value, key, partition, headers=[trace_header(span)])
                 break
             except BufferError:
                 producer.poll(0.5)

@@ -10,6 +10,7 @@ import secrets
 
 import msgspec
 
+from schemas.partitions import partition_of
 from schemas.runtime.errors import BadRecord
 
 __all__ = [
@@ -93,7 +94,19 @@ class MonthOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """over how many partitions its keys are spread"""
     begins: dict[str, list[int]] = {}
     """topic: the offset by partition, taken before the month's first job was written"""
+    topics: dict[str, str] = {}
+    """topic: its id then, where a broker tells it: in another topic of the name `begins` says nothing"""
+    jobs_id: str = ""
+    """id of the jobs topic: in another one `partitions` says nothing"""
     at_ms: int = 0
+
+    def partition_of(self, key: bytes) -> int:
+        """Where each record of a key of this month belongs."""
+        return partition_of(key, self.partitions)
+
+    def starts(self, topic: str) -> dict[int, int]:
+        """Where a reader of the month starts; a partition that is left out was added since: at its beginning."""
+        return dict(enumerate(self.begins.get(topic, ())))
 
 
 class Floor(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

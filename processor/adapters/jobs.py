@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from processor.adapters.months import read_keys, read_months
 from processor.adapters.write import write_records
 from processor.core.uncertain import Doubt
 from processor.ports import BY_KEY, Produced
 from schemas.codec import RESEND_HEADER, encode
-from schemas.kafka.reading import Record, RecordReader, read_topic
+from schemas.kafka.reading import Record, RecordReader
 from schemas.records import Resend, Source
 from schemas.runtime.settings import Settings
 
@@ -31,8 +32,8 @@ def find_jobs(settings: Settings, wanted: Mapping[bytes, Source]) -> dict[bytes,
         reader.close()
     missing = wanted.keys() - found.keys()
     if missing:
-        for record in read_topic(settings, settings.topics.jobs):
-            if record.key in missing and record.key is not None and record.value is not None:
+        for record in read_keys(settings, read_months(settings), settings.topics.jobs, missing):
+            if record.key is not None and record.value is not None:
                 found[record.key] = record
     return found
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from processor.adapters.months import Spread
 from processor.ports import BY_KEY, Produced
 from schemas.kafka.clients import producer_config, transactional_config
 from schemas.kafka.reading import error_text
@@ -44,15 +45,17 @@ def write_placed(settings: Settings, records: Sequence[Produced]) -> list[tuple[
         else:
             places[number] = message.partition() or 0, message.offset() or 0
 
+    spread = Spread(settings)
+    partitions = [spread.partition(record) for record in records]
     producer = Producer(producer_config(settings))
-    for number, record in enumerate(records):
+    for number, (record, partition) in enumerate(zip(records, partitions, strict=True)):
         while True:
             try:
                 producer.produce(
                     record.topic,
                     record.value,
                     record.key,
-                    record.partition,
+                    partition,
                     headers=list(record.headers),
                     timestamp=record.timestamp_ms,
                     on_delivery=partial(delivered, number),
@@ -70,18 +73,20 @@ class TransactionalWriter:
     """Writes records together, each to its key's partition; its producer is thrown away when a transaction fails."""
 
     def __init__(self, settings: Settings, instance: str) -> None:
+        self._spread = Spread(settings)
         self._config = transactional_config(settings, instance)
         self._producer: Producer | None = None
 
     def write(self, records: Sequence[Produced]) -> None:
         """One transaction. Raises `BrokerUnavailable`: whether it took place is unknown then, so do the same again."""
+        places = [self._spread.partition(record) for record in records]
         try:
             if self._producer is None:
                 self._producer = Producer(self._config)
                 self._producer.init_transactions(INIT_TIMEOUT_S)
             self._producer.begin_transaction()
-            for record in records:
-                self._producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
+            for record, partition in zip(records, places, strict=True):
+                self._producer.produce(record.topic, record.value, record.key, partition, headers=list(record.headers))
             self._producer.commit_transaction(COMMIT_TIMEOUT_S)
         except (KafkaException, BufferError) as error:
             self._give_up()

@@ -54,7 +54,7 @@ class Balance:
         self._targets = targets
         self._oldest = oldest.encode()
         self._month = month.encode()
-        self._only = only
+        self.only = only
         self._owed: dict[bytes, _Newest] = {}
         self._stands: dict[bytes, Entry] = {}
         """What the ledger says of the others: a doubt may end, and an older record's end settles nothing."""
@@ -105,7 +105,7 @@ class Balance:
     def _counts(self, key: bytes) -> bool:
         month = key[-MONTH_BYTES:]
         wanted = month == self._month if self._month else month >= self._oldest
-        return wanted and (self._only is None or key in self._only)
+        return wanted and (self.only is None or key in self.only)
 
 
 def oldest_month(this_month: str, retention_months: int) -> str:

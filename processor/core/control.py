@@ -85,6 +85,19 @@ class Control:
                 self.brake = content
         self.position = record.offset + 1
 
+    def month(self, month: str) -> MonthOpened | None:
+        """What holds of a month that was opened; what was said of topics that were made anew since is void."""
+        opened = self.months.get(month)
+        if opened is None:
+            return None
+        ids = self.installation.topics if self.installation else {}
+        if opened.jobs_id and opened.jobs_id not in ids.values():
+            return None
+        if all(ids.get(name) == topic_id for name, topic_id in opened.topics.items()):
+            return opened
+        begins = {name: at for name, at in opened.begins.items() if opened.topics.get(name) in {None, ids.get(name)}}
+        return msgspec.structs.replace(opened, begins=begins)
+
     def _drop(self, record: ControlRecord) -> None:
         match record.kind:
             case "process":
@@ -165,6 +178,8 @@ class Presence:
         self._written: dict[int, float] = {}
         """number of a heartbeat: when it was written"""
         self._beats = 0
+        self.last_read = 0
+        """number of the latest heartbeat that was read back"""
         self._until_s = float("-inf")
         self._lapses = 0
 
@@ -174,10 +189,16 @@ class Presence:
         self._written[self._beats] = now_s
         return self._beats
 
+    @property
+    def next_beat(self) -> int:
+        """The number of the heartbeat that is written next: read back, it shows all that was written before this."""
+        return self._beats + 1
+
     def read_back(self, beat: int, now_s: float) -> None:
         """The topic has been read up to one's own heartbeat `beat`."""
         if beat not in self._written:
             return
+        self.last_read = beat
         if now_s > self._until_s:
             self._lapses += 1
         self._until_s = self._written[beat] + self.current_s

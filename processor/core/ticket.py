@@ -26,6 +26,7 @@ from schemas.records import Job, Outcome, Resend
 from schemas.runtime.errors import BadRecord, Halted
 
 __all__ = [
+    "WRONG_PARTITION",
     "Attempt",
     "End",
     "Finished",
@@ -34,9 +35,14 @@ __all__ = [
     "Stays",
     "Ticket",
     "examine",
+    "misplaced",
     "months_between",
     "refused",
 ]
+
+
+WRONG_PARTITION = "wrong-partition"
+"""The reason of a job that stands in a partition where its key does not belong."""
 
 
 class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -136,6 +142,12 @@ class Stays(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 End = Finished | PutOff | GivenBack | Stays
 """How a call ends."""
+
+
+def misplaced(record: Record, window: Window, partition: int) -> Ticket:
+    """A job where its key does not belong: none of the key's records, so it has no key and leaves only a letter."""
+    detail = f"the key's records of this month go to partition {partition}, by how the month was opened"
+    return Ticket(record, window, refusal=refused(BadRecord(WRONG_PARTITION, detail)))
 
 
 def examine(

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
+from processor.adapters.months import read_months
 from processor.core.balance import Balance, oldest_month
+from processor.core.months import Months
 from schemas.kafka.reading import partition_numbers, read_topic
 from schemas.runtime.errors import OutcomesMissing
 from schemas.runtime.logs import Event, get_log
@@ -42,16 +44,17 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     """
     began_s = time.monotonic()
     oldest = oldest_month(datetime.now(UTC).strftime("%Y-%m"), settings.retention_months)
+    months = read_months(settings)
     jobs, suspects = 0, set[bytes]()
     for done, partition in enumerate(sorted(targets)):
         tell(STEP, done, len(targets))
-        balance = _fed(settings, Balance(targets, oldest, month), [partition])
+        balance = _fed(settings, months, Balance(targets, oldest, month), [partition], month)
         jobs += balance.jobs
         suspects.update(balance.missing())
     missing: list[bytes] = []
     if suspects:
         everywhere = partition_numbers(settings, settings.topics.jobs)
-        missing = _fed(settings, Balance(targets, oldest, month, suspects), everywhere).missing()
+        missing = _fed(settings, months, Balance(targets, oldest, month, suspects), everywhere, month).missing()
     tell(STEP, len(targets), len(targets))
     log.info(Event.COMPARED, jobs=jobs, missing=len(missing), seconds=round(time.monotonic() - began_s, 2))
     if missing:
@@ -59,11 +62,15 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     return jobs
 
 
-def _fed(settings: Settings, balance: Balance, partitions: Iterable[int]) -> Balance:
-    numbers = list(partitions)
-    for record in read_topic(settings, settings.topics.jobs, numbers):
-        balance.job(record)
-    for record in read_topic(settings, settings.topics.deliveries, numbers):
+def _fed(settings: Settings, months: Months, balance: Balance, partitions: Iterable[int], month: str) -> Balance:
+    numbers, jobs, ledger = list(partitions), settings.topics.jobs, settings.topics.deliveries
+    only = [month] if month else []
+    for record in read_topic(settings, jobs, numbers, months.starts(jobs, only)):
+        # Of a job in a partition where its key does not belong the dead letter is the outcome. To ask so of each would
+        # take as long as reading them: it is asked of those that seem to lack one.
+        if balance.only is None or not months.misplaced(record):
+            balance.job(record)
+    for record in read_topic(settings, ledger, numbers, months.starts(ledger, only)):
         balance.outcome(record)
     return balance
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from processor.adapters.months import read_keys, read_months
 from processor.adapters.redis import RedisDedup
 from processor.adapters.write import write_placed
 from processor.core.outcomes import has_job
 from processor.ops.closing import Standing, close_at
 from processor.ports import BY_KEY, Produced
 from schemas.identity import Key
-from schemas.kafka.reading import read_topic
 from schemas.runtime.errors import NoSuchJob, RedisUnavailable
 from schemas.runtime.settings import Settings
 
@@ -35,7 +35,7 @@ async def cancel(settings: Settings, key: Key, dedup: RedisDedup) -> Standing:
 def publish_tombstone(settings: Settings, key: Key) -> tuple[int, int]:
     """Returns its place. Raises `NoSuchJob`, having written nothing, and `BrokerUnavailable`."""
     raw = key.to_bytes()
-    if not has_job(raw, read_topic(settings, settings.topics.jobs)):
+    if not has_job(raw, read_keys(settings, read_months(settings), settings.topics.jobs, {raw})):
         raise NoSuchJob(f"nobody published a mail for {key}: there is nothing to cancel")
     (place,) = write_placed(settings, [Produced(settings.topics.jobs, BY_KEY, raw, None)])
     return place

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from processor.adapters.months import read_month, read_months
 from schemas.codec import DEAD_LETTER_HEADER, MOVED_HEADER, decode_dead_letter, decode_mark
 from schemas.kafka.reading import Record, read_record, read_topic
 from schemas.records import DeadLetter, Mark
@@ -93,11 +94,9 @@ def read_marks(settings: Settings) -> dict[str, Mark]:
 def list_entries(settings: Settings, wanted: Wanted = Wanted()) -> Iterator[Entry]:
     """Dead letters in the order of their places. Raises `BrokerUnavailable`."""
     marks = read_marks(settings)
-    suffix = f":{wanted.month}".encode() if wanted.month else b""
     prefix = f"{wanted.user}:".encode() if wanted.user else b""
-    for record in read_topic(settings, settings.topics.dead_letters):
-        key = record.key or b""
-        if not key.endswith(suffix) or not key.startswith(prefix):
+    for record in read_month(settings, read_months(settings), settings.topics.dead_letters, wanted.month):
+        if not (record.key or b"").startswith(prefix):
             continue
         try:
             letter = decode_dead_letter(record.headers)

@@ -14,7 +14,10 @@ import msgspec
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.months import read_month, read_months
+from processor.core.months import month_of_key
 from processor.core.outcomes import PENDING, Mail, with_delivery, with_job
+from processor.core.ticket import WRONG_PARTITION
 from processor.ops.dead_letters import Wanted, list_entries
 from processor.ops.groups import coordinated, members
 from schemas.codec import decode_delivery, decode_job
@@ -59,15 +62,21 @@ class Start(msgspec.Struct, frozen=True):
         return done / whole if whole else 1.0
 
 
-def where(settings: Settings, start: WhereFrom) -> Start:
-    """Raises `UsageError` for a partition that is not there, and `BrokerUnavailable`."""
+def where(settings: Settings, start: WhereFrom, month: str = "") -> Start:
+    """The beginning is that of `month`, where it is given.
+
+    Raises `UsageError` for a partition that is not there, and `BrokerUnavailable`.
+    """
     topic = settings.topics.jobs
     numbers = partition_numbers(settings, topic)
     admin = AdminClient(admin_config(settings))
     ends = end_offsets(admin, topic, numbers)
     match start:
         case None:
-            begins = dict.fromkeys(numbers, 0)
+            first = read_months(settings).starts(topic, [month] if month else [])
+            begins = {number: first.get(number, 0) for number in numbers}
+            # A place beyond the end is one of a log that was cut or made anew.
+            begins = {number: at if at <= ends[number] else 0 for number, at in begins.items()}
         case FromTime(at_ms):
             begins = _at(settings, topic, numbers, at_ms, ends)
         case FromOffsets(offsets):
@@ -129,10 +138,12 @@ def drop_group(settings: Settings, group: str) -> None:
 
 
 def told_before(settings: Settings) -> frozenset[tuple[int, int]]:
-    """Places of records without a readable key that have a dead letter: no key says so, and one letter is enough."""
+    """Places of records of which no key says that they have a dead letter, and one is enough: those without a readable
+    key, and those in a partition where theirs does not belong."""
     places = set()
-    for entry in list_entries(settings, Wanted(reason="bad-key")):
-        places.add((entry.letter.source.partition, entry.letter.source.offset))
+    for entry in list_entries(settings, Wanted()):
+        if entry.letter.reason in {"bad-key", WRONG_PARTITION}:
+            places.add((entry.letter.source.partition, entry.letter.source.offset))
     return frozenset(places)
 
 
@@ -145,22 +156,26 @@ def plan(settings: Settings, start: Start, month: str) -> dict[str, Counter[str]
     mails: dict[bytes, Mail] = {}
     latest: dict[bytes, Record] = {}
     found: dict[str, Counter[str]] = defaultdict(Counter)
-    told = told_before(settings)
+    told, months = told_before(settings), read_months(settings)
     for record in read_topic(settings, settings.topics.jobs, starts=start.begins):
         key = record.key or b""
         if not key.endswith(suffix):
             continue
+        if (misplaced := months.misplaced(record)) and record.value is None:
+            continue
         try:
             Key.from_bytes(record.key)
         except BadRecord:
+            misplaced = True
+        if misplaced:
             known = (record.partition, record.offset) in told
-            found["?"]["is dead" if known else "would be dead-lettered"] += 1
+            found[month_of_key(key) or "?"]["is dead" if known else "would be dead-lettered"] += 1
             continue
         mail = with_job(mails.get(key), record)
         mails[key] = mail or Mail()
         if mail is None or (mail.job_partition, mail.job_offset) == (record.partition, record.offset):
             latest[key] = record
-    for entry in read_topic(settings, settings.topics.deliveries):
+    for entry in read_month(settings, months, settings.topics.deliveries, month):
         if entry.key in latest and entry.key is not None and entry.value is not None:
             before = mails[entry.key]
             mails[entry.key] = with_delivery(before, decode_delivery(entry.value), entry.partition)

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from processor.adapters.months import read_keys, read_months
 from processor.adapters.write import TransactionalWriter
 from processor.core.outcomes import Mail, with_delivery, with_job
 from processor.core.requeue import Refused, Requeued, requeued
 from processor.ops.dead_letters import Entry
 from processor.ports import BY_KEY, Produced
 from schemas.codec import decode_delivery, encode
-from schemas.kafka.reading import read_topic
 from schemas.records import Mark, Marked, Requeue
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
@@ -88,13 +88,14 @@ def _mails(settings: Settings, keys: set[bytes]) -> dict[bytes, Mail]:
     mails: dict[bytes, Mail] = {}
     if not keys:
         return mails
-    for record in read_topic(settings, settings.topics.jobs):
-        if record.key in keys and record.key is not None:
+    months = read_months(settings)
+    for record in read_keys(settings, months, settings.topics.jobs, keys):
+        if record.key is not None:
             mail = with_job(mails.get(record.key), record)
             if mail is not None:
                 mails[record.key] = mail
-    for record in read_topic(settings, settings.topics.deliveries):
-        if record.key in keys and record.key is not None and record.value is not None:
+    for record in read_keys(settings, months, settings.topics.deliveries, keys):
+        if record.key is not None and record.value is not None:
             try:
                 mails[record.key] = with_delivery(
                     mails.get(record.key), decode_delivery(record.value), record.partition

@@ -9,12 +9,15 @@ from typing import Any
 
 import msgspec
 
+from processor.adapters.months import read_keys, read_month, read_months
 from processor.adapters.redis import RedisDedup
+from processor.core.months import Months
 from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_delivery, with_job
 from processor.core.states import State
+from processor.core.ticket import WRONG_PARTITION
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
 from schemas.identity import Key
-from schemas.kafka.reading import Follower, Record, read_topic
+from schemas.kafka.reading import Follower, Record
 from schemas.records import Delivery, Outcome
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
@@ -31,8 +34,13 @@ class MonthView:
 
     def __init__(self, settings: Settings, month: str) -> None:
         self._suffix = f":{month}".encode()
-        self._jobs = Follower(settings, settings.topics.jobs)
-        self._ledger = Follower(settings, settings.topics.deliveries)
+        self._months = read_months(settings)
+        jobs, ledger = settings.topics.jobs, settings.topics.deliveries
+        self._jobs = Follower(settings, jobs, self._months.starts(jobs, [month]))
+        self._ledger = Follower(settings, ledger, self._months.starts(ledger, [month]))
+        self._mails: dict[bytes, Mail] = {}
+        self._misplaced: dict[bytes, Mail] = {}
+        """Jobs that stand where their keys do not belong: each is dead, and says nothing of a key that has another."""
         self._sent_at_ms: list[int] = []
         self.month = month
         self.mails: dict[bytes, Mail] = {}
@@ -42,16 +50,23 @@ class MonthView:
         for record in self._jobs.news():
             if record.key is None or not record.key.endswith(self._suffix):
                 continue
-            mail = with_job(self.mails.get(record.key), record)
+            if self._months.misplaced(record):
+                if record.value is not None:
+                    self._misplaced[record.key] = Mail(
+                        outcome=Outcome.DEAD, reason=WRONG_PARTITION, at_ms=record.timestamp_ms
+                    )
+                continue
+            mail = with_job(self._mails.get(record.key), record)
             if mail is not None:
-                self.mails[record.key] = mail
+                self._mails[record.key] = mail
         for record in self._ledger.news():
             if record.key is None or record.value is None or not record.key.endswith(self._suffix):
                 continue
             delivery = decode_delivery(record.value)
-            self.mails[record.key] = with_delivery(self.mails.get(record.key), delivery, record.partition)
+            self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
+        self.mails = self._misplaced | self._mails if self._misplaced else self._mails
         return count(self.month, self.mails.values())
 
     def sent_per_s(self, now_ms: int) -> float:
@@ -89,6 +104,8 @@ class Story:
         """The outcome, ``pending``, or ``unknown`` for a mail nobody published."""
         if self.mail is not None:
             return self.mail.standing
+        if not self.jobs and any(letter["reason"] == WRONG_PARTITION for letter in self.dead_letters):
+            return Outcome.DEAD.value
         return PENDING if self.jobs else "unknown"
 
     def add_job(self, record: Record) -> None:
@@ -116,20 +133,21 @@ class Story:
 
 
 async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
-    """Reads the four topics for one key, and its claim."""
-    story, topics = Story(key), settings.topics
-    for record in _of(settings, topics.jobs, key):
+    """Reads the topics for one key, where its records stand, and its claim."""
+    story, topics, months = Story(key), settings.topics, read_months(settings)
+    raw = key.to_bytes()
+    for record in read_keys(settings, months, topics.jobs, {raw}):
         story.add_job(record)
-    for record in _of(settings, topics.attempts, key):
+    for record in read_keys(settings, months, topics.attempts, {raw}):
         if record.value is not None:
             story.intents.append(msgspec.to_builtins(decode_attempt(record.value)))
-    for record in _of(settings, topics.deliveries, key):
+    for record in read_keys(settings, months, topics.deliveries, {raw}):
         if record.value is not None:
             story.add_outcome(decode_delivery(record.value), record.partition)
-    for record in _of(settings, topics.dead_letters, key):
+    for record in _beside(settings, months, topics.dead_letters, key):
         letter = msgspec.to_builtins(decode_dead_letter(record.headers))
         story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
-    for record in _of(settings, topics.events, key):
+    for record in _beside(settings, months, topics.events, key):
         if record.value is not None:
             story.events.append(_event(record.value) | {"at_ms": record.timestamp_ms})
     claim = await dedup.peek(key)
@@ -138,9 +156,10 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
     return story
 
 
-def _of(settings: Settings, topic: str, key: Key) -> Iterator[Record]:
+def _beside(settings: Settings, months: Months, topic: str, key: Key) -> Iterator[Record]:
+    """Of a topic whose records stand in any partition: 0.1 writes by the partitions that there are."""
     raw = key.to_bytes()
-    return (record for record in read_topic(settings, topic) if record.key == raw)
+    return (record for record in read_month(settings, months, topic, key.month) if record.key == raw)
 
 
 def _event(value: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from processor.adapters.jobs import find_jobs, publish_resends
+from processor.adapters.months import read_months
 from processor.adapters.write import TransactionalWriter
 from processor.core.uncertain import Doubt, DoubtFold
 from processor.ports import BY_KEY, Dedup, Item, Produced
@@ -59,22 +60,27 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
     What is in doubt by one partition is looked at in all: another may hold how it ended.
     """
     suffix = f":{month}".encode() if month else b""
+    starts = read_months(settings).starts(settings.topics.deliveries, [month] if month else [])
     suspects: set[bytes] = set()
     for partition in partition_numbers(settings, settings.topics.deliveries):
-        fold = _fed(settings, DoubtFold(), [partition], lambda key: key.endswith(suffix))
+        fold = _fed(settings, DoubtFold(), [partition], starts, lambda key: key.endswith(suffix))
         suspects.update(doubt.key.to_bytes() for doubt in fold.doubts())
     if not suspects:
         return
-    for doubt in _fed(settings, DoubtFold(whole=True), None, suspects.__contains__).doubts():
+    for doubt in _fed(settings, DoubtFold(whole=True), None, starts, suspects.__contains__).doubts():
         if decided or doubt.delivery.outcome is Outcome.UNCERTAIN:
             yield doubt
 
 
 def _fed(
-    settings: Settings, fold: DoubtFold, partitions: list[int] | None, wanted: Callable[[bytes], bool]
+    settings: Settings,
+    fold: DoubtFold,
+    partitions: list[int] | None,
+    starts: Mapping[int, int],
+    wanted: Callable[[bytes], bool],
 ) -> DoubtFold:
     """After the ledger's entries of these partitions, or all, for the wanted keys."""
-    for record in read_topic(settings, settings.topics.deliveries, partitions):
+    for record in read_topic(settings, settings.topics.deliveries, partitions, starts):
         if record.key is not None and wanted(record.key):
             fold.add(record.key, record.value, record.partition)
     return fold

@@ -18,7 +18,7 @@ from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.back_pressure import BackPressure
 from processor.shell.calls import Calls
-from processor.shell.control import ALWAYS, Permission
+from processor.shell.control import ALWAYS, NO_MONTHS, Months, Permission
 from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
 from processor.shell.intake import Intake, IntakeConfig
@@ -61,6 +61,8 @@ class Parts:
     meter: Meter
     presence: Permission = ALWAYS
     """Whether this process may intend, claim and call now."""
+    months: Months = NO_MONTHS
+    """How months were opened."""
     drain: bool = False
 
 
@@ -75,7 +77,7 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     return Worker(
         engine,
         job_log,
-        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month),
+        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month, parts.months),
         deliverer,
         transactions,
         after_commit,

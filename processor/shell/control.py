@@ -11,12 +11,12 @@ from typing import Protocol
 
 from processor.core.control import NO_TENURE, Control, Presence, Tenure
 from processor.ports import UNSEEN, Clock, ControlLog, ServerSeen
-from schemas.control import CURRENT_S, ControlRecord, Heartbeat, new_control_id
+from schemas.control import CURRENT_S, ControlRecord, Heartbeat, MonthOpened, new_control_id
 from schemas.runtime.ending import end
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 
-__all__ = ["ALWAYS", "ControlFollower", "Me", "Permission", "Server", "Timing"]
+__all__ = ["ALWAYS", "NO_MONTHS", "ControlFollower", "FollowedMonths", "Me", "Months", "Permission", "Server", "Timing"]
 
 log = get_log()
 
@@ -107,6 +107,36 @@ class _Asked:
     async def stop(self) -> None:
         if self._asking is not None:
             await end(self._asking)
+
+
+class Months(Protocol):
+    """What is known of months, and whether that is all there was to know a moment ago."""
+
+    def opened(self, month: str) -> MonthOpened | None:
+        """How the month was opened, as far as it was read."""
+        ...
+
+    def ask(self) -> int:
+        """Wants the control topic read to an end asked for after this; returns what `answered` is to be told."""
+        ...
+
+    def answered(self, number: int) -> bool: ...
+
+
+class _NoMonths:
+    """Of tests that know no control topic."""
+
+    def opened(self, month: str) -> MonthOpened | None:  # noqa: ARG002 - one is like another
+        return None
+
+    def ask(self) -> int:
+        return 0
+
+    def answered(self, number: int) -> bool:  # noqa: ARG002 - nothing was asked
+        return True
+
+
+NO_MONTHS = _NoMonths()
 
 
 class ControlFollower:
@@ -254,3 +284,20 @@ class ControlFollower:
         )
         for other in control.silent(self.process, now_s, self._timing.silent_s):
             self._log.remove(other.heartbeat.process)
+
+
+class FollowedMonths:
+    """`Months` by the control topic that is followed: a heartbeat of one's own that comes back answers."""
+
+    def __init__(self, follower: ControlFollower) -> None:
+        self._follower = follower
+
+    def opened(self, month: str) -> MonthOpened | None:
+        return self._follower.control.month(month)
+
+    def ask(self) -> int:
+        self._follower.hurry()
+        return self._follower.presence.next_beat
+
+    def answered(self, number: int) -> bool:
+        return self._follower.presence.last_read >= number

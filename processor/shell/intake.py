@@ -6,9 +6,12 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from processor.core.engine import Engine
-from processor.core.ticket import Ticket, examine
+from processor.core.months import belongs, month_of_key
+from processor.core.offsets import Window
+from processor.core.ticket import Ticket, examine, misplaced
 from processor.ports import Templates
 from processor.shell.ahead import RECORDS_MAX, LookAhead
+from processor.shell.control import NO_MONTHS, Months
 from processor.shell.scan import Scan
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BadRecord, Halted
@@ -22,9 +25,12 @@ class IntakeConfig:
     month: str = ""
     """Only records of this month are looked at; the others are passed over. Empty: all."""
     told_before: Container[tuple[int, int]] = frozenset()
-    """Places of records without a readable key that have their dead letter already."""
+    """Places of records of which no key says so that have their dead letter already."""
     suppressed: Container[str] = frozenset()
     """Addresses that are not to be written to."""
+
+
+Read = tuple[Record, Window]
 
 
 class Intake:
@@ -38,6 +44,7 @@ class Intake:
         scan: Scan,
         templates: Templates,
         this_month: Callable[[], str],
+        months: Months = NO_MONTHS,
     ) -> None:
         self._config = config
         self._month = f":{config.month}".encode() if config.month else b""
@@ -47,29 +54,24 @@ class Intake:
         """Reads beside, and far before, what is taken here."""
         self._templates = templates
         self._this_month = this_month
+        self._months = months
+        self._asked: dict[str, int | None] = {}
+        """Months without a record when they were first met: what was asked, or nothing once that was answered."""
+        self._held: list[Read] = []
+        """Records of a month that may have been opened a moment ago."""
 
     def count(self, room: int) -> int:
         """How many records are worth reading at once, and can be told of in a commit's metadata."""
         worth = RECORDS_MAX if self._ahead.active and room > 0 else max(room, 1)
-        return min(worth, self._engine.assigned.room)
+        return min(worth if not self._held else 1, self._engine.assigned.room)
 
     async def take(self, records: Sequence[Record]) -> tuple[int, Halted | None]:
         """Gives the engine what concerns it; returns how many records were passed over, and why to halt, if so."""
-        sent = await self._ahead.sent(records)
+        ready = self._ready(records)
+        sent = await self._ahead.sent([record for record, _ in ready])
         passed_over, halt = 0, None
-        for record, was_sent in zip(records, sent, strict=True):
-            window = self._engine.assigned.get(record.partition)
-            if window is None or not window.add(record.offset):
-                continue
-            ticket = None
-            if self._concerns(record) and not (was_sent and not self._engine.holds(record.key)):
-                ticket = examine(
-                    record,
-                    window,
-                    this_month=self._this_month(),
-                    retention_months=self._config.retention_months,
-                    suppressed=self._config.suppressed,
-                )
+        for (record, window), was_sent in zip(ready, sent, strict=True):
+            ticket = self._ticket(record, window, was_sent=was_sent) if self._concerns(record) else None
             if ticket is None or self._told(ticket):
                 window.settle(record.offset)
                 passed_over += 1
@@ -78,6 +80,50 @@ class Intake:
             halt = halt or halted
             self._engine.accept(ticket)
         return passed_over, halt
+
+    def _ready(self, records: Sequence[Record]) -> list[Read]:
+        """What can be looked at now, those that were held among it; the order of a key's records stays."""
+        found = self._held
+        for record in records:
+            window = self._engine.assigned.get(record.partition)
+            if window is not None and window.add(record.offset):
+                found.append((record, window))
+        ready: list[Read] = []
+        self._held = []
+        for record, window in found:
+            if not window.closed:
+                (ready if self._is_known(month_of_key(record.key)) else self._held).append((record, window))
+        return ready
+
+    def _is_known(self, month: str) -> bool:
+        """Whether it is known how the month was opened, or that nobody had opened it when its record was read.
+
+        The job may have come sooner than the record that opens its month: to send it then could be wrong, to refuse it
+        as well. A month that holds a job and no record never gets one.
+        """
+        if not month or self._months.opened(month) is not None:
+            return True
+        if month not in self._asked:
+            self._asked[month] = self._months.ask()
+        asked = self._asked[month]
+        if asked is not None and self._months.answered(asked):
+            asked = self._asked[month] = None
+        return asked is None
+
+    def _ticket(self, record: Record, window: Window, *, was_sent: bool) -> Ticket | None:
+        """``None``: it is passed over."""
+        partition = belongs(record, self._months.opened(month_of_key(record.key)))
+        if partition != record.partition:
+            return misplaced(record, window, partition) if record.value is not None else None
+        if was_sent and not self._engine.holds(record.key):
+            return None
+        return examine(
+            record,
+            window,
+            this_month=self._this_month(),
+            retention_months=self._config.retention_months,
+            suppressed=self._config.suppressed,
+        )
 
     async def _checked(self, ticket: Ticket) -> tuple[Ticket, Halted | None]:
         """A mail that cannot be made must not reach SES; without its template nothing may."""

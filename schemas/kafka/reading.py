@@ -94,7 +94,9 @@ def read_topic(
     admin = AdminClient(admin_config(settings))
     numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
     ends = end_offsets(admin, topic, numbers)
-    starts = {number: (starts or {}).get(number, 0) for number in numbers}
+    # A place beyond the end is one of a log that was cut or made anew.
+    asked = {number: (starts or {}).get(number, 0) for number in numbers}
+    starts = {number: start if start <= ends[number] else 0 for number, start in asked.items()}
     left = {number for number in numbers if starts[number] < ends[number]}
     if not left:
         return
@@ -198,12 +200,12 @@ def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict
 
 
 class Follower:
-    """Reads a topic in portions: each time what came since the last."""
+    """Reads a topic in portions, from its beginning or `starts`: each time what came since the last."""
 
-    def __init__(self, settings: Settings, topic: str) -> None:
+    def __init__(self, settings: Settings, topic: str, starts: Mapping[int, int] | None = None) -> None:
         self._settings = settings
         self._topic = topic
-        self._positions: dict[int, int] = {}
+        self._positions = dict(starts or {})
 
     def news(self) -> Iterator[Record]:
         """Committed records since the last call, to the end as of now. Raises `BrokerUnavailable`."""

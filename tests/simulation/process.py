@@ -21,7 +21,7 @@ from processor.ops.balance import compare
 from processor.recovery.lineage import Lineages
 from processor.recovery.part import under
 from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.control import ControlFollower, Me, Timing
+from processor.shell.control import ControlFollower, FollowedMonths, Me, Timing
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
@@ -224,6 +224,7 @@ async def _process(process: Process, dedup: Any, follower: ControlFollower, line
             compose=compose_attempt,
             make_whole=lineages.ensure_whole,
             presence=follower,
+            months=FollowedMonths(follower),
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
             letters=Letters(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import processor.adapters.jobs
+import processor.adapters.months
 import processor.evidence.run
 import processor.evidence.scribe
 import processor.evidence.sink
@@ -39,13 +40,14 @@ import processor.shell.pulse
 import processor.shell.rebalances
 import processor.shell.scan
 import processor.shell.worker
+import schemas.control
 import schemas.kafka.reading
 import schemas.runtime.ending
 from processor.ports import Produced
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable
 from tests.simulation.control_log import read_control
-from tests.simulation.kafka import Kafka, ProducerFenced, Refused
+from tests.simulation.kafka import Kafka, ProducerFenced, Refused, placed
 from tests.simulation.loop import OWNER, Owner, VirtualLoop
 from tests.simulation.net import Lost, Net
 
@@ -249,6 +251,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             schemas.kafka.reading,
             processor.recovery.rebuild,
             processor.adapters.jobs,
+            processor.adapters.months,
             processor.ops.uncertain,
             processor.ops.balance,
             processor.ops.cancel,
@@ -256,6 +259,10 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):
                     patch.setattr(module, name, twin)
+        patch.setattr(schemas.control, "partition_of", placed)
+        patch.setattr(
+            processor.adapters.months, "read_control", lambda on: read_control(_here().kafka, on.topics.control)
+        )
         patch.setattr(schemas.runtime.ending.Thread, "__init__", _Thread.__init__)
         patch.setattr(schemas.runtime.ending.Thread, "__call__", _Thread.__call__)
         patch.setattr(schemas.runtime.ending.Thread, "_make", _Thread._make, raising=False)

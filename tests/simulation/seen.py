@@ -113,6 +113,9 @@ class Seen:
             )
         if self.outcomes.get(record.key or b""):
             return ""
+        if self.world.kafka.partition_of(record.key) != record.partition:
+            told = (record.partition, record.offset) in self._letters or record.value is None
+            return "" if told else "it stands where its key does not belong and no letter tells"
         newer = any(r.key == record.key and r.offset > record.offset for r in self._records(record.partition))
         return "" if newer else f"{(record.key or b'').decode()} has no outcome"
 

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from processor.core.months import opening
 from processor.core.outcomes import PENDING, Mail, has_job, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
-from schemas.control import Installation, control_key
+from schemas.control import Installation, MonthOpened, control_key
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import DeadLetter, Delivery, Job
 from schemas.runtime.settings import Settings
+from tests.simulation.control_log import read_control
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import Owner, VirtualLoop
 from tests.simulation.net import Net
@@ -95,7 +97,17 @@ class Trigger:
 class World:
     """Everything there is. Make it inside `World.made`, then let it `run`."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, *, partitions: int = 2, on: Settings | None = None) -> None:
+    def __init__(
+        self, seed: int, loop: VirtualLoop, *, partitions: int = 2, on: Settings | None = None, opened: bool = True
+    ) -> None:
+        """
+        Args:
+            seed: of everything that is random.
+            loop: of virtual time.
+            partitions: of each topic.
+            on: the settings.
+            opened: whether the month was opened, as `mailonce produce` does; 0.1 opened none.
+        """
         self.seed = seed
         self.loop = loop
         self.later_ms = 0
@@ -106,6 +118,8 @@ class World:
         self.kafka = Kafka(self.net, partitions)
         self.kafka.now_ms = self.wall_ms
         self.install(self.kafka, "ours")
+        if opened:
+            self.open_month(MONTH)
         self.redis = Redis(self.net, self.settings.attempt_lifetime_s, self.wall_ms)
         self.sqs = Sqs(self.net)
         self.ses = Ses(self.net, self.sqs, self.wall_ms)
@@ -152,6 +166,17 @@ class World:
         """As `mailonce topics create`."""
         made = Installation(id=name, cluster=kafka.name)
         kafka.publish(self.settings.topics.control, control_key(made), encode(made), partition=0)
+
+    def open_month(self, month: str) -> None:
+        """As `mailonce produce` does before a month's first job."""
+        kafka, topics = self.kafka, self.settings.topics
+        names = (topics.attempts, topics.deliveries, topics.dead_letters, topics.jobs)
+        begins = {name: [log.end for log in kafka.topic(name)] for name in names}
+        control = read_control(kafka, topics.control)
+        for key, content in opening(control, month, begins, topics.jobs, self.wall_ms()):
+            assert isinstance(content, MonthOpened)
+            kafka.publish(topics.control, key, encode(content), partition=0)
+            kafka.opened[month] = content
 
     # ---- time ----
 

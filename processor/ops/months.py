@@ -1,0 +1,54 @@
+"""A month opened, before its first job is written: see `processor.core.months`."""
+
+from __future__ import annotations
+
+import time
+
+from confluent_kafka.admin import AdminClient
+
+from processor.adapters.control import change_control, read_control
+from processor.core.months import opening
+from schemas.control import MonthOpened
+from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
+from schemas.runtime.settings import Settings
+
+__all__ = ["Opener"]
+
+
+class Opener:
+    """What a producer asks of a month, in this order: `opened`, `look`, then it reads the jobs topic, then `open`."""
+
+    def __init__(self, settings: Settings, month: str) -> None:
+        self._settings = settings
+        self._month = month
+        self._ends: dict[str, list[int]] = {}
+
+    def opened(self) -> MonthOpened | None:
+        """How the month was opened. Raises `BrokerUnavailable`."""
+        return read_control(self._settings).month(self._month)
+
+    def look(self) -> None:
+        """Notes where the topics end: what the caller does not find now in the jobs topic comes later.
+
+        Raises `BrokerUnavailable`.
+        """
+        topics, admin = self._settings.topics, AdminClient(admin_config(self._settings))
+        # The jobs topic last: a record that stands behind its end has its outcome and its letter behind theirs.
+        for name in (topics.attempts, topics.deliveries, topics.dead_letters, topics.events, topics.jobs):
+            ends = end_offsets(admin, name, partition_numbers(self._settings, name))
+            self._ends[name] = [ends[number] for number in sorted(ends)]
+
+    def open(self) -> MonthOpened | None:
+        """Opens the month, of which the jobs topic holds nothing; returns how it is open, whoever opened it.
+
+        A month of which the ledger knows is not opened: its jobs are gone, and what became of them is told from 0.
+        Raises `BrokerUnavailable`.
+        """
+        assert self._ends, "somebody must have looked before"
+        settings, month, suffix = self._settings, self._month, f":{self._month}".encode()
+        records = read_topic(settings, settings.topics.deliveries)
+        if any((record.key or b"").endswith(suffix) for record in records):
+            return self.opened()
+        now_ms, begins, jobs = time.time_ns() // 1_000_000, self._ends, settings.topics.jobs
+        return change_control(settings, lambda control: opening(control, month, begins, jobs, now_ms)).month(month)
