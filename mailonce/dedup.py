@@ -1,16 +1,19 @@
-"""``mailonce dedup``: the dedup set rebuilt, or held against the ledger."""
+"""``mailonce dedup``: the dedup set rebuilt, held against the ledger, or adopted from another installation."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from mailonce.options import EXIT_FOUND, Json, load, on_dedup, taking_part
+from mailonce.options import EXIT_FOUND, Json, Who, load, login, on_dedup, taking_part
 from mailonce.shown import bars, console, print_json, say, table
+from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from processor.core.adoption import Found
     from processor.ops.dedup import Verification
     from processor.recovery.rebuild import Progress, Tell
 
@@ -39,13 +42,80 @@ def verify(as_json: Json = False) -> None:
     from processor.ops.dedup import verify
 
     settings = load()
-    found = _with_bar(lambda tell: on_dedup(settings, lambda dedup: verify(settings, dedup, tell)))
+    found = _with_bar(lambda tell: on_dedup(settings, lambda dedup: verify(settings, dedup, tell), looks=True))
     if as_json:
         print_json(found.to_dict())
     else:
         _show(found)
     if not found.safe:
         raise typer.Exit(EXIT_FOUND)
+
+
+@app.command("adopt", epilog="Example: `mailonce dedup adopt --dry-run`, then `mailonce dedup adopt --yes`")
+def adopt(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it keeps and what becomes uncertain.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    who: Who = None,
+    as_json: Json = False,
+) -> None:
+    """Take over a Redis, a cluster or topics that are another installation's: a cluster made anew, a Redis that moved.
+
+    What was sent stays barred; calls whose fate is unknown become `uncertain`; a new topic is read from its beginning.
+    Refused while processors run. Broken off, run it again.
+    """
+    from processor.ops import dedup
+
+    settings, decider = load(), login(who)
+    found = taking_part(settings, lambda part: dedup.look(part, dedup.adoption_of(settings, part)))
+    _show_found(found, to_people=not as_json)
+    told = {
+        "why": found.why,
+        "adopted_from": found.former or None,
+        "kept_sent": found.sent,
+        "uncertain": found.doubtful,
+        "dropped": found.dropped,
+        "places_void": found.closed,
+        "dry_run": dry_run,
+    }
+    if not found.why or dry_run:
+        return print_json(told | {"adopted": False}) if as_json else None
+    if not yes:
+        _ask()
+    done = _with_bar(
+        lambda tell: taking_part(
+            settings, lambda part: dedup.adopt(part, dedup.adoption_of(settings, part), decider, tell)
+        )
+    )
+    if as_json:
+        about = {"installation": done.installation, "entries": done.entries}
+        return print_json(told | {"adopted": True} | about | {"told_sent": done.sent, "told_uncertain": done.uncertain})
+    return say(
+        f"adopted: this is installation {done.installation}; the ledger was told of {done.sent:,} mails as sent and of "
+        f"{done.uncertain:,} as uncertain (`mailonce uncertain list`); the dedup set is whole"
+    )
+
+
+def _ask() -> None:
+    """Raises `Abort` unless a person agrees, and `UsageError` where there is none to be asked."""
+    if not sys.stdin.isatty():
+        raise UsageError("it cannot be undone: look with --dry-run, then say --yes")
+    typer.confirm("Adopt it? Whoever it belonged to is refused from then on.", abort=True, err=True)
+
+
+def _show_found(found: Found, *, to_people: bool) -> None:
+    """On standard error where standard output is for programs."""
+    out = console(stderr=not to_people)
+    lines = found.why or ["nothing to adopt: cluster, topics and dedup set are this installation's"]
+    if found.why:
+        lines = [
+            *lines,
+            f"kept: {found.sent:,} mails as sent: they stay barred, and the ledger is told of those that it lacks",
+            f"become uncertain: {found.doubtful:,} that are being sent or in doubt"
+            + (f", and what the ledger lacks of {found.dropped:,} that SES dropped" if found.dropped else ""),
+            f"void: {found.closed:,} places of records that ended without a mail; a new topic is read from its start",
+        ]
+    for line in lines:
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _show(found: Verification) -> None:
@@ -56,7 +126,9 @@ def _show(found: Verification) -> None:
         lines.add_row(finding.value, f"{found.counts[finding]:,}", ", ".join(found.named.get(finding, [])[:3]))
     console().print(lines)
     console().print("the marker stands" if found.whole else "the marker does not stand: nobody sends before a rebuild")
-    if not found.safe:
+    if found.another:
+        say(f"[red]not safe[/]: it is the set of installation {found.another}, not of this one: `mailonce dedup adopt`")
+    elif not found.safe:
         say("[red]not safe[/]: `mailonce dedup rebuild` puts back what is missing")
 
 

@@ -13,7 +13,7 @@ __all__ = ["app"]
 
 app = typer.Typer()
 
-_COUNTED = ("events", "resolved", "dropped", "bounced", "complained", "resent", "foreign", "bad")
+_COUNTED = ("events", "resolved", "dropped", "bounced", "complained", "resent", "foreign", "untagged", "bad")
 
 
 @app.command(epilog="Example: `mailonce evidence --drain`")
@@ -44,5 +44,5 @@ def evidence(
     return say(
         f"{counts['events']:,} events: {counts['resolved']:,} doubts resolved, {counts['dropped']:,} dropped by SES, "
         f"{counts['bounced']:,} bounced, {counts['complained']:,} complained, {counts['resent']:,} resent by policy; "
-        f"{counts['foreign']:,} of other mail, {counts['bad']:,} unreadable"
+        f"{counts['foreign']:,} of others, {counts['untagged']:,} of mail without tags, {counts['bad']:,} unreadable"
     )

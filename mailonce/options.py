@@ -142,11 +142,14 @@ def open_rows(uri: str, month: str, shape: Shape) -> Source:
         return open_shaped(uri, month, shape, line.update)
 
 
-def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]]) -> T:
-    """Runs a step on the dedup set, and lets go of Redis."""
+def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]], *, looks: bool = False) -> T:
+    """Runs a step on the dedup set, and lets go of Redis.
+
+    Refuses another installation's, unless the step only looks. Raises `InstallationForeign` and `RedisForeign` then.
+    """
     from processor.adapters.control import read_control
     from processor.adapters.redis import CLOSE_S, RedisDedup, connect
-    from processor.recovery.part import under
+    from processor.recovery.part import refuse_foreign, under
     from schemas.runtime.ending import in_thread, run, within
 
     async def go() -> T:
@@ -155,6 +158,8 @@ def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]]) -> 
         control = await in_thread(read_control, settings)
         dedup.under = lambda: under(control)
         try:
+            if not looks:
+                await refuse_foreign(settings, dedup, control)
             return await step(dedup)
         finally:
             await within(CLOSE_S, client.aclose())

@@ -47,7 +47,7 @@ def story_of(settings: Settings, key: Key) -> Story:
     """Raises `BrokerUnavailable` and `RedisUnavailable`."""
     from processor.ops.status import tell_story
 
-    return on_dedup(settings, lambda dedup: tell_story(settings, dedup, key))
+    return on_dedup(settings, lambda dedup: tell_story(settings, dedup, key), looks=True)
 
 
 def _show(story: Story) -> None:

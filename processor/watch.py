@@ -15,7 +15,14 @@ from processor.adapters.unreadable import advice
 from processor.recovery.part import Part
 from processor.shell.worker import Worker
 from schemas.runtime.ending import in_thread
-from schemas.runtime.errors import BrokerUnavailable, Halted, InstallationForeign, RedisUnavailable, RedisUntrusted
+from schemas.runtime.errors import (
+    BrokerUnavailable,
+    Halted,
+    InstallationForeign,
+    RedisForeign,
+    RedisUnavailable,
+    RedisUntrusted,
+)
 from schemas.runtime.settings import Settings
 
 __all__ = ["cannot_read", "check", "look", "sick", "watch"]
@@ -46,15 +53,17 @@ async def look(worker: Worker, look: Callable[[Worker], None] | None) -> None:
 
 
 async def check(part: Part, worker: Worker) -> None:
-    """Halts the worker when the cluster or its topics are others than those that it began with."""
+    """Halts the worker when the cluster, its topics or the dedup set are another installation's."""
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
         try:
             await part.check()
         except InstallationForeign as foreign:
             worker.halt(foreign)
-        except BrokerUnavailable:
-            pass  # the job log finds out, and waits
+        except RedisForeign as foreign:
+            worker.halt(InstallationForeign(str(foreign)))
+        except (BrokerUnavailable, RedisUnavailable):
+            pass  # whoever needs them finds out, and waits
 
 
 async def watch(client: redis.asyncio.Redis, worker: Worker, suppressions: Suppressions, every_s: float) -> None:

@@ -240,8 +240,13 @@ async def _build(
     )
     if tracer := make_tracer(settings, "mailonce-processor"):
         ports = _traced(ports, tracer, settings)
+    installation = part.follower.control.installation
     mail = MailConfig(
-        settings.from_address, settings.reply_to_address, settings.configuration_set, settings.unsubscribe_url
+        settings.from_address,
+        settings.reply_to_address,
+        settings.configuration_set,
+        settings.unsubscribe_url,
+        installation.id if installation else "",
     )
 
     templates = make_templates(settings, ports.sender)

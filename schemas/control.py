@@ -70,6 +70,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     cluster: str = ""
     topics: dict[str, str] = {}
     """name: the topic's id, where a broker tells it"""
+    adopted: list[str] = []
+    """Installations whose dedup set or records were taken over on purpose, oldest first."""
     at_ms: int = 0
     who: str = ""
 

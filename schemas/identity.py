@@ -21,6 +21,7 @@ __all__ = [
     "NO_PLACE",
     "TAG_ATTEMPT",
     "TAG_ENCODING",
+    "TAG_INSTALLATION",
     "TAG_MONTH",
     "TAG_SOURCE",
     "TAG_USER",
@@ -42,6 +43,9 @@ TAG_ENCODING = "mailonce_encoding"
 
 TAG_SOURCE = "mailonce_source"
 """``partition-offset-fingerprint`` of the job, so that SES's events lead back to the record itself."""
+
+TAG_INSTALLATION = "mailonce_installation"
+"""Whose mail it is: events of another installation's prove nothing here. 0.1 wrote none."""
 
 _MONTH = re.compile(r"(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])")
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -124,13 +128,13 @@ def new_attempt_id() -> str:
     return secrets.token_urlsafe(9)
 
 
-def message_tags(key: Key, attempt: str) -> dict[str, str]:
-    """The tags every message carries, so that SES's events name the mail they belong to."""
+def message_tags(key: Key, attempt: str, installation: str = "") -> dict[str, str]:
+    """The tags every message carries, so that SES's events name the mail they belong to, and whose it is."""
     tags = {TAG_USER: key.user_id, TAG_MONTH: key.month, TAG_ATTEMPT: attempt}
     if _PLAIN.fullmatch(key.user_id) is None:
         encoded = base64.urlsafe_b64encode(key.user_id.encode()).rstrip(b"=").decode()
         tags |= {TAG_USER: encoded, TAG_ENCODING: "base64url"}
-    return tags
+    return tags | {TAG_INSTALLATION: installation} if installation else tags
 
 
 def read_tags(tags: dict[str, str]) -> tuple[Key, str] | None:

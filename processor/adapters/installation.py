@@ -7,31 +7,24 @@ the name of the old one. Topic ids tell those apart (KIP-516; Kafka 2.8 and newe
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.control import change_control
+from processor.core.adoption import Places
 from processor.core.control import Control
+from processor.ports import ServerSeen
 from schemas.control import Content, Installation, control_key, new_control_id
 from schemas.kafka.clients import admin_config
 from schemas.kafka.reading import TIMEOUT_S, answer, error_text
-from schemas.runtime.errors import BrokerUnavailable, InstallationForeign
+from schemas.runtime.errors import BrokerUnavailable, InstallationForeign, RedisForeign
 from schemas.runtime.settings import Settings
 
-__all__ = ["Places", "adopt_places", "check_installation", "ensure_installation", "places_now"]
+__all__ = ["Places", "check_installation", "check_set", "ensure_installation", "places_now"]
 
 _NO_ID = "A" * 22
 """A topic id of zeros: the broker has none."""
-
-
-class Places(NamedTuple):
-    """Where an installation's records stand, by ids that no other cluster or topic has."""
-
-    cluster: str
-    topics: dict[str, str]
-    """name: id; without those of which a broker tells no id"""
 
 
 def places_now(settings: Settings) -> Places:
@@ -60,18 +53,6 @@ def ensure_installation(settings: Settings) -> Installation:
     return found
 
 
-def adopt_places(settings: Settings, who: str) -> Installation:
-    """The installation goes on, under another id, with the cluster and the topics that are there now.
-
-    Raises `BrokerUnavailable`.
-    """
-    now = places_now(settings)
-    made = Installation(id=new_control_id(), cluster=now.cluster, topics=now.topics, at_ms=_now_ms(), who=who)
-    found = change_control(settings, lambda _control: [(control_key(made), made)]).installation
-    assert found is not None
-    return found
-
-
 def check_installation(installation: Installation | None, now: Places, control_topic: str) -> Installation:
     """Raises `InstallationForeign` where cluster or topics are not those of the installation, or there is none."""
     if installation is None:
@@ -88,6 +69,12 @@ def check_installation(installation: Installation | None, now: Places, control_t
                 f"the new one is right, stop every processor and run `mailonce dedup adopt`"
             )
     return installation
+
+
+def check_set(installation: Installation, seen: ServerSeen) -> None:
+    """Raises `RedisForeign` where the dedup set is another installation's, or is being adopted."""
+    if seen.installation and seen.installation != installation.id:
+        raise RedisForeign(seen.installation, installation.id)
 
 
 def _now_ms() -> int:

@@ -33,7 +33,7 @@ from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim, short_id
 from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key, months_later
-from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from schemas.runtime.errors import ADOPTING, RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
 
 __all__ = ["CLOSE_S", "NOBODYS_SET", "RedisDedup", "RedisPace", "Under", "check_server", "connect", "month_expiry_s"]
@@ -394,6 +394,36 @@ class RedisDedup:
 
     async def unlock_rebuild(self, token: str) -> None:
         await self._run("unlock", [self.lock], [token])
+
+    # ---- another installation's set, taken over ----
+
+    async def bar(self, token: str) -> tuple[str, bool]:
+        """From now on nobody is granted anything, until `own` and a rebuild.
+
+        Returns whose set it was, if anybody's, and whether it was whole until now under the newest lineage.
+        Raises `RebuildLost` where the lock is not the token's.
+        """
+        told: list[str | int | float | bytes] = [token, ADOPTING, self._seen().to_argument()]
+        whose, whole = await self._run("bar", [self.marker, self.lock], told)
+        return str(whose).removeprefix(NOTHING), bool(whole)
+
+    async def forget_places(self) -> None:
+        """Places up to which records count no more: they speak of another topic."""
+        async for name in self._client.scan_iter(match=f"{_escaped(self._base)}:places:*", count=1000):
+            await _asking(self._client.unlink(name))
+
+    async def adopt(self, changes: Sequence[tuple[Key, Claim, Claim]], token: str, ttl_s: float) -> None:
+        """Entries as they were read become what follows, those excepted that SES's word has changed meanwhile.
+
+        Keeps the lock as well. Raises `RebuildLost`, having changed nothing, where it is not the token's.
+        """
+        values = [(key.user_id, before.to_text(), after.to_text()) for key, before, after in changes]
+        keys = [self.lock, *(self._bucket(key) for key, _, _ in changes)]
+        await self._run("adopt", keys, [token, int(ttl_s * 1000), *(text for three in values for text in three)])
+
+    async def own(self, token: str, installation: str) -> None:
+        """It is this installation's, to be rebuilt. Ends the lock; raises `RebuildLost` when it is not the token's."""
+        await self._run("own", [self.marker, self.lock], [token, installation])
 
 
 async def _asking(call: Any) -> Any:

@@ -15,8 +15,9 @@ import msgspec
 
 from processor.core.states import Claim, State
 from schemas.addresses import ADDRESS_CHARS_MAX
+from schemas.control import Installation
 from schemas.gate import depth_above
-from schemas.identity import NO_PLACE, Key, Place, read_place, read_tags
+from schemas.identity import NO_PLACE, TAG_INSTALLATION, Key, Place, read_place, read_tags
 from schemas.limits import DEPTH_MAX, shortened
 from schemas.records import Feedback
 from schemas.runtime.errors import BadRecord
@@ -24,10 +25,12 @@ from schemas.runtime.errors import BadRecord
 __all__ = [
     "Foreign",
     "Meaning",
+    "Owner",
     "SesEvent",
     "drop_is_news",
     "first_values",
     "is_early",
+    "owner",
     "proof_is_news",
     "read_event",
     "tell_of_mail",
@@ -52,6 +55,15 @@ class Meaning(Enum):
     """SES took it and threw it away: nobody gets this mail."""
 
 
+class Owner(Enum):
+    """Whose mail an event tells of."""
+
+    OURS = auto()
+    OURS_IF_INTENDED = auto()
+    """It proves something only of an attempt that this ledger knows."""
+    ANOTHERS = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class SesEvent:
     """An event of one of our mails."""
@@ -69,6 +81,8 @@ class SesEvent:
     """Whom a bounce or complaint is about, lower case."""
     feedback: Feedback | None = None
     detail: str = ""
+    installation: str = ""
+    """Whose mail the message's tags say that it is; empty: they do not say."""
 
     @property
     def meaning(self) -> Meaning:
@@ -91,6 +105,18 @@ class Foreign:
     """An event of other mail in the account, or a notice of SNS itself."""
 
     why: str
+    tagged: bool = True
+    """False: an event of a message that does not carry mailonce's tags"""
+
+
+def owner(event: SesEvent, ours: Installation) -> Owner:
+    """Whose mail an event tells of, as far as its tags say.
+
+    What an adopted installation sent may be ours, and what carries no such tag may be of 0.1: the ledger knows.
+    """
+    if event.installation == ours.id:
+        return Owner.OURS
+    return Owner.OURS_IF_INTENDED if event.installation in {"", *ours.adopted} else Owner.ANOTHERS
 
 
 def proof_is_news(event: SesEvent, before: Claim) -> bool:
@@ -164,8 +190,9 @@ def tell_of_mail(kind: str, tags: dict[str, str], message_id: str, timestamp: st
     """An event of the mail that `tags` name."""
     found = read_tags(tags)
     if found is None:
-        return Foreign("the message does not carry our tags")
-    return SesEvent(kind, *found, message_id, _ms(timestamp), body, read_place(tags))
+        return Foreign("the message does not carry our tags", tagged=False)
+    whose = tags.get(TAG_INSTALLATION, "")
+    return SesEvent(kind, *found, message_id, _ms(timestamp), body, read_place(tags), installation=whose)
 
 
 def _unwrapped(body: bytes) -> dict[str, Any]:

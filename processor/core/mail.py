@@ -22,6 +22,8 @@ class MailConfig:
     reply_to_address: str = ""
     configuration_set: str = ""
     unsubscribe_url: str = ""
+    installation: str = ""
+    """whose mails they are; empty: they carry no such tag"""
 
 
 def template_content(job: Job, *, twin: bool = False) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def compose(
         content: SES's ``Content``; the job's template unless given.
     """
     key = Key(job.user_id, job.month)
-    tags = message_tags(key, attempt) | {TAG_SOURCE: place.to_tag()}
+    tags = message_tags(key, attempt, config.installation) | {TAG_SOURCE: place.to_tag()}
     headers = _unsubscribe_headers(key, config.unsubscribe_url)
     if problem := tag_problem(tags) or header_problem(headers):
         raise ValueError(problem)

@@ -128,6 +128,7 @@ class Change(StrEnum):
     RECORD_SENT = "ledger holds sent"
     RECORD_DOUBT = "ledger holds uncertain"
     CLOSE = "record ended without a mail"
+    ADOPT = "set adopted from another installation"
 
 
 TRANSITIONS: dict[tuple[State, Change], State] = {
@@ -168,6 +169,12 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.ABSENT, Change.CLOSE): State.CLOSED,
     (State.SENDING, Change.CLOSE): State.CLOSED,
     (State.CLOSED, Change.CLOSE): State.CLOSED,
+    # The ledger holds what follows by then, and knew nothing of the key before (`processor.core.adoption`).
+    (State.SENDING, Change.ADOPT): State.UNCERTAIN_RECORDED,
+    (State.UNCERTAIN, Change.ADOPT): State.UNCERTAIN_RECORDED,
+    (State.DROPPED, Change.ADOPT): State.UNCERTAIN_RECORDED,
+    (State.SENT, Change.ADOPT): State.SENT_RECORDED,
+    (State.CLOSED, Change.ADOPT): State.ABSENT,
 }
 
 

@@ -11,14 +11,17 @@ from importlib.metadata import version
 
 from aiohttp import web
 
+from processor.adapters.control import read_control
 from processor.adapters.redis import RedisDedup, connect
 from processor.core.requeue import Requeued
 from processor.dashboard.web import Pages
 from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
 from processor.ops.requeue import discard, look, requeue
 from processor.ops.uncertain import Decision, Resolution, doubts_of, resolve
+from processor.recovery.part import refuse_foreign
 from schemas.identity import Key, check_month
 from schemas.records import Requeue
+from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import UsageError
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
@@ -145,6 +148,7 @@ class Actions:
             try:
                 decision = Decision(resolution, who, asked["why"], self._now_ms())
                 dedup = RedisDedup.of(self._settings, client)
+                await refuse_foreign(self._settings, dedup, await in_thread(read_control, self._settings))
                 await resolve(self._settings, dedup, found, decision, version("mailonce"))
             finally:
                 await client.aclose()

@@ -10,11 +10,13 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
+from processor.adapters.control import read_control
+from processor.adapters.installation import check_installation, places_now
 from processor.adapters.topics import topic_config
 from processor.doctor.finding import Finding, bad, fine, note
 from schemas.kafka.clients import admin_config
 from schemas.kafka.reading import TIMEOUT_S, error_text
-from schemas.runtime.errors import BrokerUnavailable
+from schemas.runtime.errors import BrokerUnavailable, InstallationForeign
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
@@ -45,6 +47,22 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
             yield bad(AREA, spec.name, "there is no such topic", _CREATE)
             continue
         yield from _topic(admin, spec, topic, brokers, len(jobs.partitions) if jobs else 0)
+    if all(spec.name in cluster.topics for spec in settings.topics.specs()):
+        yield from _whose(settings)
+
+
+def _whose(settings: Settings) -> Iterator[Finding]:
+    """Whether cluster and topics are those that the control topic tells of."""
+    places = places_now(settings)
+    try:
+        ours = check_installation(read_control(settings).installation, places, settings.topics.control)
+    except InstallationForeign as foreign:
+        yield bad(AREA, "installation", str(foreign), "as it says; what is adopted is told before")
+        return
+    yield fine(AREA, "installation", ours.id)
+    if len(places.topics) < 4:
+        todo = "brokers of Kafka 2.8 or newer: until then the cluster's id alone tells one installation from another"
+        yield note(AREA, "topic ids", "the brokers tell none: a topic made anew goes unnoticed", todo)
 
 
 def _topic(

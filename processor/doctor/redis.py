@@ -8,10 +8,13 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
+from processor.adapters.control import read_control
+from processor.adapters.installation import check_set
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.doctor.finding import Finding, bad, fine, note
+from processor.ports import ServerSeen
 from schemas.runtime.ending import run, within
-from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from schemas.runtime.errors import BrokerUnavailable, RedisForeign, RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
 
 __all__ = ["SKEW_S", "check_redis", "clock_finding"]
@@ -24,7 +27,7 @@ SKEW_S = 5.0
 def check_redis(settings: Settings) -> Iterator[Finding]:
     """Raises `RedisUnavailable`."""
     try:
-        info, skew_s, whole, untrusted = run(_look(settings))
+        info, skew_s, seen, untrusted = run(_look(settings))
     except RedisUntrusted as error:
         yield bad(AREA, "run id", str(error), "ACL SETUSER name +info; no rename-command INFO")
         return
@@ -37,7 +40,8 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     yield from _persistence(info)
     yield from _memory(info)
     yield clock_finding(AREA, skew_s)
-    if whole:
+    yield from _whose(settings, seen)
+    if seen.whole:
         yield fine(AREA, "dedup set", "the marker stands")
     else:
         yield note(
@@ -48,7 +52,23 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
         )
 
 
-async def _look(settings: Settings) -> tuple[dict[str, Any], float, bool, str]:
+def _whose(settings: Settings, seen: ServerSeen) -> Iterator[Finding]:
+    """Whether the dedup set is this installation's. Says nothing where Kafka does not say which that is."""
+    try:
+        ours = read_control(settings).installation
+    except BrokerUnavailable:
+        return
+    if ours is None:
+        return  # told of Kafka
+    try:
+        check_set(ours, seen)
+    except RedisForeign as foreign:
+        yield bad(AREA, "installation", str(foreign), "fix the address or the prefix, or `mailonce dedup adopt`")
+    else:
+        yield fine(AREA, "installation", f"the dedup set is {'this one' if seen.installation else 'nobody'}'s")
+
+
+async def _look(settings: Settings) -> tuple[dict[str, Any], float, ServerSeen, str]:
     client = connect(settings)
     try:
         untrusted = ""
@@ -61,7 +81,7 @@ async def _look(settings: Settings) -> tuple[dict[str, Any], float, bool, str]:
         info: dict[str, Any] = await client.info()
         seconds, micros = await client.time()
         seen = await RedisDedup.of(settings, client).server()
-        return info, time.time() - (seconds + micros / 1e6), seen.whole, untrusted
+        return info, time.time() - (seconds + micros / 1e6), seen, untrusted
     except (RedisError, OSError) as error:
         raise RedisUnavailable(f"Redis does not answer: {error}; check MAILONCE_REDIS_URL") from error
     finally:

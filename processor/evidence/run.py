@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from processor.adapters.control import read_control
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
@@ -17,15 +19,18 @@ from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
 from processor.evidence.logs import log_files
+from processor.evidence.origin import Attempts, Origin
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
+from processor.recovery.part import refuse_foreign
 from processor.telemetry.meter import EvidenceMeter
+from schemas.control import Installation
 from schemas.kafka.reading import Follower, RecordReader
 from schemas.runtime.ending import in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
-from schemas.runtime.errors import BadRecord, BrokerUnavailable, Overdue, RedisUnavailable
+from schemas.runtime.errors import BadRecord, BrokerUnavailable, Overdue, RedisForeign, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
@@ -40,6 +45,7 @@ RETRY_S = 0.5
 STOP_S = 8.0
 """A stop may take so long."""
 SWEEP_EVERY_S = 60.0
+CHECK_EVERY_S = 10.0
 LOG_BATCH = 500
 STILL_S = 60.0
 
@@ -54,23 +60,37 @@ class Evidence:
     sweeper: Sweeper
     now_ms: Callable[[], int]
     meter: EvidenceMeter
+    origin: Origin
+    check: Callable[[], Awaitable[Installation]]
+    """Whose cluster, topics and dedup set these are; raises where they are another installation's."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    news: bool = False
+    """Whether the last messages held anything but what is another installation's and was seen before."""
 
     async def follow(self, queue: EventQueue, *, drain: bool) -> None:
         """Takes what the queue holds until it is stopped, or with `drain` until it is empty."""
-        empty, swept = 0, float("-inf")
         clock = asyncio.get_running_loop().time
+        empty, swept, checked = 0, float("-inf"), clock()
         while not self.stopping.is_set() and not (drain and empty >= EMPTY_RECEIVES):
+            if clock() - checked >= CHECK_EVERY_S:
+                await self._until_done(self._check)
+                checked = clock()
             messages = await self._receive(queue, 1 if drain else WAIT_S)
             self.meter.looked_ms = self.now_ms()
-            empty = 0 if messages else empty + 1
+            self.news = False
             if messages:
                 await self._until_done(lambda taken=messages: self._take(queue, taken))  # type: ignore[misc]
+            # What is another installation's stays in the queue, and does not keep a drain from its end.
+            empty = 0 if self.news else empty + 1
             if not drain and clock() - swept >= SWEEP_EVERY_S:
                 await self.sweep(queue)
                 swept = clock()
         if drain:
             await self.sweep(queue)
+
+    async def _check(self) -> None:
+        """Raises `InstallationForeign` and `RedisForeign`."""
+        self.origin.installation = await self.check()
 
     async def _receive(self, queue: EventQueue, wait_s: int) -> list[QueueMessage]:
         """What the queue holds; nothing when a stop came first: what SQS handed out meanwhile comes again."""
@@ -96,7 +116,7 @@ class Evidence:
         events: dict[SesEvent, list[QueueMessage]] = {}
         bad: list[tuple[bytes, BadRecord]] = []
         done: list[QueueMessage] = []
-        foreign = 0
+        others: Counter[str] = Counter()
         for message in messages:
             try:
                 event = read_event(message.body)
@@ -105,17 +125,19 @@ class Evidence:
                 done.append(message)
                 continue
             if isinstance(event, Foreign):
-                foreign += 1
+                others["foreign" if event.tagged else "untagged"] += 1
                 done.append(message)
             else:
                 events.setdefault(event, []).append(message)
-        early = await self.sink.take(list(events), bad, self.now_ms())
-        if events:
+        sort = await self.origin.sort(list(events))
+        self.news = sort.news or bool(done)
+        early = await self.sink.take(sort.ours, bad, self.now_ms())
+        if sort.ours:
             self.meter.last_event_ms = self.now_ms()
-        await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in events), default=0))
-        self.sink.counts["foreign"] += foreign
+        await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in sort.ours), default=0))
+        self.sink.counts.update(others)
         self.sink.counts["early"] += len(early)
-        done += [message for event, copies in events.items() if event not in early for message in copies]
+        done += [message for event in sort.ours if event not in early for message in events[event]]
         await in_thread(queue.delete, done)
 
     async def take_logs(self, place: str) -> None:
@@ -125,15 +147,26 @@ class Evidence:
                 found = list(read_log(content))
             except BadRecord as why:
                 found = [why]
-            events = [entry for entry in found if isinstance(entry, SesEvent)]
+            events = await self._ours([entry for entry in found if isinstance(entry, SesEvent)])
             for entry in found:
                 if isinstance(entry, BadRecord):
                     self.sink.counts["bad"] += 1
                     log.warning(Event.UNREADABLE, error=entry.detail, place=name)
-            self.sink.counts["foreign"] += sum(isinstance(entry, Foreign) for entry in found)
+                elif isinstance(entry, Foreign):
+                    self.sink.counts["foreign" if entry.tagged else "untagged"] += 1
             for first in range(0, len(events), LOG_BATCH):
                 batch = events[first : first + LOG_BATCH]
                 await self._until_done(lambda batch=batch: self.sink.take(batch, [], self.now_ms()))  # type: ignore[misc]
+
+    async def _ours(self, events: list[SesEvent]) -> list[SesEvent]:
+        """Those of this installation's mails."""
+        ours: list[SesEvent] = []
+
+        async def step() -> None:
+            ours[:] = (await self.origin.sort(events)).ours
+
+        await self._until_done(step)
+        return ours
 
     async def _until_done(self, step: Callable[[], Awaitable[object]]) -> None:
         """Repeats a step while Redis or Kafka is away: messages stay in the queue meanwhile.
@@ -145,6 +178,8 @@ class Evidence:
         while not self.stopping.is_set():
             try:
                 await step()
+            except RedisForeign:
+                raise  # waiting does not help: somebody has to act
             except RedisUnavailable as error:
                 log.warning(Event.REDIS_UNAVAILABLE, error=str(error))
                 began_s = clock()
@@ -193,16 +228,22 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
     stopping = asyncio.Event()
     stop_on_signals(stopping.set)
     client = connect(settings)
-    jobs = RecordReader(settings, settings.topics.jobs)
+    jobs, attempts = RecordReader(settings, settings.topics.jobs), Attempts(settings)
     try:
         await obey(check_server(client), stopping, 0)
         dedup = RedisDedup.of(settings, client)
+
+        async def check() -> Installation:
+            return await refuse_foreign(settings, dedup, await in_thread(read_control, settings))
+
+        installation = await obey(check(), stopping, 0)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
-        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, stopping)
+        origin = Origin(installation, attempts, sink.counts, time.monotonic)
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check, stopping)
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
             metrics_served(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from processor.adapters.jobs import publish_resends
 from processor.adapters.redis import RedisDedup
+from processor.core.adoption import ADOPTED
 from processor.core.states import Claim, State
 from processor.core.uncertain import Doubt, DoubtFold, may_resend
 from processor.evidence.sink import Sink
@@ -99,6 +100,10 @@ class Sweeper:
             self.asked.update(doubt.attempt for doubt, _ in leaves)
 
     def _is_held(self, doubt: Doubt, claim: Claim) -> bool:
-        """Whether the mail waits for a decision, and the attempt in the ledger is the one in doubt."""
+        """Whether the mail waits for a decision, and the attempt in the ledger is the one in doubt.
+
+        Events of what was adopted may have come before, to others: their absence proves nothing.
+        """
         held = claim.state in {State.UNCERTAIN, State.UNCERTAIN_RECORDED} and claim.attempt == doubt.attempt
-        return held and doubt.delivery.outcome is Outcome.UNCERTAIN
+        adopted = doubt.delivery.reason == ADOPTED
+        return held and not adopted and doubt.delivery.outcome is Outcome.UNCERTAIN

@@ -1,21 +1,28 @@
-"""Rebuilding the dedup set on purpose, and holding it against the ledger, key by key."""
+"""The dedup set rebuilt or adopted on purpose, and held against the ledger, key by key."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
+from processor.adapters.clock import SystemClock
+from processor.adapters.installation import places_now
 from processor.adapters.redis import RedisDedup
+from processor.adapters.write import TransactionalWriter
+from processor.core.adoption import Found
 from processor.core.states import Claim, State, parse_claim
+from processor.recovery.adoption import Adopted, Adoption, World
 from processor.recovery.part import Part
 from processor.recovery.rebuild import Tell, claims_from_topics, take_chunk
 from schemas.identity import Key
 from schemas.runtime.ending import in_thread
+from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["Finding", "Verification", "compare", "rebuild", "verify"]
+__all__ = ["Finding", "Verification", "adopt", "adoption_of", "compare", "look", "rebuild", "verify"]
 
 NAMED_MAX = 20
 
@@ -65,6 +72,8 @@ class Verification:
     """Counts by finding, and the first keys of each that is not equal."""
 
     whole: bool
+    another: str = ""
+    """whose set it is, when it is not this installation's"""
     counts: Counter[Finding] = field(default_factory=Counter)
     named: dict[Finding, list[str]] = field(default_factory=dict)
 
@@ -75,12 +84,13 @@ class Verification:
 
     @property
     def safe(self) -> bool:
-        return self.whole and not any(self.counts[finding] for finding in DANGEROUS)
+        return self.whole and not self.another and not any(self.counts[finding] for finding in DANGEROUS)
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "whole": self.whole,
             "safe": self.safe,
+            "another_installation": self.another or None,
             **{finding.value: self.counts[finding] for finding in Finding},
             "keys": {finding.value: names for finding, names in self.named.items()},
         }
@@ -95,9 +105,45 @@ async def rebuild(part: Part, tell: Tell) -> int:
         await part.stop()
 
 
+async def look(part: Part, adoption: Adoption) -> Found:
+    """What there is to adopt; changes nothing. Raises `UsageError` while processes run."""
+    await part.join()
+    try:
+        return await adoption.look()
+    finally:
+        await part.stop()
+
+
+async def adopt(part: Part, adoption: Adoption, who: str, tell: Tell) -> Adopted:
+    """Takes over what `look` found. Raises as that does, and `BrokerUnavailable`: then adopt again."""
+    await part.join()
+    try:
+        if not (await adoption.look()).why:
+            raise UsageError("there is nothing to adopt any more")
+        return await adoption.carry_out(who, tell)
+    finally:
+        await part.stop()
+
+
+def adoption_of(settings: Settings, part: Part) -> Adoption:
+    """The adoption by one of those that the others wait for."""
+    instance = settings.instance_name()
+    world = World(
+        part.dedup,
+        part.control_log,
+        part.follower,
+        part.lineages,
+        SystemClock(),
+        TransactionalWriter(settings, f"adopt-{instance}"),
+        partial(places_now, settings),
+    )
+    return Adoption(settings, world, instance)
+
+
 async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verification:
     """Compares every key of ledger and intents with the set, and the set's entries with those keys."""
-    result = Verification(await dedup.is_whole())
+    seen, ours = await dedup.server(), dedup.under().installation
+    result = Verification(await dedup.is_whole(), seen.installation if seen.installation != ours else "")
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
     while chunk := await in_thread(take_chunk, source):

@@ -6,16 +6,17 @@ import redis.asyncio
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.control import KafkaControl
-from processor.adapters.installation import check_installation, places_now
+from processor.adapters.installation import check_installation, check_set, places_now
 from processor.adapters.redis import RedisDedup, Under
 from processor.core.control import Control
 from processor.recovery.lineage import Lineages
 from processor.shell.control import ControlFollower, Me
+from schemas.control import Installation
 from schemas.kafka.clients import transactional_config
 from schemas.runtime.ending import in_thread
 from schemas.runtime.settings import Settings
 
-__all__ = ["Part", "under"]
+__all__ = ["Part", "refuse_foreign", "under"]
 
 
 def under(control: Control) -> Under:
@@ -29,25 +30,40 @@ class Part:
 
     def __init__(self, settings: Settings, client: redis.asyncio.Redis, instance: str) -> None:
         self._settings = settings
-        self._log = KafkaControl(settings)
+        self.control_log = KafkaControl(settings)
         clock = SystemClock()
         self.dedup = RedisDedup.of(settings, client)
         transactional_id = transactional_config(settings, instance)["transactional.id"]
-        self.follower = ControlFollower(self._log, self.dedup, clock, Me(instance, transactional_id))
+        self.follower = ControlFollower(self.control_log, self.dedup, clock, Me(instance, transactional_id))
         self.dedup.under = lambda: under(self.follower.control)
-        self.lineages = Lineages(settings, self.dedup, self._log, self.follower, clock, instance)
+        self.lineages = Lineages(settings, self.dedup, self.control_log, self.follower, clock, instance)
 
     async def start(self) -> None:
         """Returns once this process is current. Raises `BrokerUnavailable` and `InstallationForeign`."""
+        await self.join()
+        places = await in_thread(places_now, self._settings)
+        check_installation(self.follower.control.installation, places, self._settings.topics.control)
+
+    async def join(self) -> None:
+        """As `start`, whatever cluster and topics these are: only for who adopts them."""
         places = await in_thread(places_now, self._settings)
         self.follower.knows_topic(places.topics.get(self._settings.topics.control, ""))
         await self.follower.start(self._settings.patience_s)
-        check_installation(self.follower.control.installation, places, self._settings.topics.control)
 
     async def check(self) -> None:
-        """Asked now and then while it runs. Raises as `start` does."""
-        places = await in_thread(places_now, self._settings)
-        check_installation(self.follower.control.installation, places, self._settings.topics.control)
+        """Asked now and then while it runs. Raises as `start` does, and `RedisForeign`."""
+        await refuse_foreign(self._settings, self.dedup, self.follower.control)
 
     async def stop(self) -> None:
         await self.follower.stop()
+
+
+async def refuse_foreign(settings: Settings, dedup: RedisDedup, control: Control) -> Installation:
+    """The installation, where cluster, topics and dedup set are its own.
+
+    Raises `InstallationForeign`, `RedisForeign`, `BrokerUnavailable` and `RedisUnavailable`.
+    """
+    places = await in_thread(places_now, settings)
+    ours = check_installation(control.installation, places, settings.topics.control)
+    check_set(ours, await dedup.server())
+    return ours

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from processor.adapters.redis import RedisDedup
+from processor.core.adoption import is_nowhere
 from processor.core.claims import Intent, Restored, folded
 from processor.core.standing import Entry
 from processor.ports import RebuildLost
@@ -93,6 +94,8 @@ def claims_from_topics(settings: Settings, tell: Tell = silent) -> Iterator[Rest
             for raw in dict.fromkeys((*said, *opened)):
                 found = folded(said.get(raw, ()), opened.get(raw, ()))
                 if found is not None and (key := _key(raw)):
+                    if is_nowhere(found.claim):
+                        found = found._replace(claim="")
                     count += bool(found.claim)
                     yield Restored(key, *found)
             tell(Progress(len(partitions), len(partitions), count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from schemas.limits import shortened
 
 __all__ = [
+    "ADOPTING",
     "BadRecord",
     "BrokerUnavailable",
     "Fenced",
@@ -26,6 +27,10 @@ __all__ = [
     "TransactionUnknown",
     "UsageError",
 ]
+
+
+ADOPTING = "adopting"
+"""Stands for the installation in a dedup set that is being taken over: nobody is granted anything there."""
 
 
 class MailonceError(Exception):
@@ -78,8 +83,8 @@ class TopicReplaced(MailonceError):
     def __init__(self, topic: str) -> None:
         super().__init__(
             f"topic {topic} was deleted and made anew: its records are others than those this processor began with. "
-            f"Stop every processor of the group; if the new topic is the one you want, start them again: it is read "
-            f"from its beginning, and what was sent stays barred"
+            f"Stop every processor of the group; if the new topic is the one you want, run `mailonce dedup adopt` and "
+            f"start them again: it is read from its beginning, and what was sent stays barred"
         )
 
 
@@ -116,12 +121,14 @@ class RedisForeign(RedisUntrusted):
     """Redis holds the dedup set of another installation: fix the address or the prefix, or adopt it on purpose."""
 
     def __init__(self, found: str, ours: str) -> None:
-        super().__init__(
-            "another-installation",
+        detail = (
             f"Redis holds the dedup set of installation {found}, and this is {ours}: two clusters must not share one "
             f"under the same MAILONCE_TOPIC_PREFIX. If it is the right one (a cluster made anew, a Redis that moved), "
-            f"`mailonce dedup adopt` takes it over",
+            f"`mailonce dedup adopt` takes it over"
         )
+        if found == ADOPTING:
+            detail = "the dedup set is being adopted: wait for the end of that, or run `mailonce dedup adopt` again"
+        super().__init__("another-installation", detail)
 
 
 class Overdue(MailonceError):

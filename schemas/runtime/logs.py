@@ -44,6 +44,8 @@ class Event(StrEnum):
     REDIS_UNAVAILABLE = "redis unavailable"
     DEDUP_NOT_WHOLE = "dedup set not whole"
     DEDUP_REBUILT = "dedup set rebuilt"
+    ADOPTED = "adopted"
+    EVENTS_OF_OTHERS = "events of another installation"
     RESOLVED = "doubt resolved"
     UNREADABLE = "unreadable record"
     DUPLICATE_SEEN = "duplicate seen"

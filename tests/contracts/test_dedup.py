@@ -13,12 +13,13 @@ import redis.asyncio
 from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup, RedisPace, Under, check_server
+from processor.core.adoption import take_over
 from processor.core.claims import Restored
 from processor.core.standing import nobodys
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
 from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
-from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
+from schemas.runtime.errors import ADOPTING, RedisUnavailable, RedisUntrusted
 from tests.contracts.conftest import make_whole
 
 KEY = Key("team:x/ü", "2026-11")
@@ -54,6 +55,14 @@ async def state(dedup: RedisDedup) -> State:
     return claim.state
 
 
+async def adopted(dedup: RedisDedup) -> None:
+    """As an adoption does for a key of which the ledger knew nothing."""
+    (before,) = await dedup.peek_all([KEY])
+    assert await dedup.lock_rebuild("adopting", 30)
+    await dedup.adopt([(KEY, before, take_over(before, ABSENT).claim)], "adopting", 30)
+    await dedup.unlock_rebuild("adopting")
+
+
 SCRIPTS = {
     Change.RELEASE: lambda dedup: dedup.release([MINE]),
     Change.DOUBT: lambda dedup: dedup.mark_doubt([MINE]),
@@ -62,6 +71,7 @@ SCRIPTS = {
     Change.CLOSE: lambda dedup: dedup.close([MINE]),
     Change.RECORD_SENT: lambda dedup: dedup.record_sent([MINE]),
     Change.RECORD_DOUBT: lambda dedup: dedup.record_doubt([MINE]),
+    Change.ADOPT: lambda dedup: adopted(dedup),
 }
 
 
@@ -726,3 +736,68 @@ async def test_places_expire_and_are_forgotten_with_their_keys(redis_dedup: Redi
     assert not [key async for key, _ in redis_dedup.entries()]
     await redis_dedup.forget([KEY])
     assert not await redis_dedup._client.exists(places)
+
+
+# ---- another installation's set, taken over ----
+
+
+async def test_while_a_set_is_adopted_nobody_is_granted_anything(dedup: RedisDedup) -> None:
+    """G1: neither whoever had it nor whoever adopts it, until it was rebuilt; broken off, it goes on with the same."""
+    dedup.under = lambda: Under("theirs", "l1")
+    assert await dedup.lock_rebuild("t0", 30)
+    assert await dedup.set_whole("t0", "l1")
+    assert await dedup.claim([MINE])
+    for token in ("t1", "t2"):
+        assert await dedup.lock_rebuild(token, 30)
+        assert await dedup.bar(token) == ("theirs", token == "t1")
+        for under in (Under("theirs", "l1"), Under("ours", "l1"), Under(ADOPTING, "l1")):
+            dedup.under = lambda under=under: under  # type: ignore[misc]
+            with pytest.raises(NotWhole):
+                await dedup.claim([MINE])
+        seen = await dedup.server()
+        assert (seen.installation, seen.whole) == (ADOPTING, False)
+        await dedup.unlock_rebuild(token)
+    assert await dedup.lock_rebuild("t3", 30)
+    await dedup.own("t3", "ours")
+    seen = await dedup.server()
+    assert (seen.installation, seen.whole) == ("ours", False)
+    assert await dedup.lock_rebuild("t4", 30)
+
+
+async def test_nobodys_set_can_be_adopted(dedup: RedisDedup) -> None:
+    """As after a loss of Redis and of a topic together."""
+    await dedup.unset_whole()
+    assert await dedup.lock_rebuild("t1", 30)
+    assert await dedup.bar("t1") == ("", False)
+
+
+async def test_an_adoption_that_lost_its_lock_counts_for_nothing(dedup: RedisDedup) -> None:
+    """G1: it changes nothing, neither the marker nor an entry."""
+    await put(dedup, START[State.CLOSED])
+    before = await dedup.server()
+    for step in (
+        lambda: dedup.bar("nobody"),
+        lambda: dedup.adopt([(KEY, START[State.CLOSED], ABSENT)], "nobody", 30),
+        lambda: dedup.own("nobody", "ours"),
+    ):
+        with pytest.raises(RebuildLost):
+            await step()  # type: ignore[no-untyped-call]
+    assert await dedup.server() == before
+    assert await state(dedup) is State.CLOSED
+
+
+async def test_sess_word_stands_over_an_adoption(dedup: RedisDedup) -> None:
+    """G1: what came between reading an entry and changing it is a fact."""
+    await put(dedup, START[State.SENDING])
+    assert await dedup.lock_rebuild("t1", 30)
+    await dedup.mark_sent([MINE])
+    await dedup.adopt([(KEY, START[State.SENDING], Claim(State.UNCERTAIN_RECORDED, attempt="mine"))], "t1", 30)
+    assert await state(dedup) is State.SENT
+
+
+async def test_places_are_forgotten(dedup: RedisDedup) -> None:
+    """G2: a place in another topic bars no record of this one."""
+    await dedup.supersede([replace(MINE, offset=20)])
+    assert (await dedup.claim([MINE]))[0].state is State.CLOSED
+    await dedup.forget_places()
+    assert (await dedup.claim([MINE]))[0].state is State.SENDING

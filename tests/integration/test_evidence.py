@@ -113,7 +113,7 @@ def test_junk_in_the_queue(world: World, feed: Any) -> None:
     for body in bodies:
         feed.send_message(QueueUrl=queue, MessageBody=body)
     counts = gather(world)
-    assert (counts["events"], counts["resolved"], counts["foreign"], counts["bad"]) == (0, 0, 1, 3)
+    assert (counts["events"], counts["resolved"], counts["untagged"], counts["bad"]) == (0, 0, 1, 3)
     assert sorted(record.value or b"" for record, _ in world.dead_letters()) == [b"[1]", b"no json", b"{}"]
     assert {letter.reason for _, letter in world.dead_letters()} == {"bad-event"}
     assert not feed.receive_message(QueueUrl=queue).get("Messages")

@@ -91,7 +91,7 @@ def test_a_log_that_is_lost_under_a_processor(own: OwnKafka, on_own: World) -> N
 
 
 def test_a_topic_made_anew_under_a_processor_is_refused(world: World) -> None:
-    """Exit code 7 and what to do; whoever is started then reads it from its beginning, and sends nothing twice."""
+    """Exit code 7 and what to do; once it is adopted it is read from its beginning, and nothing is sent twice."""
     world.publish(job(f"u{n}") for n in range(40))
     process = world.processor("p1")
     wait_for(lambda: world.sandbox.accepted_count() == 40, "sending")
@@ -102,6 +102,8 @@ def test_a_topic_made_anew_under_a_processor_is_refused(world: World) -> None:
     assert process.wait() == 7
     assert "was deleted and made anew" in process.log.read_text().splitlines()[-1]
     assert "start them again" in process.log.read_text().splitlines()[-1]
+    assert "dedup adopt" in world.run("process", "--drain", ok=(7,)).stderr
+    world.run("dedup", "adopt", "--yes")
     world.drain("p2")
     audit = world.audit()
     audit.check()

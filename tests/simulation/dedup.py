@@ -13,7 +13,7 @@ from processor.core.standing import NOBODYS, attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
-from schemas.runtime.errors import RedisUntrusted
+from schemas.runtime.errors import ADOPTING, RedisUntrusted
 
 __all__ = ["NO_MARKER", "Marker", "MemoryDedup", "Scripts"]
 
@@ -299,6 +299,30 @@ class MemoryDedup:
         self.marker = Marker(under.installation, lineage or under.lineage, self.run)
         self._lock = None
         return True
+
+    async def bar(self, token: str) -> tuple[str, bool]:
+        if not self._holds(token):
+            raise RebuildLost("the adoption has lost its lock")
+        held, whole = self.marker, self._is_whole()
+        whose = held.lineage if held.installation == ADOPTING else held.installation
+        # The real one keeps it in a field of its own.
+        self.marker = Marker(ADOPTING, whose)
+        return whose, whole
+
+    async def forget_places(self) -> None:
+        self.places.clear()
+
+    async def adopt(self, changes: Sequence[tuple[Key, Claim, Claim]], token: str, ttl_s: float) -> None:
+        if not await self.extend_lock(token, ttl_s):
+            raise RebuildLost("the adoption has lost its lock")
+        for key, before, after in changes:
+            if self.claims.get(key, ABSENT).to_text() == before.to_text():
+                self._put(key, after)
+
+    async def own(self, token: str, installation: str) -> None:
+        if not self._holds(token):
+            raise RebuildLost("the adoption has lost its lock")
+        self.marker, self._lock = Marker(installation), None
 
     async def unset_whole(self) -> None:
         self.marker = NO_MARKER

@@ -7,7 +7,7 @@ import asyncio
 from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
-from tests.simulation.process import Process
+from tests.simulation.process import Process, adopter
 from tests.simulation.story import LONG_AGO_S, until
 from tests.simulation.world import MONTH, World
 
@@ -219,6 +219,8 @@ async def made_anew(world: World, audit: Audit) -> None:
     for number in range(20):
         world.publish(f"v{number}")
     await until(world, lambda: world.slots["p0"].dead, 10)
+    adopting = world.start("ad", adopter)
+    await until(world, lambda: adopting.dead)
     world.start("p0")
     await asyncio.sleep(20)
 

@@ -10,30 +10,34 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from processor.adapters.control import read_control
+from processor.adapters.installation import check_installation, check_set
 from processor.adapters.letters import Letters
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
+from processor.evidence.origin import Attempts, Origin
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
 from processor.ops.balance import compare
-from processor.recovery.lineage import Lineages
-from processor.recovery.part import under
+from processor.recovery.adoption import Adoption
+from processor.recovery.adoption import World as Adopting
 from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.control import ControlFollower, FollowedMonths, Me, Timing
+from processor.shell.control import FollowedMonths
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import EvidenceMeter, Meter
+from schemas.control import Installation
 from schemas.kafka.reading import Follower
 from schemas.runtime.ending import in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
-from tests.simulation.control_log import SimControlLog
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import OWNER
+from tests.simulation.part_twin import Taking, places_now
 from tests.simulation.reading_twin import Reader, SimRecordReader, SimWriter
 from tests.simulation.redis_twin import SimDedup, SimPace
 from tests.simulation.ses_twin import SimSender
@@ -41,11 +45,10 @@ from tests.simulation.ses_twin import SimSender
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Host", "Process", "evidence", "processor"]
+__all__ = ["Host", "Process", "adopter", "evidence", "processor"]
 
 STOP_S = 10.0
 """As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
-TIMING = Timing(beat_s=0.8, current_s=2.4, silent_s=8.0, hanging_s=1.2, server_s=0.3, read_s=1.0)
 METER = Meter()
 """One for all: what it counts is nobody's promise."""
 
@@ -179,30 +182,44 @@ class Process(Reader):
         context.run(call)
 
 
+async def adopter(process: Process) -> None:
+    """As `mailonce dedup adopt --yes`."""
+    settings, part = process.world.settings, Taking(process)
+    writer: Any = SimWriter(settings, f"adopt-{process.instance}")
+    parts = (part.dedup, part.control_log, part.follower, part.lineages, process.clock, writer)
+    adoption = Adoption(settings, Adopting(*parts, lambda: places_now(process)), process.instance)
+    try:
+        await part.follower.start(settings.patience_s)
+        found = await adoption.look()
+        process.net.history.note(process.name, "would adopt", *found.why, found.former, dict(found.claims))
+        if found.why:
+            await adoption.carry_out("operator")
+    finally:
+        await part.follower.stop()
+
+
 async def processor(process: Process) -> None:
     """As `processor.wiring` makes one."""
-    world, settings, clock = process.world, process.world.settings, process.clock
-    dedup = SimDedup(world.redis, process.address)
-    control_log = SimControlLog(process.kafka, settings.topics.control)
-    follower = ControlFollower(control_log, dedup, clock, Me(process.instance, process.instance), TIMING)
-    dedup.under = lambda: under(follower.control)
-    lineages = Lineages(settings, dedup, control_log, follower, clock, process.instance)  # type: ignore[arg-type]
+    part = Taking(process)
     try:
-        await _process(process, dedup, follower, lineages)
+        await _process(process, part)
     finally:
-        await follower.stop()
+        await part.follower.stop()
 
 
-async def _process(process: Process, dedup: Any, follower: ControlFollower, lineages: Lineages) -> None:
+async def _process(process: Process, part: Taking) -> None:
+    dedup, follower, lineages = part.dedup, part.follower, part.lineages
     world, settings, clock = process.world, process.world.settings, process.clock
     sender = SimSender(world.ses, clock)
     try:
         await obey(follower.start(settings.patience_s), process.stopping, 0)
+        part.check()
         await obey(lineages.ensure_whole(), process.stopping, 0)
     except Overdue:
         return
     templates = SesTemplates(sender)
-    mail = MailConfig("sender@example.net")
+    installation = follower.control.installation
+    mail = MailConfig("sender@example.net", installation=installation.id if installation else "")
 
     def compose_attempt(attempt: Attempt) -> dict[str, Any]:
         ticket = attempt.ticket
@@ -247,7 +264,16 @@ async def evidence(process: Process) -> None:
     writer: Any = SimWriter(settings, f"evidence-{process.instance}")
     sink = Sink(scribe, dedup, jobs, writer)
     sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
-    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, EvidenceMeter(sink.counts, now_ms))
+
+    async def check() -> Installation:
+        control = await in_thread(read_control, settings)
+        ours = check_installation(control.installation, places_now(process), settings.topics.control)
+        check_set(ours, await dedup.server())
+        return ours
+
+    origin = Origin(await check(), Attempts(settings), sink.counts, world.loop.time)
+    meter = EvidenceMeter(sink.counts, now_ms)
+    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check)
     process.evidence.stopping = process.stopping
     with contextlib.suppress(Overdue):
         await obey(process.evidence.follow(world.sqs, drain=process.drain), process.stopping, STOP_S)  # type: ignore[arg-type]

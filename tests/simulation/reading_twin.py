@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
+import processor.adapters.control
 import processor.adapters.jobs
 import processor.adapters.months
+import processor.core.adoption
+import processor.evidence.origin
 import processor.evidence.run
 import processor.evidence.scribe
 import processor.evidence.sink
@@ -25,6 +28,7 @@ import processor.ops.balance
 import processor.ops.cancel
 import processor.ops.closing
 import processor.ops.uncertain
+import processor.recovery.adoption
 import processor.recovery.lineage
 import processor.recovery.rebuild
 import processor.shell.allowance
@@ -56,6 +60,7 @@ __all__ = ["Reader", "SimRecordReader", "SimWriter", "in_thread", "simulated"]
 CHUNK = 3
 LOCK_TTL_S = 3.0
 SWEEP_EVERY_S = 4.0
+CHECK_EVERY_S = 2.0
 THREAD_S = 0.01
 LOGS = (
     processor.shell.worker,
@@ -72,6 +77,8 @@ LOGS = (
     processor.shell.scan,
     processor.recovery.rebuild,
     processor.recovery.lineage,
+    processor.recovery.adoption,
+    processor.evidence.origin,
     processor.shell.control,
     processor.evidence.run,
     processor.evidence.sweep,
@@ -255,6 +262,8 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             processor.ops.uncertain,
             processor.ops.balance,
             processor.ops.cancel,
+            processor.adapters.control,
+            processor.recovery.adoption,
         ):
             for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
                 if hasattr(module, name):
@@ -279,10 +288,15 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.recovery.lineage, "secrets", ids)
         patch.setattr(processor.recovery.lineage, "new_control_id", ids.control)
         patch.setattr(processor.shell.control, "new_control_id", ids.control)
+        patch.setattr(processor.core.adoption, "new_control_id", ids.control)
+        patch.setattr(processor.recovery.adoption, "secrets", ids)
+        patch.setattr(processor.recovery.adoption, "LOCK_TTL_S", LOCK_TTL_S)
+        patch.setattr(processor.recovery.adoption, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.rebuild, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.recovery.lineage, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.evidence.run, "SWEEP_EVERY_S", SWEEP_EVERY_S)
+        patch.setattr(processor.evidence.run, "CHECK_EVERY_S", CHECK_EVERY_S)
         for module in LOGS:
             if hasattr(module, "log"):
                 patch.setattr(module, "log", _Log())

@@ -8,6 +8,7 @@ from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
 from tests.simulation.mutation_stories import moved_to_the_end
+from tests.simulation.scenarios_adoption import adopted
 from tests.simulation.story import (
     LONG_AGO_S,
     done,
@@ -53,6 +54,7 @@ async def _recreated(world: World, count: int) -> list[str]:
     old = world.slots["p0"]
     await until(world, lambda: old.dead)
     found = [] if (old.left or "").startswith("TopicReplaced") else [f"G2 it did not refuse the new topic: {old.left}"]
+    found += await adopted(world)
     world.start("p0")
     await done(world, 30)
     return found

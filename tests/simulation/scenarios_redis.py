@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from schemas.identity import TAG_ATTEMPT, TAG_MONTH, TAG_SOURCE, TAG_USER
+from schemas.identity import TAG_ATTEMPT, TAG_INSTALLATION, TAG_MONTH, TAG_SOURCE, TAG_USER
 from schemas.records import Outcome
 from tests.simulation.audit import Audit
 from tests.simulation.dedup import NO_MARKER
 from tests.simulation.faults import kill, redis_fault
 from tests.simulation.kafka import Kafka
 from tests.simulation.process import Host
-from tests.simulation.story import MONTHS_MS, breaks, done, drain, forget_a_month, keeps, publish, replay, sent
+from tests.simulation.story import MONTHS_MS, breaks, done, drain, forget_a_month, keeps, publish, replay, sent, until
 from tests.simulation.world import MONTH, World, settings
 
 WHOLE = "nothing is granted by a set that may lack a claim made for this installation"
@@ -105,28 +105,40 @@ async def the_fourteenth_month(world: World, audit: Audit) -> None:
     await drain(world)
 
 
-@breaks(r"G2 drain did not drain: OutcomesMissing: 4 of 4", "a Redis of another installation is refused")
+@keeps(r"G2 drain did not drain: OutcomesMissing: 4 of 4", "a Redis of another installation is refused")
 async def two_clusters_on_one_redis(world: World, audit: Audit) -> list[str]:
-    """Staging and production under one prefix: the second sends nothing, and says so only when it has drained."""
+    """Staging and production under one prefix: the second is refused before it reads anything."""
     await sent(world)
-    world.kafka = Kafka(world.net, 2, "other-kafka")
-    publish(world, 4)
-    return await drain(world)
+    ours, world.kafka = world.kafka, Kafka(world.net, 2, "other-kafka")
+    world.install(world.kafka, "theirs")
+    second = world.start("drain", drain=True)
+    await until(world, lambda: second.dead)
+    evidence = world.start_evidence(drain=True)
+    await until(world, lambda: evidence.dead)
+    world.kafka = ours
+    lefts = (second.left or "", evidence.left or "")
+    return [f"G2 another installation was not refused: {left}" for left in lefts if not left.startswith("RedisForeign")]
 
 
-@breaks(r"G2 u0:\S+ is told as sent, and SES never took it", "events of another installation prove nothing here")
-async def events_of_another_installation(world: World, audit: Audit) -> None:
+@keeps(r"G2 u0:\S+ is told as sent, and SES never took it", "events of another installation prove nothing here")
+async def events_of_another_installation(world: World, audit: Audit) -> list[str]:
+    """One names its installation; the other, of a 0.1 on the same queue, an attempt that nobody here intended."""
     world.ses.paused = True
     world.publish("u0")
-    world.start_evidence()
+    process = world.start_evidence()
     place = world.published[0].place
-    tags = {TAG_USER: "u0", TAG_MONTH: MONTH, TAG_ATTEMPT: "elsewhere", TAG_SOURCE: f"{place[0]}-{place[1]}-"}
-    mail = {"messageId": "x1", "timestamp": "2026-11-15T00:00:00+00:00", "tags": {n: [v] for n, v in tags.items()}}
-    world.sqs.put(msgspec.json.encode({"eventType": "Send", "mail": mail}))
-    await asyncio.sleep(5)
+    about = {TAG_USER: "u0", TAG_MONTH: MONTH, TAG_ATTEMPT: "elsewhere", TAG_SOURCE: f"{place[0]}-{place[1]}-"}
+    for tags in (about | {TAG_INSTALLATION: "theirs"}, about):
+        mail = {"messageId": "x1", "timestamp": "2026-11-15T00:00:00+00:00", "tags": {n: [v] for n, v in tags.items()}}
+        world.sqs.put(msgspec.json.encode({"eventType": "Send", "mail": mail}))
+    await asyncio.sleep(15)
     world.ses.paused = False
     world.start("p0")
     await done(world)
+    assert process.evidence is not None
+    counts = process.evidence.sink.counts
+    kept = [] if len(world.sqs) >= 2 else ["G4 an event of others was taken away from them"]
+    return kept if counts["foreign"] == 2 else [*kept, f"G2 not each of two was counted once: {counts}"]
 
 
 @keeps(r"G2 .* has no outcome", "restored claims are sending since the moment of restoring, by Redis's clock")

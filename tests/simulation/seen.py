@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from math import inf
 
+from processor.core.adoption import NOWHERE
 from processor.core.offsets import decode_settled
 from processor.core.states import State
 from schemas.codec import decode_attempt, decode_delivery
@@ -82,7 +83,9 @@ class Seen:
                 letters.add(record.key)
                 self._letters.add((source.partition, source.offset))
         for key, delivery in fresh:
-            if delivery.outcome is Outcome.DEAD and delivery.message_id is None and key not in letters:
+            told_before = delivery.source.partition == NOWHERE  # and its letter with it
+            dead = delivery.outcome is Outcome.DEAD and delivery.message_id is None
+            if dead and key not in letters and not told_before:
                 self.told.append(f"G3 {key.decode()} became dead without its letter in the same transaction")
         for partition, (offset, text) in done.offsets.get(LIVE, {}).items():
             self._moved(partition, offset, text)

@@ -128,6 +128,9 @@ class Sqs:
         """Somebody has received everything there is, and does not delete it."""
         self._messages = {name: (body, self._net.now_s() + seconds) for name, (body, _) in self._messages.items()}
 
+    def __len__(self) -> int:
+        return len(self._messages)
+
     @property
     def empty(self) -> bool:
         return not self._messages

@@ -164,8 +164,17 @@ class World:
 
     def install(self, kafka: Kafka, name: str) -> None:
         """As `mailonce topics create`."""
-        made = Installation(id=name, cluster=kafka.name)
-        kafka.publish(self.settings.topics.control, control_key(made), encode(made), partition=0)
+        topics = self.settings.topics
+        names = (topics.control, topics.jobs, topics.attempts, topics.deliveries)
+        made = Installation(id=name, cluster=kafka.name, topics={one: kafka.topic_id(one) for one in names})
+        kafka.publish(topics.control, control_key(made), encode(made), partition=0)
+
+    def lose_kafka(self) -> None:
+        """The cluster is made anew, with empty topics and no group; its topics have other ids."""
+        for topic in list(self.kafka.topics):
+            self.kafka.recreate(topic)
+        self.kafka.groups.clear()
+        self.install(self.kafka, "anew")
 
     def open_month(self, month: str) -> None:
         """As `mailonce produce` does before a month's first job."""
@@ -211,6 +220,10 @@ class World:
         self.processes.append(process)
         self.slots[slot] = process
         return process
+
+    def count(self, slot: str) -> int:
+        """How many processes were started in a slot."""
+        return self._count.get(slot, 0)
 
     def start_evidence(self, slot: str = "ev", **how: Any) -> Process:
         return self.start(slot, evidence, **how)

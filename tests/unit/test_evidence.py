@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 from msgspec import structs
+from structlog.testing import capture_logs
 
 from infra.ses_sandbox.events import _enveloped, event_of
 from infra.ses_sandbox.model import AcceptedMail
 from processor.core.cloudtrail import KIND, read_log
-from processor.core.evidence import Foreign, Meaning, SesEvent, drop_is_news, is_early, proof_is_news, read_event
+from processor.core.evidence import (
+    Foreign,
+    Meaning,
+    Owner,
+    SesEvent,
+    drop_is_news,
+    is_early,
+    owner,
+    proof_is_news,
+    read_event,
+)
 from processor.core.states import ABSENT, Claim, State
 from processor.core.uncertain import may_resend
+from processor.evidence.origin import Origin
+from schemas.control import Installation
 from schemas.identity import TAG_SOURCE, Key, Place, message_tags
 from schemas.records import Feedback
 from schemas.runtime.errors import BadRecord
@@ -172,6 +187,71 @@ def test_events_lead_back_to_the_job() -> None:
         found = read_event(json.dumps(body).encode())
         assert isinstance(found, SesEvent)
         assert found.place == place
+
+
+# ---- whose ----
+
+OURS = Installation(id="ours", adopted=["former"])
+
+
+@pytest.mark.parametrize(
+    ("installation", "whose"),
+    [
+        ("ours", Owner.OURS),
+        ("theirs", Owner.ANOTHERS),
+        ("former", Owner.OURS_IF_INTENDED),
+        ("", Owner.OURS_IF_INTENDED),
+    ],
+)
+def test_an_event_says_whose_mail_it_is(installation: str, whose: Owner) -> None:
+    """G2: by the message's tag; 0.1 wrote none, and what was adopted carries another."""
+    tags = {name: [value] for name, value in message_tags(KEY, "att", installation).items()}
+    found = read_event(json.dumps({"eventType": "Send", "mail": {"tags": tags, "messageId": "m"}}).encode())
+    assert isinstance(found, SesEvent)
+    assert owner(found, OURS) is whose
+    record = RECORD | {"requestParameters": {"emailTags": [{"name": n, "value": v[0]} for n, v in tags.items()]}}
+    (logged,) = read_log(json.dumps({"Records": [record]}).encode())
+    assert isinstance(logged, SesEvent)
+    assert owner(logged, OURS) is whose
+
+
+def test_events_without_our_tags_are_told_apart() -> None:
+    """Other mail of the account is no other installation's."""
+    untagged = read_event(json.dumps({"eventType": "Send", "mail": {"tags": {}, "messageId": "m"}}).encode())
+    notice = read_event(json.dumps({"Type": "SubscriptionConfirmation"}).encode())
+    assert isinstance(untagged, Foreign)
+    assert isinstance(notice, Foreign)
+    assert (untagged.tagged, notice.tagged) == (False, True)
+
+
+class Known:
+    """The attempts of a ledger."""
+
+    def __init__(self, *attempts: str) -> None:
+        self.asked = 0
+        self._attempts = attempts
+
+    def known(self, wanted: Iterable[tuple[bytes, str]]) -> set[tuple[bytes, str]]:
+        self.asked += 1
+        return {one for one in wanted if one[1] in self._attempts}
+
+
+async def test_another_installations_events_prove_nothing_and_are_told_once_a_minute() -> None:
+    """G2: they stay, are counted once however often they come back, and the ledger is asked about doubtful ones alone."""
+    counts, now, known = Counter[str](), [0.0], Known("att")
+    origin = Origin(OURS, known, counts, lambda: now[0])  # type: ignore[arg-type]
+    mine, theirs = event(installation="ours"), event(installation="theirs", body=b"1")
+    old, stranger = event(attempt="att", body=b"2"), event(attempt="x", installation="former", body=b"3")
+    with capture_logs() as said:
+        sort = await origin.sort([mine, theirs])
+        assert (sort.ours, sort.others, sort.news, known.asked) == ([mine], [theirs], True, 0)
+        assert not (await origin.sort([theirs])).news
+        sort = await origin.sort([old, stranger])
+        assert (sort.ours, sort.others) == ([old], [stranger])
+        assert (counts["foreign"], len(said)) == (2, 1)
+        now[0] = 61.0
+        await origin.sort([event(installation="others", body=b"4")])
+    assert [(entry["count"], entry["installations"]) for entry in said] == [(1, ["theirs"]), (2, ["others"])]
 
 
 # ---- CloudTrail ----

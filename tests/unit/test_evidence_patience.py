@@ -11,7 +11,7 @@ import pytest
 from processor.evidence import run as evidence_run
 from processor.evidence.run import Evidence
 from schemas.runtime import ending
-from schemas.runtime.errors import BrokerUnavailable, MailonceError, RedisUnavailable
+from schemas.runtime.errors import BrokerUnavailable, MailonceError, RedisForeign, RedisUnavailable
 from schemas.runtime.settings import Settings
 
 NOTHING = cast(Any, None)
@@ -21,7 +21,7 @@ NOTHING = cast(Any, None)
 def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
     monkeypatch.setattr(evidence_run, "RETRY_S", 0.001)
     settings = Settings(_env_file=None, patience_s=0.01)  # type: ignore[call-arg]
-    return Evidence(settings, NOTHING, NOTHING, NOTHING, lambda: 0, NOTHING)
+    return Evidence(settings, NOTHING, NOTHING, NOTHING, lambda: 0, NOTHING, NOTHING, NOTHING)
 
 
 class Away:
@@ -53,6 +53,12 @@ async def test_redis_is_waited_for(evidence: Evidence) -> None:
     assert not waiting.done()
     evidence.stopping.set()
     await waiting
+
+
+async def test_another_installations_redis_is_not_waited_for(evidence: Evidence) -> None:
+    """Exit code 7 at once: somebody has to act."""
+    with pytest.raises(RedisForeign):
+        await evidence._until_done(Away(RedisForeign("theirs", "ours")))
 
 
 async def test_a_stop_does_not_wait_for_the_queue(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:

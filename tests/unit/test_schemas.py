@@ -18,6 +18,7 @@ from schemas.codec import (
     encode,
     fingerprint,
 )
+from schemas.control import new_control_id
 from schemas.identity import TAG_ENCODING, Key, check_month, message_tags, new_attempt_id, read_tags
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source, Suppression
@@ -89,7 +90,7 @@ def test_foreign_tags_are_not_ours(tags: dict[str, str]) -> None:
 
 def test_the_longest_user_id_fits_a_tag() -> None:
     """192 bytes become 256 characters of base64url, SES's limit."""
-    assert tag_problem(message_tags(Key("ü" * 96, "2026-11"), new_attempt_id())) is None
+    assert tag_problem(message_tags(Key("ü" * 96, "2026-11"), new_attempt_id(), new_control_id())) is None
     with pytest.raises(ValueError, match="193"):
         Key("x" * 193, "2026-11")
 

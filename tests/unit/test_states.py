@@ -45,7 +45,7 @@ def test_sent_is_never_lowered() -> None:
         if state in sent:
             assert after in sent | {State.DROPPED}
         if state is State.DROPPED:
-            assert change is Change.RESEND
+            assert change is Change.RESEND or (change, after) == (Change.ADOPT, State.UNCERTAIN_RECORDED)
 
 
 def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
@@ -61,7 +61,8 @@ def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
         (State.SENDING, Change.LEAVE),
     }
     freed = {(s, c) for (s, c), after in TRANSITIONS.items() if after is State.ABSENT}
-    assert freed == {(State.SENDING, Change.RELEASE)}
+    # What was closed at a place of another topic lets a newer record through anyhow.
+    assert freed == {(State.SENDING, Change.RELEASE), (State.CLOSED, Change.ADOPT)}
 
 
 def test_the_diagram_shows_every_change() -> None:
