@@ -96,7 +96,7 @@ def test_dead_letters_are_listed_and_shown(world: World) -> None:
 def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) -> None:
     """A topic that would lose records is refused by name."""
     states = json.loads(world.run("topics", "create", "--json").stdout)
-    assert [state["created"] for state in states] == [False] * 7
+    assert [state["created"] for state in states] == [False] * 8
     states = json.loads(
         world.run("topics", "create", "--json", MAILONCE_TOPIC_PREFIX=f"{world.settings.topic_prefix}x-").stdout
     )
