@@ -86,6 +86,17 @@ class Batches:
         self._fresh = [ticket for ticket in self._fresh if self._assigned.owns(ticket)]
         return gone
 
+    def take_ended(self) -> list[Finished]:
+        """What has ended and is not recorded as far as is known; nothing of it is recorded from now on."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def forget_ended(self) -> list[Finished]:
+        """Partitions have left: returns the outcomes of theirs, which are never recorded here."""
+        gone = [finished for finished in self._ended if not self._assigned.owns(finished.attempt.ticket)]
+        self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]
+        return gone
+
     def _finish(self) -> tuple[Finished, ...]:
         """Settles what has ended. What its partition took along is recorded by whoever reads it next."""
         self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]

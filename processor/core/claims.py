@@ -67,7 +67,7 @@ class Fold:
         self._open = opened
 
     def outcome(self, key: bytes, delivery: Delivery) -> None:
-        if delivery.in_doubt and is_told(self._recorded.get(key), delivery.attempt):
+        if not delivery.by_ses and is_told(self._recorded.get(key), delivery.attempt):
             return
         source = delivery.source
         claim = claim_of(delivery)
@@ -122,7 +122,7 @@ class Fold:
 
 
 def is_told(known: str | None, attempt: str | None) -> bool:
-    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: a doubt then says nothing."""
+    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: nobody else's word counts then."""
     claim = known.split(":", 3)[3] if known is not None else ""
     return claim[:1] == State.SENT_RECORDED.value or claim == f"{State.DROPPED.value}{attempt}"
 

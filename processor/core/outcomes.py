@@ -65,10 +65,10 @@ def with_job(mail: Mail | None, record: Record) -> Mail | None:
 
 
 def with_delivery(mail: Mail | None, delivery: Delivery) -> Mail:
-    """After an entry of the ledger."""
+    """After an entry of the ledger. `sent` is lowered by SES's own word alone."""
     mail = mail or NEVER
     dropped = mail.outcome is Outcome.DEAD and mail.message_id is not None and mail.attempt == delivery.attempt
-    if delivery.in_doubt and (mail.outcome is Outcome.SENT or dropped):
+    if (mail.outcome is Outcome.SENT and not delivery.by_ses) or (dropped and delivery.in_doubt):
         return mail
     return msgspec.structs.replace(
         mail,

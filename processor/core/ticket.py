@@ -78,9 +78,20 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Calls that were refused for now."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
+    bar: str = ""
+    """Under which its key is barred to others, of one that is settled without a call."""
+
+    @property
+    def holder(self) -> str:
+        """The name under which it holds its key."""
+        return self.id or self.bar
 
     def refused_for_now(self, retry: RetryClass) -> Attempt:
         return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
+
+    def barring(self, bar: str) -> Attempt:
+        """It bars its key to others under this name, until its dead letter has committed."""
+        return msgspec.structs.replace(self, bar=bar)
 
     def waiting(self) -> Attempt:
         """It waits for another attempt, and that was said."""

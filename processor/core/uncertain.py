@@ -48,13 +48,14 @@ class Doubt:
 class DoubtFold:
     """A fold over the ledger that keeps only what is in doubt.
 
-    A doubt that came after SES's event had proved the acceptance was on its way to the ledger then: it says nothing.
+    A doubt, or another end, that came after SES's event had proved the acceptance was on its way to the ledger then: it
+    says nothing.
     """
 
     def __init__(self) -> None:
         self._found: dict[bytes, Doubt] = {}
         self.overtaken: dict[bytes, Delivery] = {}
-        """Proofs whose key's last entry is such a doubt: compaction would keep only the doubt."""
+        """Proofs whose key's last entry is such a one: compaction would keep only that."""
         self._proven: dict[bytes, Delivery] = {}
 
     def add(self, key: bytes, value: bytes | None) -> None:
@@ -64,7 +65,7 @@ class DoubtFold:
         except BadRecord:
             return
         doubtful = delivery is not None and delivery.in_doubt
-        if delivery is not None and doubtful and _stands(self._proven.get(key), delivery):
+        if delivery is not None and not delivery.by_ses and _stands(self._proven.get(key), delivery):
             self.overtaken[key] = self._proven[key]
             return
         self.overtaken.pop(key, None)
@@ -86,9 +87,9 @@ def _told(delivery: Delivery) -> bool:
     return accepted or (delivery.outcome is Outcome.DEAD and delivery.message_id is not None)
 
 
-def _stands(proven: Delivery | None, doubt: Delivery) -> bool:
-    """Whether SES's word stands over the doubt: what was dropped may have been sent again, by another attempt."""
-    return proven is not None and (proven.outcome is Outcome.SENT or proven.attempt == doubt.attempt)
+def _stands(proven: Delivery | None, later: Delivery) -> bool:
+    """Whether SES's word stands over what came later: what was dropped may have been sent again, by another attempt."""
+    return proven is not None and (proven.outcome is Outcome.SENT or proven.attempt == later.attempt)
 
 
 def _doubt(key: bytes, delivery: Delivery, before: Doubt | None) -> Doubt:

@@ -88,5 +88,5 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter)
-    attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
+    attempts = Attempts(engine, gates, calls, dedup, parts.letters, clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from processor.core.answers import Verdict
-from processor.core.decide import Call, Settle, Skip, WaitForOther
+from processor.core.decide import AfterClaim, AskLetters, Call, Settle, Skip, WaitForOther
 
 __all__ = ["SKIPPED", "EvidenceMeter", "Meter", "build_info", "name_of"]
 
@@ -67,7 +67,7 @@ class Meter:
     def _histogram(self, name: str, meaning: str) -> Histogram:
         return Histogram(f"mailonce_{name}", meaning, buckets=_SECONDS, registry=self.registry)
 
-    def claimed(self, follows: Iterable[Call | Settle | Skip | WaitForOther]) -> None:
+    def claimed(self, follows: Iterable[AfterClaim]) -> None:
         """What a batch of claims led to."""
         for answer, many in Tally(_claim_answer(one) for one in follows).items():
             self._claims.labels(answer).inc(many)
@@ -123,11 +123,11 @@ def _snake(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
 
 
-def _claim_answer(follows: Call | Settle | Skip | WaitForOther) -> str:
+def _claim_answer(follows: AfterClaim) -> str:
     match follows:
         case Call():
             return "granted"
-        case WaitForOther():
+        case WaitForOther() | AskLetters():
             return "held_by_another"
         case Settle(outcome):
             return f"found_{outcome.value}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
+from msgspec.structs import replace
+
 from processor.core.claims import NOBODYS, Restored
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole, RebuildLost
@@ -14,6 +16,7 @@ __all__ = ["MemoryDedup", "Scripts"]
 
 RANK = {
     State.ABSENT: 0,
+    State.BARRED: 0,
     State.SENDING: 1,
     State.CLOSED: 1,
     State.UNCERTAIN: 2,
@@ -29,7 +32,9 @@ class Scripts:
     """What each script makes of a claim. A mutation of the protocol overrides one of them."""
 
     def expired(self, claim: Claim) -> Claim:
-        """A claim whose lifetime has passed."""
+        """A claim or a bar whose lifetime has passed."""
+        if claim.state is State.BARRED:
+            return replace(claim, since_ms=0)
         return Claim(State.UNCERTAIN, attempt=claim.attempt) if claim.state is State.SENDING else claim
 
     def claim(self, claim: Claim, item: Item, now_ms: int) -> Claim:
@@ -47,9 +52,21 @@ class Scripts:
 
     def cancel(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
-        if claim.state is State.ABSENT or older:
+        over = claim.state is State.BARRED and claim.since_ms == 0
+        if claim.state is State.ABSENT or older or over:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
+
+    def refuse(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
+        mine = claim.state is State.BARRED and claim.attempt == item.attempt
+        if claim.state is State.ABSENT or older or mine:
+            return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
+        return claim
+
+    def mark_refused(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        mine = claim.state is State.SENDING and claim.attempt == item.attempt
+        return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms) if mine else claim
 
     def mark_sent(self, claim: Claim, item: Item) -> Claim:
         stands = claim.state in {State.SENT, State.SENT_RECORDED}
@@ -60,13 +77,21 @@ class Scripts:
     prove = mark_sent
 
     def drop(self, claim: Claim, item: Item) -> Claim:
+        return self._dropped(claim, item, item.message_id)
+
+    def record_drop(self, claim: Claim, item: Item) -> Claim:
+        return self._dropped(claim, item, "")
+
+    def _dropped(self, claim: Claim, item: Item, message_id: str) -> Claim:
         another = claim.attempt not in {"", item.attempt} if claim.state is not State.CLOSED else False
         if another or (claim.state is State.SENT and claim.message_id != item.message_id):
             return claim
-        return Claim(State.DROPPED, attempt=item.attempt)
+        recorded = claim == Claim(State.DROPPED, attempt=item.attempt)
+        return claim if recorded else Claim(State.DROPPED, attempt=item.attempt, message_id=message_id)
 
     def release(self, claim: Claim, item: Item) -> Claim:
-        return ABSENT if claim.state is State.SENDING and claim.attempt == item.attempt else claim
+        held = claim.state in {State.SENDING, State.BARRED}
+        return ABSENT if held and claim.attempt == item.attempt else claim
 
     def mark_doubt(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state is State.SENDING and claim.attempt == item.attempt
@@ -87,7 +112,7 @@ class Scripts:
 
     def close(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and not (claim.partition == item.partition and claim.offset >= item.offset)
-        mine = claim.state is State.SENDING and claim.attempt == item.attempt != ""
+        mine = claim.state in {State.SENDING, State.BARRED} and claim.attempt == item.attempt != ""
         if claim.state is State.ABSENT or older or mine:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
@@ -95,6 +120,8 @@ class Scripts:
     def restore(self, claim: Claim, known: Claim, partition: int, ended: str = "") -> Claim:
         if claim.state is State.SENDING and claim.attempt in ended.split():
             claim = ABSENT
+        if claim.state is State.BARRED and known.state is State.SENDING and known.attempt == claim.attempt:
+            return claim
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
         elsewhere = claim.state is State.CLOSED and claim.partition != partition
         nobodys = known.attempt.startswith(NOBODYS) and claim.state is State.SENDING
@@ -119,7 +146,8 @@ class MemoryDedup:
 
     def _current(self, key: Key) -> Claim:
         claim = self.claims.get(key, ABSENT)
-        if claim.state is State.SENDING and self._now_ms() - claim.since_ms >= self._lifetime_ms:
+        held = claim.state is State.SENDING or (claim.state is State.BARRED and claim.since_ms > 0)
+        if held and self._now_ms() - claim.since_ms >= self._lifetime_ms:
             claim = self._scripts.expired(claim)
             self.claims[key] = claim
         return claim
@@ -149,9 +177,10 @@ class MemoryDedup:
         self._check()
         return [self._put(item.key, self._scripts.cancel(self._current(item.key), item)) for item in items]
 
-    async def look(self, items: Sequence[Item]) -> list[Claim]:
+    async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
-        return [self._current(item.key) for item in items]
+        now_ms = self._now_ms()
+        return [self._put(i.key, self._scripts.refuse(self._current(i.key), i, now_ms)) for i in items]
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         claims = [self.claims.get(key, ABSENT) for key in keys]
@@ -173,6 +202,9 @@ class MemoryDedup:
     async def release(self, items: Sequence[Item]) -> None:
         self._write(items, self._scripts.release)
 
+    async def mark_refused(self, items: Sequence[Item]) -> None:
+        self._write(items, lambda claim, item: self._scripts.mark_refused(claim, item, self._now_ms()))
+
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         return self._write(items, self._scripts.mark_doubt)
 
@@ -190,6 +222,9 @@ class MemoryDedup:
 
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         return self._fact(items, self._scripts.drop)
+
+    async def record_drop(self, items: Sequence[Item]) -> None:
+        self._write(items, self._scripts.record_drop)
 
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
         if not await self.extend_lock(token, ttl_s):

@@ -51,7 +51,7 @@ def attempt(user: str = "u1", **about: Any) -> Attempt:
 
 def whole(dedup: MemoryDedup | None = None) -> MemoryDedup:
     """A dedup set in which nothing expires by itself."""
-    dedup = dedup or MemoryDedup(30.0, lambda: 0)
+    dedup = dedup or MemoryDedup(30.0, lambda: 1)
     dedup.marker = dedup.run
     return dedup
 
@@ -154,7 +154,10 @@ class Made:
         self.calls = Calls(
             self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
         )
-        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, self.clock, self.meter, 1.0)
+        self.letters = NoLetters()
+        self.attempts = Attempts(
+            self.engine, self.gates, self.calls, self.dedup, self.letters, self.clock, self.meter, 1.0
+        )
         self.deliverer = Deliverer(
             self.engine,
             self.gates,

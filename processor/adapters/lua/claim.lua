@@ -19,7 +19,7 @@ for i = 1, #KEYS - 1 do
     value = current(bucket, user, now, lifetime)
     local partition, offset = string.match(value, '^D(%d+):(%d+)$')
     free = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
-    free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR](.+)$') == ARGV[at + 5])
+    free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR]([^:]+)') == ARGV[at + 5])
   end
   if free then
     value = mine .. string.format('%.0f', now)

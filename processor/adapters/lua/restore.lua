@@ -1,5 +1,5 @@
 -- Rebuild: puts back what ledger and intents know. Never lowers a state, but frees claims whose attempts have ended: the
--- server's file or a replica may have brought them back.
+-- server's file or a replica may have brought them back. A bar is kept beside the intent of its own attempt alone.
 -- KEYS: lock, then one bucket per item
 -- ARGV: token, ms until the lock ends by itself, MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
 -- (unix s), partition of the topics it comes from, attempts that have ended (between blanks)
@@ -14,7 +14,7 @@ end
 -- While the set is not whole nobody claims. So an open intent that the topics hold beside another attempt's doubt is the
 -- later one: a resend.
 local function is_later(new, old, partition)
-  local attempt, doubted = string.match(new, '^A(.-):%d+$'), string.match(old, '^[UuR](.+)$')
+  local attempt, doubted = string.match(new, '^A(.-):%d+$'), string.match(old, '^[UuR]([^:]+)')
   local elsewhere = string.match(old, '^D(%d+):')
   -- Partitions were added: another partition's ended record says nothing of a call under this one's.
   -- Several open intents: what a lagging replica knows of one of them must not let its holder claim it again.
@@ -27,9 +27,11 @@ for i = 1, #items do
   local bucket = KEYS[i + 1]
   local old = redis.call('HGET', bucket, user) or ''
   local holder = string.match(old, '^A(.-):%d+$')
+  local bar = string.match(old, '^B(.-):%d+$')
+  local refused = bar and bar == string.match(value, '^A(.-):%d+$')
   local over = holder and string.find(' ' .. ended .. ' ', ' ' .. holder .. ' ', 1, true)
   if over then old = '' end
-  if ranked(value) > ranked(old) or is_later(value, old, partition) then
+  if not refused and (ranked(value) > ranked(old) or is_later(value, old, partition)) then
     put(bucket, user, value, expiry)
   elseif over then
     redis.call('HDEL', bucket, user)
