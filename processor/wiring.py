@@ -28,6 +28,7 @@ from processor.adapters.unreadable import advice
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
+from processor.core.times import too_short
 from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.rebuild import ensure_whole
@@ -37,6 +38,7 @@ from processor.shell.ledger import Scribe
 from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
+from schemas.kafka.clients import standing_still_s
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
 from schemas.runtime.errors import BrokerUnavailable, Halted, Overdue, RedisUnavailable, RedisUntrusted, UsageError
@@ -48,7 +50,7 @@ from schemas.runtime.tracing import tracer as make_tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Ended", "Ports", "Run", "make_sender", "process", "run_processor"]
+__all__ = ["Ended", "Ports", "Run", "check_times", "make_sender", "process", "run_processor"]
 
 log = get_log()
 
@@ -154,6 +156,7 @@ async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> 
 async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender) -> tuple[Worker, Suppressions]:
     """Everything that must be right before a record is read."""
     settings = run.settings
+    check_times(settings, local=sender.local)
     await check_server(client)
     await in_thread(check_topics, settings)
     dedup = RedisDedup.of(settings, client)
@@ -162,6 +165,15 @@ async def _start(run: _Process, client: redis.asyncio.Redis, sender: BotoSender)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
     return await _build(run, client, dedup, sender, suppressions), suppressions
+
+
+def check_times(settings: Settings, *, local: bool) -> None:
+    """A bar must outlast the latest settling that Kafka would take. Raises `UsageError`; warns beside a stand-in."""
+    why = too_short(settings.attempt_lifetime_s, *standing_still_s(settings))
+    if why is not None and not local:
+        raise UsageError(why)
+    if why is not None:
+        log.warning(Event.LIFETIME_SHORT, why=why, follows="accepted beside a stand-in for SES")
 
 
 async def _serve(

@@ -122,7 +122,7 @@ class Fold:
 
 
 def is_told(known: str | None, attempt: str | None) -> bool:
-    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: nobody else's word counts then."""
+    """Whether the ledger held `sent` before, or SES's word that it dropped this attempt: no other counts then."""
     claim = known.split(":", 3)[3] if known is not None else ""
     return claim[:1] == State.SENT_RECORDED.value or claim == f"{State.DROPPED.value}{attempt}"
 

@@ -213,6 +213,14 @@ async def test_word_about_one_attempt_changes_nothing_of_another(dedup: RedisDed
         assert await dedup.peek(KEY) == after
 
 
+@pytest.mark.parametrize("state", [State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED])
+async def test_a_drop_tells_which_of_several_intents_was_called_for(dedup: RedisDedup, state: State) -> None:
+    """G4: a rebuild restored them as nobody's; SES's word ends the doubt as it would end one attempt's."""
+    await put(dedup, Claim(state, attempt="~other", since_ms=FUTURE if state is State.SENDING else 0))
+    await dedup.drop([MINE])
+    assert await dedup.peek(KEY) == Claim(State.DROPPED, attempt="mine", message_id="m1")
+
+
 async def test_what_was_dropped_stays_dropped(dedup: RedisDedup) -> None:
     """G2: our own answer, slower than SES's event, does not make it sent again."""
     dropped = Claim(State.DROPPED, attempt="mine", message_id="m1")

@@ -83,7 +83,8 @@ class Scripts:
         return self._dropped(claim, item, "")
 
     def _dropped(self, claim: Claim, item: Item, message_id: str) -> Claim:
-        another = claim.attempt not in {"", item.attempt} if claim.state is not State.CLOSED else False
+        named = not claim.attempt.startswith(NOBODYS) and claim.attempt not in {"", item.attempt}
+        another = named if claim.state is not State.CLOSED else False
         if another or (claim.state is State.SENT and claim.message_id != item.message_id):
             return claim
         recorded = claim == Claim(State.DROPPED, attempt=item.attempt)

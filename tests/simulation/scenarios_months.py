@@ -108,7 +108,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
         world.ses.refuses.clear()
         world.start("r", group="replay-1", drain=True)
 
-    world.when("p0", "redis.release >", 1, act)
+    world.when("p0", "redis.mark_refused >", 1, act)
     world.start("p0")
     world.publish("u0")
     await asyncio.sleep(10)

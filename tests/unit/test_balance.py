@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from processor.core.balance import Balance, oldest_month
-from schemas.codec import encode
+from processor.core.balance import Balance, Lowered, oldest_month
+from schemas.codec import decode_delivery, encode
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome, Source
 
@@ -48,6 +48,30 @@ def test_a_newer_record_needs_an_outcome_of_its_own_where_it_is_attempted() -> N
     assert missing([job(3), job(5)], [entry(Outcome.SENT, 3)]) == []
     assert missing([job(3), job(5)], [entry(Outcome.DEAD, 3, message_id="m1")]) == []
     assert missing([job(3), job(5)], [entry(Outcome.UNCERTAIN, 3)]) == []
+
+
+def lowered(*ledger: Record) -> set[bytes]:
+    balance = Balance({0: 10}, "2026-01")
+    for record in ledger:
+        balance.outcome(record)
+    return balance.lowered
+
+
+def test_what_follows_sent_and_is_not_sess_word_is_found() -> None:
+    """G6: `sent` is written again where something else is the ledger's last word."""
+    sent, forgotten = entry(Outcome.SENT, 3), Record(0, 0, KEY, None, [], 0)
+    for other in (Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED, Outcome.UNCERTAIN):
+        assert lowered(sent, entry(other, 3)) == {KEY}
+        assert lowered(entry(other, 3), sent) == set()
+        assert lowered(sent, entry(other, 3), sent) == set()
+        assert lowered(sent, entry(other, 3), forgotten) == set()
+    dropped = entry(Outcome.DEAD, 3, message_id="m")
+    assert lowered(sent, dropped, entry(Outcome.CANCELLED, 3)) == set()
+    assert lowered(sent, entry(Outcome.CANCELLED, 3), dropped) == set()
+    fold = Lowered()
+    for record in (sent, entry(Outcome.DEAD, 4)):
+        fold.add(KEY, decode_delivery(record.value or b""), record)
+    assert fold.found() == {KEY: sent}
 
 
 def test_tombstones() -> None:

@@ -136,6 +136,7 @@ def test_word_about_another_message_is_no_news() -> None:
     assert not drop_is_news(event("Reject"), other)
     assert proof_is_news(event(), Claim(State.DROPPED, attempt="other"))
     assert not drop_is_news(event("Reject"), Claim(State.SENT_RECORDED, fingerprint="f", attempt="other"))
+    assert drop_is_news(event("Reject"), Claim(State.UNCERTAIN_RECORDED, attempt="~other"))
 
 
 def test_bounces_before_our_own_record_wait() -> None:
