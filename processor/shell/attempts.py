@@ -6,20 +6,18 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-import msgspec
-
 from processor.core import decide
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays, Ticket
-from processor.ports import Clock, Dedup, Item, Letters, NotWhole
+from processor.ports import Clock, Dedup, Item, NotWhole
+from processor.shell.bars import Bars
 from processor.shell.calls import STAYS, Calls
 from processor.shell.halt import halt
 from processor.telemetry.meter import Meter
-from schemas.identity import new_attempt_id
 from schemas.records import Outcome
-from schemas.runtime.errors import BrokerUnavailable, Halted, RedisUnavailable
+from schemas.runtime.errors import Halted, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 
 __all__ = ["Attempts"]
@@ -41,7 +39,7 @@ class Attempts:
         gates: Gates,
         calls: Calls,
         dedup: Dedup,
-        letters: Letters,
+        bars: Bars,
         clock: Clock,
         meter: Meter,
         start_window_s: float,
@@ -54,12 +52,10 @@ class Attempts:
         self._gates = gates
         self._calls = calls
         self._dedup = dedup
-        self._letters = letters
+        self._bars = bars
         self._clock = clock
         self._meter = meter
         self._start_window_s = start_window_s
-        self._bar = new_attempt_id()
-        """The name of this process's bars for records that it does not call for."""
         self._active: dict[Attempt, asyncio.Task[None] | None] = {}
         """Claimed or about to be, and their calls."""
         self.changed = asyncio.Event()
@@ -115,11 +111,11 @@ class Attempts:
             else:
                 self._leave(attempt)
                 self._apply(attempt, step)
-        await self._look_up(attempts, follows)
+        await self._bars.look_up(attempts, follows)
 
     async def settle_without_call(self) -> None:
         """Tombstones and records that must not reach SES: one look at the dedup set, no call."""
-        attempts = [_barring(attempt, self._bar) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
+        attempts = [self._bars.name(attempt) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
         try:
             follows = await _looked_at(self._dedup, attempts)
         except (NotWhole, RedisUnavailable):
@@ -127,7 +123,7 @@ class Attempts:
             raise
         for attempt, step in follows:
             self._apply(attempt, step)
-        await self._look_up([attempt for attempt, _ in follows], [step for _, step in follows])
+        await self._bars.look_up([attempt for attempt, _ in follows], [step for _, step in follows])
 
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
@@ -166,26 +162,6 @@ class Attempts:
             self._meter.takeovers.inc()
         self._end(Finished(attempt, follows))
 
-    async def _look_up(self, attempts: Sequence[Attempt], follows: Sequence[decide.AfterClaim]) -> None:
-        """Keys whose bars have had their time, and which were put off: their records have ended, as dead letters tell,
-        or the keys are free again. Raises `RedisUnavailable`."""
-        asked = [(a, step) for a, step in zip(attempts, follows, strict=True) if isinstance(step, decide.AskLetters)]
-        if not asked:
-            return
-        try:
-            told = await self._letters.told([attempt.ticket.record for attempt, _ in asked])
-        except BrokerUnavailable as error:
-            log.warning(Event.KAFKA_SILENT, error=str(error), follows="the keys are looked at again")
-            return
-        ended: list[Item] = []
-        free: list[Item] = []
-        for attempt, step in asked:
-            record = attempt.ticket.record
-            item = msgspec.structs.replace(Item.of(attempt), attempt=step.attempt)
-            (ended if (record.partition, record.offset) in told else free).append(item)
-        await self._dedup.close(ended)
-        await self._dedup.release(free)
-
     def _end(self, finished: Finished) -> None:
         self._engine.end(finished)
         self._halt_if(self._gates.note(finished))
@@ -220,10 +196,6 @@ async def _looked_at(dedup: Dedup, attempts: Sequence[Attempt]) -> list[tuple[At
         follows.append((attempt, _after_refuse(attempt, claim)))
     nameless = [attempt for attempt in attempts if attempt.ticket.key is None]
     return follows + [(attempt, attempt.ticket.refusal) for attempt in nameless if attempt.ticket.refusal is not None]
-
-
-def _barring(attempt: Attempt, bar: str) -> Attempt:
-    return attempt.barring(bar) if attempt.ticket.refusal is not None and not attempt.bar else attempt
 
 
 def _after_refuse(attempt: Attempt, claim: Claim) -> decide.AfterClaim:

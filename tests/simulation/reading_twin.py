@@ -25,6 +25,7 @@ import processor.ops.uncertain
 import processor.recovery.rebuild
 import processor.shell.allowance
 import processor.shell.attempts
+import processor.shell.bars
 import processor.shell.calls
 import processor.shell.deliver
 import processor.shell.halt
@@ -53,6 +54,7 @@ LOGS = (
     processor.shell.worker,
     processor.shell.deliver,
     processor.shell.attempts,
+    processor.shell.bars,
     processor.shell.calls,
     processor.shell.halt,
     processor.shell.rebalances,
@@ -244,7 +246,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
-        patch.setattr(processor.shell.attempts, "new_attempt_id", ids.attempt)
+        patch.setattr(processor.shell.bars, "new_attempt_id", ids.attempt)
         patch.setattr(processor.recovery.rebuild, "secrets", ids)
         patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.rebuild, "LOCK_TTL_S", LOCK_TTL_S)

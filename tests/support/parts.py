@@ -16,6 +16,7 @@ from processor.core.ticket import Attempt, Finished, Ticket, examine
 from processor.ports import Lease
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
+from processor.shell.bars import Bars
 from processor.shell.calls import Calls
 from processor.shell.deliver import Deliverer
 from processor.telemetry.meter import Meter
@@ -155,9 +156,8 @@ class Made:
             self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
         )
         self.letters = NoLetters()
-        self.attempts = Attempts(
-            self.engine, self.gates, self.calls, self.dedup, self.letters, self.clock, self.meter, 1.0
-        )
+        bars = Bars(self.dedup, self.letters)
+        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, bars, self.clock, self.meter, 1.0)
         self.deliverer = Deliverer(
             self.engine,
             self.gates,
