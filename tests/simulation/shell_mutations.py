@@ -60,7 +60,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-@mutation(only=("restarted", "flushed", "commits_end_badly", "scaled", "quota_used_up"), seeds=250, first=210)
+@mutation(only=("restarted", "commits_end_badly"), first=325)
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 
@@ -112,7 +112,7 @@ def letters_are_not_cut(patch: Patch) -> None:
 # ---- the rebuild ----
 
 
-@mutation(only=("killed", "flushed", "wiped_by_a_restart", "restarted"), seeds=100, first=99)
+@mutation(only=("killed", "flushed", "restarted"), first=256)
 def a_rebuild_forgets_the_intents(patch: Patch) -> None:
     patch.setattr(processor.core.claims.Fold, "intent", lambda *_: None)
 
