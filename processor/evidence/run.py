@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from processor.adapters.kafka_watch import kafka_watched
+from processor.adapters.letters import EventLetters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
@@ -198,7 +199,8 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         await obey(check_server(client), stopping, 0)
         dedup = RedisDedup.of(settings, client)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
-        sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
+        writer = TransactionalWriter(settings, f"evidence-{instance}")
+        sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms

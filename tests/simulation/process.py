@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from processor.adapters.letters import Letters
+from processor.adapters.letters import EventLetters, Letters
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
 from processor.evidence.run import Evidence
@@ -244,7 +244,7 @@ async def evidence(process: Process) -> None:
     scribe = EventScribe(settings.topics, process.instance, "sim", now_ms)
     jobs: Any = SimRecordReader(settings, settings.topics.jobs)
     writer: Any = SimWriter(settings, f"evidence-{process.instance}")
-    sink = Sink(scribe, dedup, jobs, writer)
+    sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
     sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
     process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, EvidenceMeter(sink.counts, now_ms))
     process.evidence.stopping = process.stopping

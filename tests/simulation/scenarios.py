@@ -6,10 +6,24 @@ moves to `KEPT`, the histories that must stay good.
 
 from __future__ import annotations
 
-from tests.simulation import scenarios_kafka, scenarios_latest, scenarios_months, scenarios_rebuild, scenarios_redis
+from tests.simulation import (
+    scenarios_kafka,
+    scenarios_latest,
+    scenarios_months,
+    scenarios_rebuild,
+    scenarios_redis,
+    scenarios_settling,
+)
 from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
 
 __all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
 
-TOLD_IN = (scenarios_redis, scenarios_rebuild, scenarios_kafka, scenarios_months, scenarios_latest)
+TOLD_IN = (
+    scenarios_redis,
+    scenarios_rebuild,
+    scenarios_kafka,
+    scenarios_months,
+    scenarios_latest,
+    scenarios_settling,
+)
 """"Each adds its own to `SCENARIOS` when it is imported."""
