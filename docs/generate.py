@@ -50,7 +50,7 @@ def states_page() -> str:
         f"```mermaid\n{diagram()}```\n\n"
         "Beside its state a key may have *places*: `partition:offset`, at most one a partition. No record at or before "
         "one is granted a claim, whatever becomes of the state, and a place is never lowered "
-        "([decision](decisions/0037-the-latest-record-counts.md)).\n"
+        "([decision](decisions/0039-the-latest-record-counts.md)).\n"
     )
 
 

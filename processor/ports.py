@@ -88,8 +88,9 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     def of(cls, attempt: Attempt, message_id: str = "") -> Item:
         ticket = attempt.ticket
         assert ticket.key is not None
-        record, overrides = ticket.record, ticket.resend.overrides if ticket.resend else ""
-        return cls(ticket.key, attempt.id, record.partition, record.offset, message_id, ticket.fingerprint, overrides)
+        record, holder = ticket.record, attempt.holder
+        overrides = ticket.resend.overrides if ticket.resend else ""
+        return cls(ticket.key, holder, record.partition, record.offset, message_id, ticket.fingerprint, overrides)
 
 
 class ServerSeen(NamedTuple):
@@ -141,8 +142,12 @@ class Dedup(Protocol):
         """
         ...
 
-    async def look(self, items: Sequence[Item]) -> list[Claim]:
-        """Each key's claim, unchanged but for an expired one becoming uncertain. Raises `NotWhole`."""
+    async def refuse(self, items: Sequence[Item]) -> list[Claim]:
+        """Bars the keys of records that must not reach SES: absent ones, those that an older record closed, and those
+        that the same bar holds.
+
+        Returns each key's claim after that; an expired one becomes uncertain. Raises `NotWhole`.
+        """
         ...
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
@@ -157,7 +162,15 @@ class Dedup(Protocol):
         ...
 
     async def release(self, items: Sequence[Item]) -> None:
-        """Certainly not sent: frees the key, if it is still claimed by the item's attempt."""
+        """Certainly not sent: frees the key, if it is still claimed or barred by the item's attempt."""
+        ...
+
+    async def mark_refused(self, items: Sequence[Item]) -> None:
+        """Certainly not sent, and never to be: bars the key, if it is still claimed by the item's attempt.
+
+        Nobody claims a barred key. When the bar has stood for a lifetime it counts from 0: whoever committed nothing
+        until then cannot any more, so the dead letters tell whether the record has ended.
+        """
         ...
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
@@ -176,6 +189,10 @@ class Dedup(Protocol):
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
         """The ledger holds `uncertain`; returns each key's claim after that: evidence may know better."""
+        ...
+
+    async def record_drop(self, items: Sequence[Item]) -> None:
+        """The ledger holds that SES accepted the item's message and dropped it."""
         ...
 
     async def close(self, items: Sequence[Item]) -> None:

@@ -27,6 +27,7 @@ from processor.adapters.topics import check_topics, letter_bytes_max
 from processor.core.mail import MailConfig, compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
+from processor.core.times import too_short
 from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.part import Part
@@ -38,6 +39,7 @@ from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
 from processor.watch import cannot_read, check, look, sick, watch
+from schemas.kafka.clients import standing_still_s
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
 from schemas.runtime.errors import (
@@ -52,7 +54,7 @@ from schemas.runtime.tracing import tracer as make_tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["Ended", "Ports", "Run", "make_sender", "process", "run_processor"]
+__all__ = ["Ended", "Ports", "Run", "check_times", "make_sender", "process", "run_processor"]
 
 log = get_log()
 
@@ -159,6 +161,7 @@ async def _start(
 ) -> tuple[Worker, Suppressions]:
     """Everything that must be right before a record is read."""
     settings = run.settings
+    check_times(settings, local=sender.local)
     await check_server(client)
     await in_thread(check_topics, settings)
     await part.start()
@@ -167,6 +170,15 @@ async def _start(
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
     return await _build(run, client, part, sender, suppressions), suppressions
+
+
+def check_times(settings: Settings, *, local: bool) -> None:
+    """A bar must outlast the latest settling that Kafka would take. Raises `UsageError`; warns beside a stand-in."""
+    why = too_short(settings.attempt_lifetime_s, *standing_still_s(settings))
+    if why is not None and not local:
+        raise UsageError(why)
+    if why is not None:
+        log.warning(Event.LIFETIME_SHORT, why=why, follows="accepted beside a stand-in for SES")
 
 
 async def _serve(

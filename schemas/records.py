@@ -143,9 +143,16 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ended and not self.held and self.message_id is None
 
     @property
+    def by_ses(self) -> bool:
+        """Whether SES's own word is behind it: it took the message, and may have dropped it since.
+
+        After `sent` no other outcome says anything: it was on its way to the ledger when the mail went out.
+        """
+        return self.outcome is Outcome.SENT or self.message_id is not None
+
+    @property
     def in_doubt(self) -> bool:
-        """Whether nobody knows if SES took the attempt. After `sent` it says nothing: the proof came while it was on
-        its way to the ledger."""
+        """Whether nobody knows if SES took the attempt."""
         return self.outcome is Outcome.UNCERTAIN or self.held
 
 

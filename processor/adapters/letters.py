@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from processor.core.evidence import SesEvent
 from schemas.codec import decode_dead_letter
 from schemas.kafka.reading import Follower, Record
+from schemas.records import DeadLetter
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
 
-__all__ = ["Letters"]
+__all__ = ["EventLetters", "Letters"]
 
 
 class Letters:
@@ -26,9 +28,33 @@ class Letters:
         return {(r.partition, r.offset) for r in records if (r.partition, r.offset, r.timestamp_ms) in self._told}
 
     def _read(self) -> None:
-        for record in self._follower.news():
-            try:
-                source = decode_dead_letter(record.headers).source
-            except BadRecord:
-                continue
+        for letter in _news(self._follower):
+            source = letter.source
             self._told.add((source.partition, source.offset, source.timestamp_ms))
+
+
+class EventLetters:
+    """Which of SES's events have their dead letter already. Read only when somebody asks, and then what came since."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._follower = Follower(settings, settings.topics.dead_letters)
+        self._told: set[tuple[str, str]] = set()
+        """attempt and reason: an attempt made one message"""
+
+    async def told(self, events: Sequence[SesEvent]) -> set[SesEvent]:
+        """Those among these events that cause a letter and have it. Raises `BrokerUnavailable`."""
+        causes = [event for event in events if event.reason]
+        if causes:
+            await in_thread(self._read)
+        return {event for event in causes if (event.attempt, event.reason) in self._told}
+
+    def _read(self) -> None:
+        self._told.update((letter.attempt, letter.reason) for letter in _news(self._follower) if letter.attempt)
+
+
+def _news(follower: Follower) -> Iterator[DeadLetter]:
+    for record in follower.news():
+        try:
+            yield decode_dead_letter(record.headers)
+        except BadRecord:
+            continue

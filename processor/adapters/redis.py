@@ -240,17 +240,19 @@ class RedisDedup:
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)))
 
-    async def look(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read("look", items, lambda i: (i.key.user_id,))
+    async def refuse(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read(
+            "refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key))
+        )
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
         return [parse_claim(value) if value else None for value in values]
 
     async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        return [parse_claim(after) for _, after in await self._fact("sent", items)]
+        return [parse_claim(after) for _, after in await self._fact("sent", items, lambda i: i.fingerprint)]
 
-    async def _fact(self, name: str, items: Sequence[Item]) -> Any:
+    async def _fact(self, name: str, items: Sequence[Item], text: Callable[[Item], str]) -> Any:
         return await self._write(
             name,
             items,
@@ -259,13 +261,16 @@ class RedisDedup:
                 short_id(i.message_id),
                 i.attempt,
                 self._expiry(i.key),
-                i.fingerprint,
+                text(i),
                 i.message_id,
             ),
         )
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._write("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
+
+    async def mark_refused(self, items: Sequence[Item]) -> None:
+        await self._write("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
@@ -293,11 +298,15 @@ class RedisDedup:
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""
-        return [parse_claim(before) for before, _ in await self._fact("sent", items)]
+        return [parse_claim(before) for before, _ in await self._fact("sent", items, lambda i: i.fingerprint)]
 
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event says that it accepted and dropped the attempt's message; returns what stood there."""
-        return [parse_claim(before) for before in await self._fact("drop", items)]
+        before = await self._fact("drop", items, lambda i: f":{short_id(i.message_id)}")
+        return [parse_claim(value) for value in before]
+
+    async def record_drop(self, items: Sequence[Item]) -> None:
+        await self._fact("drop", items, lambda _: "")
 
     # ---- what evidence keeps beside the claims ----
 

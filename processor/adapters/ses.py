@@ -7,12 +7,15 @@ second client with ordinary retries serves the reads, which may be repeated.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ipaddress
 import re
 import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -98,6 +101,14 @@ def answer_of_exception(error: BaseException) -> Answer:
             return Unanswered(type(error).__name__, str(error)[:300])
 
 
+def is_local(client: Any) -> bool:
+    """Whether a boto3 client calls a stand-in on this machine."""
+    host = urlsplit(client.meta.endpoint_url).hostname or ""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 class BotoSender:
     """See `processor.ports.Sender` for the laws. Calls run on threads, `calls_at_once` of them."""
 
@@ -161,6 +172,11 @@ class BotoSender:
         needed = Needs.of((found or {}).get("TemplateContent", {}))
         self._templates[name] = (time.monotonic(), needed)
         return needed
+
+    @property
+    def local(self) -> bool:
+        """Whether it is no SES but a stand-in on this machine."""
+        return is_local(self._client)
 
     async def check_run(self, settings: Settings) -> None:
         """Looks at what every mail of the run depends on; raises `Halted` for what would refuse them all."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from processor.core.offsets import ROOM_MAX, Window
 from processor.core.ticket import Ticket
+from schemas.kafka.reading import Record
 
 __all__ = ["Assignments"]
 
@@ -47,6 +48,11 @@ class Assignments:
     def owns(self, ticket: Ticket) -> bool:
         """Whether the ticket's partition is ours, in the life in which the record was read."""
         return ticket.window is self._windows.get(ticket.record.partition)
+
+    def is_settled(self, record: Record) -> bool:
+        """Whether a record of a partition of ours has its outcome."""
+        window = self._windows.get(record.partition)
+        return window is not None and window.is_settled(record.offset)
 
     # ---- what cannot be read ----
 

@@ -15,9 +15,10 @@ from processor.core.states import State
 from schemas.codec import decode_delivery
 from schemas.identity import Key, months_later
 from schemas.kafka.reading import Record
+from schemas.records import Delivery, Outcome
 from schemas.runtime.errors import BadRecord
 
-__all__ = ["Balance", "oldest_month"]
+__all__ = ["Balance", "Lowered", "oldest_month"]
 
 MONTH_BYTES = 7
 
@@ -36,6 +37,32 @@ class _Newest(msgspec.Struct, frozen=True, gc=False):
             return True
         partition, offset, at_ms = entry.job
         return offset >= self.offset if partition == self.partition else at_ms >= self.at_ms
+
+
+class Lowered:
+    """A fold over the ledger: where something that is not SES's own word follows `sent`.
+
+    Whoever committed that could not know of the mail; compaction would keep it in the place of `sent`.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[bytes, Record | None] = {}
+        self._keys: set[bytes] = set()
+
+    def add(self, key: bytes, delivery: Delivery | None, record: Record | None = None) -> None:
+        """One more entry; `record` is kept with a `sent`. No delivery: the user was forgotten."""
+        if delivery is not None and not delivery.by_ses:
+            if key in self._sent:
+                self._keys.add(key)
+            return
+        self._keys.discard(key)
+        self._sent.pop(key, None)
+        if delivery is not None and delivery.outcome is Outcome.SENT:
+            self._sent[key] = record
+
+    def found(self) -> dict[bytes, Record | None]:
+        """Each such key after the last entry, and what was kept with its last `sent`."""
+        return {key: self._sent[key] for key in sorted(self._keys)}
 
 
 class Balance:
@@ -58,6 +85,7 @@ class Balance:
         self._owed: dict[bytes, _Newest] = {}
         self._stands: dict[bytes, Entry] = {}
         """What the ledger says of the others: a doubt may end, and an older record's end settles nothing."""
+        self._lowered = Lowered()
         self.jobs = 0
         """keys with a job"""
 
@@ -78,19 +106,29 @@ class Balance:
     def outcome(self, record: Record) -> None:
         """The next entry of the ledger; a tombstone there: the user was forgotten."""
         key = record.key
-        if key is None or (newest := self._owed.get(key)) is None:
+        if key is None or not self._counts(key):
             return
         if record.value is None:
-            del self._owed[key]
+            self._owed.pop(key, None)
+            self._lowered.add(key, None)
             return
         try:
-            entry = Entry.of(decode_delivery(record.value), record.partition)
+            delivery = decode_delivery(record.value)
         except BadRecord:
             return  # the rebuild tells of it
+        self._lowered.add(key, delivery)
+        if (newest := self._owed.get(key)) is None:
+            return
+        entry = Entry.of(delivery, record.partition)
         if entry.state in {State.SENT_RECORDED, State.CLOSED} and newest.settled_by(entry):
             del self._owed[key]
         elif stands(entry, self._stands.get(key)):
             self._stands[key] = entry
+
+    @property
+    def lowered(self) -> set[bytes]:
+        """Keys whose `sent` something followed that is not SES's word."""
+        return set(self._lowered.found())
 
     def missing(self) -> list[bytes]:
         """Keys of jobs that were to be settled and have no outcome."""

@@ -113,6 +113,17 @@ class Batches:
         self._fresh = [attempt for attempt in self._fresh if self._assigned.owns(attempt.ticket)]
         return gone
 
+    def take_ended(self) -> list[Finished]:
+        """What has ended and is not recorded as far as is known; nothing of it is recorded from now on."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def forget_ended(self) -> list[Finished]:
+        """Partitions have left: returns the outcomes of theirs, which are never recorded here."""
+        gone = [finished for finished in self._ended if not self._assigned.owns(finished.attempt.ticket)]
+        self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]
+        return gone
+
     def _withdraw(self, finished: Iterable[Finished]) -> tuple[Attempt, ...]:
         """What was renounced, and what ended without a call: no offset passes an open intent."""
         self._renounced = [attempt for attempt in self._renounced if self._assigned.owns(attempt.ticket)]

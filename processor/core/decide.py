@@ -27,13 +27,14 @@ from schemas.records import EVIDENCE, Outcome
 __all__ = [
     "AfterAnswer",
     "AfterClaim",
+    "AskLetters",
     "Call",
     "Finish",
     "GiveBack",
     "GiveUp",
     "Mark",
     "MarkDoubt",
-    "MarkReleased",
+    "MarkRefused",
     "MarkSent",
     "Pause",
     "Renounce",
@@ -45,8 +46,8 @@ __all__ = [
     "after_cancel",
     "after_claim",
     "after_doubt",
-    "after_look",
     "after_mark",
+    "after_refuse",
     "before_claim",
 ]
 
@@ -87,11 +88,17 @@ class WaitForOther(msgspec.Struct, frozen=True, gc=False):
     attempt: str
 
 
+class AskLetters(msgspec.Struct, frozen=True, gc=False):
+    """The key was barred for this attempt's dead letter, and no letter can come any more: is there one?"""
+
+    attempt: str
+
+
 class Renounce(msgspec.Struct, frozen=True, gc=False):
     """The key is held for this attempt among others, any of which may have been called for: this one was not."""
 
 
-AfterClaim = Call | Settle | Skip | WaitForOther | Renounce
+AfterClaim = Call | Settle | Skip | WaitForOther | AskLetters | Renounce
 
 
 def before_claim(*, left: bool, superseded: bool) -> Skip | None:
@@ -121,8 +128,8 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             return Call()
         case State.SENDING if mine in attempts_in(claim.attempt):
             return Renounce()
-        case State.SENDING:
-            return WaitForOther(claim.attempt)
+        case State.SENDING | State.BARRED:
+            return _held(claim)
         case State.SENT:
             # Accepted, but nobody committed it: a crash between mark and commit. Say so now.
             return msgspec.structs.replace(_went_out(claim), report=claim.fingerprint not in {"", fingerprint})
@@ -138,6 +145,9 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             )
         case State.UNCERTAIN_RECORDED:
             return Skip("held as uncertain")
+        case State.DROPPED if claim.message_id:
+            # Evidence told Redis and perhaps not the ledger: a crash between the two.
+            return _dropped(claim.message_id, claim.attempt)
         case State.DROPPED:
             return Skip("SES accepted it and dropped it; only a resend calls again")
         case State.CLOSED if claim.partition == partition and claim.offset >= offset:
@@ -157,30 +167,61 @@ def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
     match claim.state:
         case State.CLOSED if (claim.partition, claim.offset) == (partition, offset):
             return Settle(Outcome.CANCELLED, reason="cancelled", detail="a tombstone for the key came before any call")
-        case State.SENDING:
-            return WaitForOther(claim.attempt)
+        case State.SENDING | State.BARRED:
+            return _held(claim)
+        case _:
+            return _unrecorded(claim) or Skip("too late to cancel")
+
+
+def after_refuse(
+    claim: Claim, refusal: Settle, *, bar: str, fingerprint: str, partition: int, offset: int
+) -> AfterClaim:
+    """What follows for a record that must not reach SES, given what the refuse script found or made.
+
+    The record gets its dead letter in any case, unless it is the very mail that went out before it was refused; the
+    key's outcome changes only when the key has no better one.
+
+    Args:
+        claim: the key's value after the script; ``BARRED`` under `bar` means that nobody else attempts it meanwhile.
+        refusal: what becomes of the record.
+        bar: whose bar this record's is.
+        fingerprint: of this record's content.
+        partition: of this record.
+        offset: of this record.
+    """
+    match claim.state:
+        case State.BARRED if claim.attempt == bar:
+            return refusal
+        case State.SENDING | State.BARRED:
+            return _held(claim)
+        case State.CLOSED if claim.partition == partition and claim.offset >= offset:
+            return Skip("this record already has its outcome")
+        case State.CLOSED | State.ABSENT:
+            raise AssertionError(f"the refuse script left {claim} to a record that it should have barred")
+        case _:
+            report = refusal.report and not claim.fingerprint == fingerprint != ""
+            known = _unrecorded(claim)
+            if known is None:
+                return Skip("the key was attempted under an earlier record", report=report)
+            return msgspec.structs.replace(known, report=report)
+
+
+def _held(claim: Claim) -> WaitForOther | AskLetters:
+    over = claim.state is State.BARRED and not claim.since_ms
+    return AskLetters(claim.attempt) if over else WaitForOther(claim.attempt)
+
+
+def _unrecorded(claim: Claim) -> Settle | None:
+    """What the set knows of the key and the ledger may not: nobody commits it who does not say so now."""
+    match claim.state:
         case State.SENT:
             return _went_out(claim)
         case State.UNCERTAIN:
             return Settle(Outcome.UNCERTAIN, reason="answer-lost", attempt=claim.attempt)
+        case State.DROPPED if claim.message_id:
+            return _dropped(claim.message_id, claim.attempt)
         case _:
-            return Skip("too late to cancel")
-
-
-def after_look(claim: Claim, refusal: Settle, *, partition: int, offset: int) -> AfterClaim:
-    """What follows for a record that must not reach SES, given what the dedup set says of its key.
-
-    The record gets its dead letter in any case; the key's outcome changes only when the key has no better one.
-    """
-    match claim.state:
-        case State.SENDING:
-            return WaitForOther(claim.attempt)
-        case State.CLOSED if claim.partition == partition and claim.offset >= offset:
-            return Skip("this record already has its outcome")
-        case State.ABSENT | State.CLOSED:
-            return refusal
-        case _:
-            return Skip("the key was attempted under an earlier record", report=refusal.report)
+            return None
 
 
 def after_doubt(claim: Claim, attempt: str) -> Settle | None:
@@ -198,14 +239,19 @@ def _went_out(claim: Claim) -> Settle:
 def after_mark(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:
     """What replaces `sent` when SES's event said, before our own mark or commit, that it dropped the message."""
     if claim.state is State.DROPPED and claim.attempt == attempt:
-        return Settle(
-            Outcome.DEAD,
-            reason="dropped-by-ses",
-            detail="SES accepted the message and then dropped it; the dead letter with SES's reason tells why",
-            message_id=message_id,
-            attempt=attempt,
-        )
+        return _dropped(message_id, attempt)
     return None
+
+
+def _dropped(message_id: str, attempt: str) -> Settle:
+    """SES's own event tells of it; its dead letter comes with that."""
+    return Settle(
+        Outcome.DEAD,
+        reason="dropped-by-ses",
+        detail="SES accepted the message and then dropped it; the dead letter with SES's reason tells why",
+        message_id=message_id,
+        attempt=attempt,
+    )
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False):
@@ -216,8 +262,8 @@ class MarkSent(Mark, frozen=True, gc=False):
     message_id: str
 
 
-class MarkReleased(Mark, frozen=True, gc=False):
-    """Certainly not sent: the key is free again."""
+class MarkRefused(Mark, frozen=True, gc=False):
+    """Certainly not sent, nor will it be: the key is barred to others until the dead letter has committed."""
 
 
 class MarkDoubt(Mark, frozen=True, gc=False):
@@ -276,9 +322,9 @@ def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[
         case Accepted(message_id):
             return Finish(MarkSent(message_id), Settle(Outcome.SENT, message_id=message_id, attempt=attempt))
         case RefusedMessage(reason, detail):
-            return Finish(MarkReleased(), _dead(reason, detail, attempt))
+            return Finish(MarkRefused(), _dead(reason, detail, attempt))
         case RefusedForNow(retry, detail) if tries >= tries_max[retry]:
-            return Finish(MarkReleased(), _dead(f"retries-exhausted-{retry}", detail, attempt))
+            return Finish(MarkRefused(), _dead(f"retries-exhausted-{retry}", detail, attempt))
         case RefusedForNow(retry, detail):
             return RetryLater(retry, detail)
         case NotBegun(detail):

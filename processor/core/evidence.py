@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from processor.core.standing import attempts_in
 from processor.core.states import Claim, State
 from schemas.addresses import ADDRESS_CHARS_MAX
 from schemas.control import Installation
@@ -157,7 +158,8 @@ def drop_is_news(event: SesEvent, before: Claim) -> bool:
         case State.ABSENT | State.CLOSED:
             return True
         case _:
-            return before.attempt in {"", event.attempt}
+            # Of several open intents one was called for, and this word tells which.
+            return not before.attempt or event.attempt in attempts_in(before.attempt)
 
 
 def read_event(body: bytes) -> SesEvent | Foreign:

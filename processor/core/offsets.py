@@ -87,6 +87,10 @@ class Window:
         """Whether the reader has not come past `offset`."""
         return self._next <= offset
 
+    def is_settled(self, offset: int) -> bool:
+        """Whether the record at `offset` has its outcome, as far as commits and this window tell."""
+        return offset < self.prefix or offset in self._settled
+
     @property
     def prefix(self) -> int:
         """The offset to commit: everything before it is settled."""

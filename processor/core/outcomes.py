@@ -76,7 +76,7 @@ def with_job(mail: Mail | None, record: Record) -> Mail | None:
 
 
 def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail:
-    """After an entry of a partition of the ledger."""
+    """After an entry of a partition of the ledger. `sent` is lowered by SES's own word alone."""
     mail = mail or NEVER
     if mail.outcome is not None and not stands(Entry.of(delivery, partition), _entry(mail)):
         return mail

@@ -55,6 +55,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def state(self) -> State:
         return _STATES[self.claim[0]]
 
+    @property
+    def by_ses(self) -> bool:
+        """As `Delivery.by_ses`."""
+        return self.state in {State.SENT_RECORDED, State.DROPPED}
+
 
 _STATES = {state.value: state for state in State}
 
@@ -110,8 +115,8 @@ def standing(entries: Sequence[tuple[int, Entry | None]]) -> Entry | None:
 def stands(entry: Entry, before: Entry | None) -> bool:
     """Whether `entry`, read after `before`, is what the ledger says of their key from then on.
 
-    `sent` is lowered by SES's own word alone, and a doubt says nothing after a word of SES's about its attempt: it was
-    on its way to the ledger when that word came.
+    `sent` is lowered by SES's own word alone, and no other says anything after a word of SES's about its attempt: it
+    was on its way to the ledger when that word came.
     """
     if before is None:
         return True
@@ -119,14 +124,11 @@ def stands(entry: Entry, before: Entry | None) -> bool:
     same = entry.attempt == before.attempt != ""
     if same and {state, known} == {State.SENT_RECORDED, State.DROPPED}:
         return state is State.DROPPED
-    if state in _BELOW_SENT and known is State.SENT_RECORDED:
+    if not entry.by_ses and known is State.SENT_RECORDED:
         return False
-    if same and state is State.UNCERTAIN_RECORDED and known is State.DROPPED:
+    if same and not entry.by_ses and known is State.DROPPED:
         return False
     return entry.partition == before.partition or _stands_across(entry, before)
-
-
-_BELOW_SENT = {State.UNCERTAIN_RECORDED, State.CLOSED}
 
 
 def _stands_across(entry: Entry, before: Entry) -> bool:

@@ -89,6 +89,13 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Whether it was said that this one waits for another attempt."""
     due_s: float = 0.0
     """Of one whose intent was taken back while it was put off: when it may be attempted again, boot clock."""
+    bar: str = ""
+    """Under which its key is barred to others, of one that is settled without a call."""
+
+    @property
+    def holder(self) -> str:
+        """The name under which it holds its key."""
+        return self.id or self.bar
 
     def refused_for_now(self, retry: RetryClass) -> Attempt:
         return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
@@ -96,6 +103,10 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     def again(self, due_s: float = 0.0) -> Attempt:
         """Its ticket, to be intended anew, and what befell it so far."""
         return msgspec.structs.replace(self, id="", due_s=due_s)
+
+    def barring(self, bar: str) -> Attempt:
+        """It bars its key to others under this name, until its dead letter has committed."""
+        return msgspec.structs.replace(self, bar=bar)
 
     def waiting(self) -> Attempt:
         """It waits for another attempt, and that was said."""

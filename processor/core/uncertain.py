@@ -59,7 +59,8 @@ class _Known(NamedTuple):
 class DoubtFold:
     """A fold over the ledger that keeps what is in doubt, and what says that something is not.
 
-    A doubt that came after SES's word about its attempt was on its way to the ledger then: it says nothing.
+    A doubt, or another end, that came after SES's word about its attempt was on its way to the ledger then: it says
+    nothing.
 
     Args:
         whole: keeps every key's last word, also those that are only one partition's usual end of a mail: for a look at
@@ -70,7 +71,7 @@ class DoubtFold:
         self._whole = whole
         self._known: dict[bytes, _Known] = {}
         self.overtaken: dict[bytes, Delivery] = {}
-        """Proofs whose key's last entry is such a doubt: compaction would keep only the doubt."""
+        """Proofs whose key's last entry is such a one: compaction would keep only that."""
 
     def add(self, key: bytes, value: bytes | None, partition: int) -> None:
         """One more entry of a partition of the ledger; a tombstone: the user is forgotten."""
@@ -84,7 +85,7 @@ class DoubtFold:
             return
         known, entry = self._known.get(key), Entry.of(delivery, partition)
         if known is not None and not stands(entry, known.entry):
-            if delivery.in_doubt and _told(known.delivery) and partition == known.entry.partition:
+            if not delivery.by_ses and _told(known.delivery) and partition == known.entry.partition:
                 self.overtaken[key] = known.delivery
             return
         self.overtaken.pop(key, None)

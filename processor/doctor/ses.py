@@ -14,9 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
 from processor.adapters.local_templates import LocalTemplates
+from processor.adapters.ses import is_local
+from processor.core.times import too_short
 from processor.doctor.finding import Finding, bad, fine, note
 from processor.doctor.redis import clock_finding
 from schemas.addresses import bare_address
+from schemas.kafka.clients import standing_still_s
 from schemas.runtime.errors import MailonceError, UsageError
 from schemas.runtime.settings import Settings
 
@@ -50,9 +53,19 @@ def check_ses(settings: Settings) -> Iterator[Finding]:
     client = _asked(lambda: aws_session().client("sesv2", config=_ONCE))
     account = _asked(client.get_account) or {}
     yield from _account(account)
+    yield _lifetime(settings, local=is_local(client))
     yield from _sender(client, settings)
     yield _local_templates(settings) if settings.render == "local" else _kept_templates(client)
     yield from _configuration_set(client, settings)
+
+
+def _lifetime(settings: Settings, *, local: bool) -> Finding:
+    why = too_short(settings.attempt_lifetime_s, *standing_still_s(settings))
+    if why is None:
+        return fine(AREA, "lifetime", f"{settings.attempt_lifetime_s:g} s: longer than any late settling")
+    if local:
+        return note(AREA, "lifetime", why, "nothing beside a stand-in; a processor refuses it with SES itself")
+    return bad(AREA, "lifetime", why, "change one of these: a processor refuses to start")
 
 
 def _kept_templates(client: Any) -> Finding:

@@ -13,6 +13,7 @@ from typing import Any
 
 from processor.adapters.control import read_control
 from processor.adapters.kafka_watch import kafka_watched
+from processor.adapters.letters import EventLetters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
@@ -238,7 +239,8 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
 
         installation = await obey(check(), stopping, 0)
         scribe = EventScribe(settings.topics, instance, version, now_ms)
-        sink = Sink(scribe, dedup, jobs, TransactionalWriter(settings, f"evidence-{instance}"))
+        writer = TransactionalWriter(settings, f"evidence-{instance}")
+        sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
         doubts = Doubts(Follower(settings, settings.topics.deliveries))
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms

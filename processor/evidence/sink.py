@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from processor.adapters.letters import EventLetters
 from processor.adapters.redis import RedisDedup
 from processor.adapters.write import TransactionalWriter
 from processor.core.evidence import Meaning, SesEvent, drop_is_news, is_early, proof_is_news
@@ -28,9 +29,17 @@ log = get_log()
 class Sink:
     """Takes events to where they belong."""
 
-    def __init__(self, scribe: EventScribe, dedup: RedisDedup, jobs: RecordReader, writer: TransactionalWriter) -> None:
+    def __init__(
+        self,
+        scribe: EventScribe,
+        dedup: RedisDedup,
+        letters: EventLetters,
+        jobs: RecordReader,
+        writer: TransactionalWriter,
+    ) -> None:
         self._scribe = scribe
         self._dedup = dedup
+        self._letters = letters
         self._jobs = jobs
         self._writer = writer
         self.counts: Counter[str] = Counter()
@@ -43,6 +52,9 @@ class Sink:
         Raises `BrokerUnavailable` and `RedisUnavailable`: then take the same again.
         """
         noted = await self._noted(events)
+        # Who died between Kafka and the note, or lost Redis since, has told of these all the same.
+        lettered = {event.note for event in await self._letters.told([e for e in events if e.note not in noted])}
+        noted |= lettered
         accepted = [event for event in events if event.meaning is Meaning.ACCEPTED]
         before = dict(zip(accepted, await self._dedup.prove([_item(event) for event in accepted]), strict=True))
         early = {event for event in accepted if is_early(event, before[event], now_ms)}
@@ -54,8 +66,11 @@ class Sink:
                 records += await self._acceptance(event, before[event], told)
         records += await self._drops([event for event in events if event.meaning is Meaning.DROPPED], noted, told)
         await self.write(records)
+        told |= lettered
         # Redis may have been lost and rebuilt from what the ledger held before this: the facts are told once more.
         await self._dedup.prove([_item(event) for event in accepted if event.note in told])
+        dropped = [event for event in events if event.meaning is Meaning.DROPPED and event.note in told]
+        await self._dedup.record_drop([_item(event) for event in dropped])
         await self._dedup.note(sorted(told))
         self.counts["events"] += len(events) - len(early)
         self.counts["bad"] += len(bad)

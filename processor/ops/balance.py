@@ -1,20 +1,26 @@
 """The end of a drain: every job that it was to settle is held against the ledger.
 
+Where the ledger's last word on a mail that was sent is not SES's, `sent` is written again.
+
 Each partition is read once, jobs and ledger, and kept in memory alone. What seems to lack an outcome there is looked at
 in all partitions: a key's records may stand in two, and somebody else may have settled it just now.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from processor.adapters.months import read_months
-from processor.core.balance import Balance, oldest_month
+from processor.adapters.write import write_records
+from processor.core.balance import Balance, Lowered, oldest_month
 from processor.core.months import Months
+from processor.ports import Produced
+from schemas.codec import decode_delivery
 from schemas.kafka.reading import partition_numbers, read_topic
-from schemas.runtime.errors import OutcomesMissing
+from schemas.runtime.errors import BadRecord, OutcomesMissing
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
@@ -45,12 +51,15 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     began_s = time.monotonic()
     oldest = oldest_month(datetime.now(UTC).strftime("%Y-%m"), settings.retention_months)
     months = read_months(settings)
-    jobs, suspects = 0, set[bytes]()
+    jobs, suspects, lowered = 0, set[bytes](), set[bytes]()
     for done, partition in enumerate(sorted(targets)):
         tell(STEP, done, len(targets))
         balance = _fed(settings, months, Balance(targets, oldest, month), [partition], month)
         jobs += balance.jobs
         suspects.update(balance.missing())
+        lowered |= balance.lowered
+    if lowered:
+        _write_again(settings, lowered)
     missing: list[bytes] = []
     if suspects:
         everywhere = partition_numbers(settings, settings.topics.jobs)
@@ -73,6 +82,22 @@ def _fed(settings: Settings, months: Months, balance: Balance, partitions: Itera
     for record in read_topic(settings, ledger, numbers, months.starts(ledger, only)):
         balance.outcome(record)
     return balance
+
+
+def _write_again(settings: Settings, keys: set[bytes]) -> None:
+    """Writes the last `sent` of each key once more, where something that is not SES's word still follows it.
+
+    Whoever committed that did not know: compaction would keep it in the place of `sent`. Raises `BrokerUnavailable`.
+    """
+    topic, fold = settings.topics.deliveries, Lowered()
+    for record in read_topic(settings, topic):
+        if record.key in keys and record.key is not None:
+            with contextlib.suppress(BadRecord):
+                fold.add(record.key, decode_delivery(record.value) if record.value is not None else None, record)
+    again = [record for record in fold.found().values() if record is not None]
+    for record in again:
+        log.warning(Event.SENT_AGAIN, place=f"{record.partition}:{record.offset}", follows="it is written once more")
+    write_records(settings, [Produced(topic, record.partition, record.key, record.value) for record in again])
 
 
 def _told(missing: list[bytes], jobs: int) -> str:

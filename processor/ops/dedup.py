@@ -44,6 +44,7 @@ class Finding(StrEnum):
 DANGEROUS = {Finding.MISSING, Finding.LOWER}
 _RANK = {
     State.ABSENT: 0,
+    State.BARRED: 0,
     State.CLOSED: 1,
     State.SENDING: 1,
     State.UNCERTAIN: 2,
@@ -56,7 +57,7 @@ _RANK = {
 
 def compare(expected: Claim, actual: Claim) -> Finding:
     """What the set says of a key against what the topics make of it."""
-    if actual.state is State.ABSENT:
+    if actual.state in {State.ABSENT, State.BARRED}:
         # An intent that nobody claimed is no entry, and a record's closing is written after its commit.
         return Finding.AHEAD if expected.state is State.SENDING else Finding.MISSING
     if expected == actual:
@@ -154,5 +155,5 @@ async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verificat
             result.note(one.key, compare(parse_claim(one.claim), found))
     async for key, claim in dedup.entries():
         if hash(key) not in explained:
-            result.note(key, Finding.AHEAD if claim.state is State.SENDING else Finding.UNKNOWN)
+            result.note(key, Finding.AHEAD if claim.state in {State.SENDING, State.BARRED} else Finding.UNKNOWN)
     return result

@@ -48,8 +48,10 @@ class AfterCommit:
         self._start(self._mark(finished))
 
     def give_back(self, dropped: Iterable[Attempt]) -> None:
-        """These were never called for: frees what a rebuild may have put back as their claims."""
-        if items := [Item.of(attempt) for attempt in dropped if attempt.ticket.key and attempt.id]:
+        """These have no outcome, and were not called for, or certainly not sent: frees their bars, and what a rebuild
+        may have put back as their claims."""
+        held = [Item.of(attempt) for attempt in dropped if attempt.ticket.key]
+        if items := [item for item in held if item.attempt]:
             self._start(self._tell(self._dedup.release, items))
 
     async def end(self, timeout_s: float) -> None:
@@ -68,7 +70,9 @@ class AfterCommit:
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._record(self._dedup.record_doubt, doubtful, _proven)
         # A cancelled key needs nothing: the cancel script closed it already.
-        await self._tell(self._dedup.close, _items(_with(finished, Outcome.DEAD, Outcome.SUPPRESSED)))
+        ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED)
+        await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))
+        await self._tell(self._dedup.close, _items([one for one in ended if not one[1].message_id]))
 
     async def _record(
         self,
@@ -100,7 +104,7 @@ def _with(finished: Sequence[Finished], *outcomes: Outcome) -> list[Settled]:
 def _items(settled: list[Settled]) -> list[Item]:
     found = []
     for attempt, settle in settled:
-        item = Item.of(attempt)
+        item = Item.of(attempt, settle.message_id or "")
         if settle.attempt and settle.attempt != attempt.id:
             # The outcome is another attempt's, which overrode nothing that this record names.
             item = msgspec.structs.replace(item, attempt=settle.attempt, overrides="")

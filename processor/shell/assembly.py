@@ -17,6 +17,7 @@ from processor.shell.ahead import LookAhead
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.back_pressure import BackPressure
+from processor.shell.bars import Bars
 from processor.shell.calls import Calls
 from processor.shell.control import ALWAYS, NO_MONTHS, Months, Permission
 from processor.shell.deliver import Deliverer
@@ -95,5 +96,5 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
-    attempts = Attempts(engine, gates, calls, dedup, clock, meter, settings.start_window_s)
+    attempts = Attempts(engine, gates, calls, dedup, Bars(dedup, parts.letters), clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

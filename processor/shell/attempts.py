@@ -12,6 +12,7 @@ from processor.core.gates import Gates
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays, Ticket
 from processor.ports import Clock, Dedup, Item, NotWhole
+from processor.shell.bars import Bars
 from processor.shell.calls import STAYS, Calls
 from processor.shell.halt import halt
 from processor.telemetry.meter import Meter
@@ -38,6 +39,7 @@ class Attempts:
         gates: Gates,
         calls: Calls,
         dedup: Dedup,
+        bars: Bars,
         clock: Clock,
         meter: Meter,
         start_window_s: float,
@@ -50,6 +52,7 @@ class Attempts:
         self._gates = gates
         self._calls = calls
         self._dedup = dedup
+        self._bars = bars
         self._clock = clock
         self._meter = meter
         self._start_window_s = start_window_s
@@ -108,10 +111,11 @@ class Attempts:
             else:
                 self._leave(attempt)
                 self._apply(attempt, step)
+        await self._bars.look_up(attempts, follows)
 
     async def settle_without_call(self) -> None:
         """Tombstones and records that must not reach SES: one look at the dedup set, no call."""
-        attempts = self._engine.due.take_aside(LOOKS_AT_ONCE)
+        attempts = [self._bars.name(attempt) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
         try:
             follows = await _looked_at(self._dedup, attempts)
         except (NotWhole, RedisUnavailable):
@@ -119,6 +123,7 @@ class Attempts:
             raise
         for attempt, step in follows:
             self._apply(attempt, step)
+        await self._bars.look_up([attempt for attempt, _ in follows], [step for _, step in follows])
 
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
@@ -148,7 +153,7 @@ class Attempts:
     def _apply(self, attempt: Attempt, follows: decide.AfterClaim) -> None:
         """The dedup set has spoken, and there is no call."""
         assert not isinstance(follows, decide.Call), "a call is started, not applied"
-        if isinstance(follows, decide.WaitForOther):
+        if isinstance(follows, decide.WaitForOther | decide.AskLetters):
             if not attempt.waited:
                 log.info(Event.WAITING_FOR_CLAIM, key=str(attempt.ticket.key), attempt=follows.attempt)
             self._put_off(attempt.waiting(), LOOK_AGAIN_S)
@@ -183,20 +188,30 @@ class Attempts:
 async def _looked_at(dedup: Dedup, attempts: Sequence[Attempt]) -> list[tuple[Attempt, decide.AfterClaim]]:
     """What follows for each tombstone, and for each record that must not reach SES. Raises as `Dedup` does."""
     cancels = [attempt for attempt in attempts if attempt.ticket.refusal is None]
-    looks = [attempt for attempt in attempts if attempt.ticket.refusal is not None and attempt.ticket.key]
+    bad = [attempt for attempt in attempts if attempt.ticket.refusal is not None and attempt.ticket.key]
     cancelled = await dedup.cancel([Item.of(attempt) for attempt in cancels]) if cancels else []
-    looked = await dedup.look([Item.of(attempt) for attempt in looks]) if looks else []
+    refused = await dedup.refuse([Item.of(attempt) for attempt in bad]) if bad else []
     follows: list[tuple[Attempt, decide.AfterClaim]] = []
     for attempt, claim in zip(cancels, cancelled, strict=True):
         record = attempt.ticket.record
         follows.append((attempt, decide.after_cancel(claim, partition=record.partition, offset=record.offset)))
-    for attempt, claim in zip(looks, looked, strict=True):
-        record, refusal = attempt.ticket.record, attempt.ticket.refusal
-        assert refusal is not None
-        step = decide.after_look(claim, refusal, partition=record.partition, offset=record.offset)
-        follows.append((attempt, step))
+    for attempt, claim in zip(bad, refused, strict=True):
+        follows.append((attempt, _after_refuse(attempt, claim)))
     nameless = [attempt for attempt in attempts if attempt.ticket.key is None]
     return follows + [(attempt, attempt.ticket.refusal) for attempt in nameless if attempt.ticket.refusal is not None]
+
+
+def _after_refuse(attempt: Attempt, claim: Claim) -> decide.AfterClaim:
+    ticket = attempt.ticket
+    assert ticket.refusal is not None
+    return decide.after_refuse(
+        claim,
+        ticket.refusal,
+        bar=attempt.holder,
+        fingerprint=ticket.fingerprint,
+        partition=ticket.record.partition,
+        offset=ticket.record.offset,
+    )
 
 
 def _after_claim(attempt: Attempt, claim: Claim) -> decide.AfterClaim:

@@ -152,7 +152,11 @@ class Calls:
             case decide.MarkDoubt():
                 (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
                 return decide.after_doubt(claim, attempt.id)
-        await self._dedup.release([Item.of(attempt)])
+            case decide.MarkRefused() if not attempt.ticket.window.closed:
+                await self._dedup.mark_refused([Item.of(attempt)])
+            case _:
+                # Its partition has gone: nobody here commits the dead letter.
+                await self._dedup.release([Item.of(attempt)])
         return None
 
     async def _release(self, attempt: Attempt) -> None:

@@ -66,6 +66,8 @@ class Scribe:
                     log.warning(Event.UNCERTAIN, key=str(ticket.key), reason=settle.reason, attempt=settle.attempt)
                 if not settle.report:
                     return entry
+                if ticket.refusal is not None:
+                    return [*entry, self._dead_letter(attempt, ticket.refusal.reason, ticket.refusal.detail)]
                 if settle.outcome is Outcome.SENT:
                     return [*entry, self._changed(attempt)]
                 return [*entry, self._dead_letter(attempt, settle.reason, settle.detail)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from processor.core.engine import Engine
 from processor.ports import Transaction
 from processor.shell.after_commit import AfterCommit
@@ -64,4 +66,18 @@ class Rebalances:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
             self._meter.rebalanced("lost")
         self._after_commit.give_back(self._engine.lost(partitions))
+        self._after_commit.give_back(finished.attempt for finished in self._engine.batches.forget_ended())
         self._deliverer.wake()
+
+    async def start_over(self, renew: Callable[[], Awaitable[dict[int, tuple[int, str]]]]) -> None:
+        """Nobody knows how the last transaction ended: forgets everything, and reads again from what is committed.
+
+        Whether the outcomes that it held, and those that came since, are recorded is told by the committed offsets;
+        whatever is not recorded by then never will be by its attempt.
+        """
+        ended = self._engine.batches.take_ended()
+        await self.lost(self._engine.assigned.partitions)
+        await self.assigned(await renew())
+        recorded = [finished for finished in ended if self._engine.assigned.is_settled(finished.attempt.ticket.record)]
+        self._after_commit.recorded(recorded)
+        self._after_commit.give_back(finished.attempt for finished in ended if finished not in recorded)

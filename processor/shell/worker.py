@@ -171,13 +171,8 @@ class Worker:
             await self._clock.sleep(0.1)
         except TransactionUnknown as error:
             log.warning(Event.TRANSACTION_UNKNOWN, error=str(error))
-            await self._start_over()
+            await self._rebalances.start_over(self._log.renew)
         self._deliverer.wake()
-
-    async def _start_over(self) -> None:
-        """Nobody knows how the last transaction ended: forget, and read again from what is committed."""
-        await self._rebalances.lost(self._engine.assigned.partitions)
-        await self._rebalances.assigned(await self._log.renew())
 
     @property
     def _idle(self) -> bool:

@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from processor.core.answers import Verdict
-from processor.core.decide import AfterClaim, Call, Renounce, Settle, Skip, WaitForOther
+from processor.core.decide import AfterClaim, AskLetters, Call, Renounce, Settle, Skip, WaitForOther
 
 __all__ = ["SKIPPED", "EvidenceMeter", "Meter", "build_info", "name_of"]
 
@@ -127,7 +127,7 @@ def _claim_answer(follows: AfterClaim) -> str:
     match follows:
         case Call():
             return "granted"
-        case WaitForOther() | Renounce():
+        case WaitForOther() | AskLetters() | Renounce():
             return "held_by_another"
         case Settle(outcome):
             return f"found_{outcome.value}"

@@ -23,6 +23,7 @@ __all__ = [
     "last_trouble",
     "producer_config",
     "reader_config",
+    "standing_still_s",
     "transactional_config",
 ]
 
@@ -114,7 +115,8 @@ def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, Any]:
         # A fetch brings so much of each partition, compressed: a backlog of a million jobs must not be memory.
         "fetch.message.max.bytes": 131_072,
         "fetch.queue.backoff.ms": 10,
-        "max.poll.interval.ms": 300_000,
+        # With session and transaction time-outs less than an attempt's lifetime: what settles later is refused.
+        "max.poll.interval.ms": 120_000,
         "fetch.wait.max.ms": 100,
         **(classic if settings.group_protocol == "classic" else {}),
         **_common(settings, f"{CLIENT_ID}-{instance}"),
@@ -128,6 +130,22 @@ def jobs_consumer_config(settings: Settings, instance: str) -> dict[str, Any]:
         # Markers and compaction leave gaps: only this event tells that a partition's end was reached.
         "enable.partition.eof": True,
     }
+
+
+BROKERS_SESSION_MS = 45_000
+"""``group.consumer.session.timeout.ms`` of the brokers, which counts with the consumer protocol: Kafka's default."""
+
+
+def standing_still_s(settings: Settings) -> tuple[float, float, float]:
+    """How long Kafka bears a processor that stands still: between polls, silent, in a transaction; seconds each."""
+    consumer = jobs_consumer_config(settings, "any")
+    times = (
+        consumer["max.poll.interval.ms"],
+        consumer["session.timeout.ms"] if settings.group_protocol == "classic" else BROKERS_SESSION_MS,
+        transactional_config(settings, "any")["transaction.timeout.ms"],
+    )
+    poll_s, session_s, transaction_s = (int(ms) / 1000 for ms in times)
+    return poll_s, session_s, transaction_s
 
 
 def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Event(StrEnum):
     DUPLICATE_SEEN = "duplicate seen"
     SES_READ_CALL_MISSING = "ses read call missing"
     DRAINED = "drained"
+    LIFETIME_SHORT = "lifetime shorter than a late settling"
+    SENT_AGAIN = "sent was lowered"
     COMPARED = "jobs compared with outcomes"
     BEGINS_ANEW = "reading starts at the beginning"
     PROGRESS = "progress"

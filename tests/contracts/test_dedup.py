@@ -30,6 +30,7 @@ FUTURE = 99_999_999_999_999
 START = {
     State.ABSENT: ABSENT,
     State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=FUTURE),
+    State.BARRED: Claim(State.BARRED, attempt="mine", since_ms=FUTURE),
     State.SENT: Claim(State.SENT, message_id="m1", fingerprint="f"),
     State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
     State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
@@ -66,7 +67,10 @@ async def adopted(dedup: RedisDedup) -> None:
 SCRIPTS = {
     Change.RELEASE: lambda dedup: dedup.release([MINE]),
     Change.DOUBT: lambda dedup: dedup.mark_doubt([MINE]),
+    Change.REFUSED: lambda dedup: dedup.mark_refused([MINE]),
+    Change.BAR: lambda dedup: dedup.refuse([MINE]),
     Change.DROP: lambda dedup: dedup.drop([MINE]),
+    Change.RECORD_DROP: lambda dedup: dedup.record_drop([MINE]),
     Change.SENT: lambda dedup: dedup.mark_sent([MINE]),
     Change.CLOSE: lambda dedup: dedup.close([MINE]),
     Change.RECORD_SENT: lambda dedup: dedup.record_sent([MINE]),
@@ -102,13 +106,13 @@ async def test_foreign_attempts_are_not_mine_to_end(dedup: RedisDedup) -> None:
     await dedup.close([MINE])
     await dedup.record_doubt([MINE])
     assert await dedup.claim([MINE]) == [foreign]
-    assert await dedup.look([MINE]) == [foreign]
+    assert await dedup.refuse([MINE]) == [foreign]
     assert await dedup.cancel([MINE]) == [foreign]
 
 
 async def test_an_expired_claim_becomes_uncertain(dedup: RedisDedup) -> None:
     """G1: after its lifetime an attempt is doubt, never free; by any script that looks."""
-    for look in (dedup.claim, dedup.look, dedup.cancel):
+    for look in (dedup.claim, dedup.refuse, dedup.cancel):
         await put(dedup, Claim(State.SENDING, attempt="other", since_ms=OLD))
         assert await look([MINE]) == [Claim(State.UNCERTAIN, attempt="other")]
 
@@ -221,14 +225,25 @@ async def test_word_about_one_attempt_changes_nothing_of_another(dedup: RedisDed
         assert await dedup.peek(KEY) == after
 
 
+@pytest.mark.parametrize("state", [State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED])
+async def test_a_drop_tells_which_of_several_intents_was_called_for(dedup: RedisDedup, state: State) -> None:
+    """G4: a rebuild restored them as nobody's; SES's word ends the doubt as it would end one attempt's."""
+    await put(dedup, Claim(state, attempt="~other", since_ms=FUTURE if state is State.SENDING else 0))
+    await dedup.drop([MINE])
+    assert await dedup.peek(KEY) == Claim(State.DROPPED, attempt="mine", message_id="m1")
+
+
 async def test_what_was_dropped_stays_dropped(dedup: RedisDedup) -> None:
     """G2: our own answer, slower than SES's event, does not make it sent again."""
-    dropped = Claim(State.DROPPED, attempt="mine")
+    dropped = Claim(State.DROPPED, attempt="mine", message_id="m1")
     await dedup.drop([MINE])
     assert await dedup.mark_sent([MINE]) == [dropped]
     assert await dedup.record_sent([MINE]) == [dropped]
     assert await dedup.prove([MINE]) == [dropped]
     assert await dedup.peek(KEY) == dropped
+    await dedup.record_drop([MINE])
+    await dedup.drop([MINE])
+    assert await dedup.peek(KEY) == Claim(State.DROPPED, attempt="mine"), "the ledger needs no message id any more"
     resent = replace(MINE, attempt="new", overrides="mine", message_id="m2")
     await dedup.claim([resent])
     await dedup.mark_sent([resent])
@@ -344,6 +359,55 @@ async def test_a_rebuild_frees_what_has_ended(dedup: RedisDedup, ended: str, kno
     assert await dedup.peek(KEY) == START[State.UNCERTAIN], "a doubt is more than a claim"
 
 
+async def test_a_refused_record_bars_its_key(dedup: RedisDedup) -> None:
+    """G6: nobody calls for the key, nor bars it, while the dead letter of its record is on its way; an answer that got
+    lost may be asked for again; a newer record is attempted after it."""
+    other = replace(MINE, attempt="other", offset=11)
+    for bar in (dedup.claim, dedup.refuse):
+        await put(dedup, ABSENT)
+        await bar([MINE])
+        for _ in range(2):
+            await dedup.mark_refused([MINE])
+            await dedup.mark_refused([other])
+            await dedup.release([other])
+        for meet in (dedup.claim, dedup.refuse, dedup.cancel):
+            (met,) = await meet([other])
+            assert (met.state, met.attempt, met.since_ms > 0) == (State.BARRED, "mine", True)
+        await dedup.close([MINE])
+        assert (await dedup.claim([other]))[0].attempt == "other"
+
+
+async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
+    """G6: it frees nothing by itself, but tells that no letter can come any more; a tombstone closes over it."""
+    over = Claim(State.BARRED, attempt="other")
+    for meet in (dedup.claim, dedup.refuse):
+        await put(dedup, replace(over, since_ms=OLD))
+        for _ in range(2):
+            assert await meet([MINE]) == [over]
+    assert await dedup.cancel([MINE]) == [Claim(State.CLOSED, partition=1, offset=10)]
+    await put(dedup, over)
+    await dedup.release([replace(MINE, attempt="other")])
+    assert (await dedup.claim([MINE]))[0].state is State.SENDING
+
+
+@pytest.mark.parametrize(
+    ("known", "after"),
+    [
+        (f"Amine:{FUTURE}", State.BARRED),
+        ("", State.BARRED),
+        (f"Aother:{FUTURE}", State.SENDING),
+        (f"A~mine:{FUTURE}", State.SENDING),
+        ("D1:9", State.CLOSED),
+        ("uother", State.UNCERTAIN_RECORDED),
+    ],
+)
+async def test_a_rebuild_keeps_a_bar_beside_its_own_intent(dedup: RedisDedup, known: str, after: State) -> None:
+    """G4: the intent of what was certainly refused is no doubt; whatever else the topics know stands over a bar."""
+    await put(dedup, START[State.BARRED])
+    await restore(dedup, Restored(KEY, known, 1))
+    assert await state(dedup) is after
+
+
 async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: RedisDedup) -> None:
     """G1: the ledger's word about an overridden attempt, told late, must not bring its name back: a leave names it."""
     for later in (Claim(State.SENDING, attempt="new", since_ms=FUTURE), Claim(State.UNCERTAIN, attempt="new")):
@@ -384,7 +448,7 @@ async def test_a_dead_record_and_a_newer_one(dedup: RedisDedup) -> None:
 async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
     """G1: a set that may have lost entries grants nothing; facts are written all the same."""
     await dedup.unset_whole()
-    for look in (dedup.claim, dedup.cancel, dedup.look):
+    for look in (dedup.claim, dedup.cancel, dedup.refuse):
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None

@@ -19,6 +19,7 @@ __all__ = ["NO_MARKER", "Marker", "MemoryDedup", "Scripts"]
 
 RANK = {
     State.ABSENT: 0,
+    State.BARRED: 0,
     State.SENDING: 1,
     State.CLOSED: 1,
     State.UNCERTAIN: 2,
@@ -46,7 +47,9 @@ class Scripts:
     """What each script makes of a claim. A mutation of the protocol overrides one of them."""
 
     def expired(self, claim: Claim) -> Claim:
-        """A claim whose lifetime has passed."""
+        """A claim or a bar whose lifetime has passed."""
+        if claim.state is State.BARRED:
+            return replace(claim, since_ms=0)
         return Claim(State.UNCERTAIN, attempt=claim.attempt) if claim.state is State.SENDING else claim
 
     def claim(self, claim: Claim, item: Item, now_ms: int) -> Claim:
@@ -68,9 +71,25 @@ class Scripts:
 
     def cancel(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
-        if claim.state is State.ABSENT or older:
+        over = claim.state is State.BARRED and claim.since_ms == 0
+        if claim.state is State.ABSENT or older or over:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
+
+    def refuse(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
+        mine = claim.state is State.BARRED and claim.attempt == item.attempt
+        if claim.state is State.ABSENT or older or mine:
+            return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
+        return claim
+
+    def mark_refused(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        names = attempts_in(claim.attempt) if claim.state is State.SENDING else []
+        if item.attempt not in names:
+            return claim
+        if others := [name for name in names if name != item.attempt]:
+            return replace(claim, attempt=nobodys(others))
+        return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
 
     def mark_sent(self, claim: Claim, item: Item) -> Claim:
         stands = claim.state in {State.SENT, State.SENT_RECORDED}
@@ -81,13 +100,20 @@ class Scripts:
     prove = mark_sent
 
     def drop(self, claim: Claim, item: Item) -> Claim:
-        another = claim.attempt not in {"", item.attempt} if claim.state is not State.CLOSED else False
+        return self._dropped(claim, item, item.message_id)
+
+    def record_drop(self, claim: Claim, item: Item) -> Claim:
+        return self._dropped(claim, item, "")
+
+    def _dropped(self, claim: Claim, item: Item, message_id: str) -> Claim:
+        another = claim.attempt != "" and item.attempt not in attempts_in(claim.attempt)
         if another or (claim.state is State.SENT and claim.message_id != item.message_id):
             return claim
-        return Claim(State.DROPPED, attempt=item.attempt)
+        recorded = claim == Claim(State.DROPPED, attempt=item.attempt)
+        return claim if recorded else Claim(State.DROPPED, attempt=item.attempt, message_id=message_id)
 
     def release(self, claim: Claim, item: Item) -> Claim:
-        names = attempts_in(claim.attempt) if claim.state is State.SENDING else []
+        names = attempts_in(claim.attempt) if claim.state in {State.SENDING, State.BARRED} else []
         if item.attempt not in names:
             return claim
         if others := [name for name in names if name != item.attempt]:
@@ -114,7 +140,7 @@ class Scripts:
 
     def close(self, claim: Claim, item: Item) -> Claim:
         older = claim.state is State.CLOSED and not (claim.partition == item.partition and claim.offset >= item.offset)
-        mine = claim.state is State.SENDING and claim.attempt == item.attempt != ""
+        mine = claim.state in {State.SENDING, State.BARRED} and claim.attempt == item.attempt != ""
         if claim.state is State.ABSENT or older or mine:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
@@ -126,9 +152,11 @@ class Scripts:
             claim = ABSENT
         if known.state is not State.SENDING:
             return known if RANK[known.state] > RANK[claim.state] else claim
+        if claim.state is State.BARRED and known.attempt == claim.attempt:
+            return claim
         doubted = claim.state in DOUBTFUL and claim.attempt != known.attempt
         before = claim.state is State.CLOSED and (claim.partition != place[0] or place[1] > claim.offset)
-        if claim.state is State.ABSENT or held or doubted or before:
+        if RANK[claim.state] == 0 or held or doubted or before:
             names = attempts_in(known.attempt)
             names += [name for name in held if name not in ended_names and name not in names]
             return Claim(State.SENDING, attempt=names[0] if len(names) == 1 else nobodys(names), since_ms=now_ms)
@@ -157,7 +185,8 @@ class MemoryDedup:
 
     def _current(self, key: Key) -> Claim:
         claim = self.claims.get(key, ABSENT)
-        if claim.state is State.SENDING and self._now_ms() - claim.since_ms >= self._lifetime_ms:
+        held = claim.state is State.SENDING or (claim.state is State.BARRED and claim.since_ms > 0)
+        if held and self._now_ms() - claim.since_ms >= self._lifetime_ms:
             claim = self._scripts.expired(claim)
             self.claims[key] = claim
         return claim
@@ -221,9 +250,10 @@ class MemoryDedup:
         self._check()
         return [self._put(item.key, self._scripts.cancel(self._current(item.key), item)) for item in items]
 
-    async def look(self, items: Sequence[Item]) -> list[Claim]:
+    async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
-        return [self._current(item.key) for item in items]
+        now_ms = self._now_ms()
+        return [self._put(i.key, self._scripts.refuse(self._current(i.key), i, now_ms)) for i in items]
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         claims = [self.claims.get(key, ABSENT) for key in keys]
@@ -245,6 +275,9 @@ class MemoryDedup:
     async def release(self, items: Sequence[Item]) -> None:
         self._write(items, self._scripts.release)
 
+    async def mark_refused(self, items: Sequence[Item]) -> None:
+        self._write(items, lambda claim, item: self._scripts.mark_refused(claim, item, self._now_ms()))
+
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         return self._write(items, self._scripts.mark_doubt)
 
@@ -262,6 +295,9 @@ class MemoryDedup:
 
     async def drop(self, items: Sequence[Item]) -> list[Claim]:
         return self._fact(items, self._scripts.drop)
+
+    async def record_drop(self, items: Sequence[Item]) -> None:
+        self._write(items, self._scripts.record_drop)
 
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
         if not await self.extend_lock(token, ttl_s):

@@ -25,6 +25,7 @@ from processor.core.states import Claim, State
 from processor.shell.attempts import Attempts
 from processor.shell.calls import Calls
 from processor.shell.drain import Drain
+from processor.shell.rebalances import Rebalances
 from processor.shell.transactions import Transactions
 from processor.shell.worker import Worker
 from schemas.runtime.settings import Settings
@@ -104,10 +105,10 @@ def a_newer_record_supersedes_nothing(patch: Patch) -> None:
 
 @mutation(only=("commits_end_badly",))
 def an_unknown_end_is_taken_for_an_abort(patch: Patch) -> None:
-    async def go_on(self: Any) -> None:
-        self._log.unknown = False
+    async def go_on(_self: Rebalances, renew: Any) -> None:
+        renew.__self__.unknown = False
 
-    patch.setattr(Worker, "_start_over", go_on)
+    patch.setattr(Rebalances, "start_over", go_on)
 
 
 # ---- the deliverer ----

@@ -60,6 +60,8 @@ def _group_steps(world: World) -> Steps:
 
 def _time_steps(world: World, rules: Rules) -> Steps:
     for key, claim in enumerate(world.claims):
+        if claim.state is State.BARRED and claim.since_ms and not _may_settle(world, claim.attempt):
+            yield f"bar's time is over {KEYS[key]}", claimed(world, key, rules.scripts.expired(claim))
         if claim.state is not State.SENDING:
             continue
         if not rules.lifetime_waited:
@@ -72,6 +74,15 @@ def _time_steps(world: World, rules: Rules) -> Steps:
 def _holds(world: World, attempt: str) -> bool:
     """Whether somebody who is alive and runs still works on the attempt: then it ends within its lifetime."""
     return any(attempt in attempts_of(processor) for processor in world.processors if not processor.stalled)
+
+
+def _may_settle(world: World, attempt: str) -> bool:
+    """Whether somebody holds the attempt's outcome and Kafka would take it: a bar outlasts whatever may delay that."""
+    return any(
+        attempt == held[1] and world.log.admits(number, processor.generation)
+        for number, processor in enumerate(world.processors)
+        for held, _ in processor.known.ended
+    )
 
 
 def _redis_steps(world: World, rules: Rules) -> Steps:

@@ -25,7 +25,11 @@ from tests.simulation.model_world import (
     with_processor,
 )
 
-__all__ = ["assigned", "attempts_of", "left", "processor_steps"]
+__all__ = ["BARRED_MS", "assigned", "attempts_of", "left", "processor_steps"]
+
+
+BARRED_MS = 1
+"""Since when a bar stands, as long as its time is not over."""
 
 
 def processor_steps(world: World, rules: Rules, number: int) -> Steps:
@@ -40,14 +44,14 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
         yield from _claims(world, rules, number, index)
     for index, call in enumerate(processor.calls):
         others = (*processor.calls[:index], *processor.calls[index + 1 :])
-        for name, after, goes_on, result in _call_steps(world, rules, call):
+        for name, after, goes_on, result in _call_steps(world, rules, call, ours=True):
             mine = processor._replace(calls=(*others, goes_on) if goes_on else others)
             if goes_on is None:
                 mine = mine._replace(known=_ended(world, known, call.held, result))
             yield f"{name} {number}/{call.offset}", with_processor(after, number, mine)
     for index, call in enumerate(processor.orphans):
         others = (*processor.orphans[:index], *processor.orphans[index + 1 :])
-        for name, after, goes_on, _ in _call_steps(world, rules, call):
+        for name, after, goes_on, _ in _call_steps(world, rules, call, ours=False):
             orphaned = processor._replace(orphans=(*others, goes_on) if goes_on else others)
             yield f"orphan {name} {number}/{call.offset}", with_processor(after, number, orphaned)
     if processor.marks:
@@ -96,6 +100,13 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
                 mine = processor._replace(known=machine.renounced(known, world.jobs, held))
                 freed = _freed(after, (held,), rules.scripts)
                 yield f"renounce {number}/{call.offset}", with_processor(freed, number, mine)
+            case decide.AskLetters(attempt):
+                told = any(entry[0] == Outcome.DEAD and entry[3] == call.offset for entry in world.ledger[call.key])
+                over = rules.scripts.close if told else rules.scripts.release
+                yield (
+                    f"ask {number}/{call.offset}",
+                    claimed(after, call.key, over(claim, item(world.jobs, held, attempt))),
+                )
             case decide.WaitForOther():
                 pass  # put off, and in front again when its time has come: as before
             case result:
@@ -103,10 +114,12 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
                 yield f"look {number}/{call.offset}", with_processor(after, number, mine)
 
 
-def _call_steps(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, Call | None, Result | None]]:
-    """Each with the call as it goes on, or, where it has ended, its result."""
+def _call_steps(
+    world: World, rules: Rules, call: Call, *, ours: bool
+) -> Iterator[tuple[str, World, Call | None, Result | None]]:
+    """Each with the call as it goes on, or, where it has ended, its result; `ours`: its partition has not gone."""
     if call.phase == "air":
-        yield "answer", *_answered(world, rules, call)
+        yield "answer", *_answered(world, rules, call, ours=ours)
         return
     for name, after, changed in _sent(world, rules, call):
         yield name, after, changed, None
@@ -132,7 +145,7 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
         yield "!throttled", world._replace(**one_less), call._replace(phase="air", answer="throttled")
 
 
-def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, Result | None]:
+def _answered(world: World, rules: Rules, call: Call, *, ours: bool) -> tuple[World, None, Result | None]:
     answer = Accepted(call.attempt) if call.answer == "ok" else ANSWERS[call.answer]
     follows = decide.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
     claim, told = world.claims[call.key], item(world.jobs, call.held)
@@ -143,6 +156,8 @@ def _answered(world: World, rules: Rules, call: Call) -> tuple[World, None, Resu
         case decide.Finish(decide.MarkDoubt(), settle):
             claim = rules.scripts.mark_doubt(claim, told)
             better = decide.after_doubt(claim, call.attempt)
+        case decide.Finish(decide.MarkRefused(), settle) if ours:
+            claim, better = rules.scripts.mark_refused(claim, told, BARRED_MS), None
         case decide.Finish(_, settle):
             claim, better = rules.scripts.release(claim, told), None
         case _:

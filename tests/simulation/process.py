@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from processor.adapters.control import read_control
 from processor.adapters.installation import check_installation, check_set
-from processor.adapters.letters import Letters
+from processor.adapters.letters import EventLetters, Letters
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
 from processor.evidence.origin import Attempts, Origin
@@ -262,7 +262,7 @@ async def evidence(process: Process) -> None:
     scribe = EventScribe(settings.topics, process.instance, "sim", now_ms)
     jobs: Any = SimRecordReader(settings, settings.topics.jobs)
     writer: Any = SimWriter(settings, f"evidence-{process.instance}")
-    sink = Sink(scribe, dedup, jobs, writer)
+    sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
     sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
 
     async def check() -> Installation:

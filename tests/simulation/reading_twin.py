@@ -33,6 +33,7 @@ import processor.recovery.lineage
 import processor.recovery.rebuild
 import processor.shell.allowance
 import processor.shell.attempts
+import processor.shell.bars
 import processor.shell.calls
 import processor.shell.control
 import processor.shell.deliver
@@ -66,6 +67,7 @@ LOGS = (
     processor.shell.worker,
     processor.shell.deliver,
     processor.shell.attempts,
+    processor.shell.bars,
     processor.shell.calls,
     processor.shell.halt,
     processor.shell.rebalances,
@@ -281,10 +283,12 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         )
         patch.setattr(processor.ops.closing, "boot_s", loop.time)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
+        patch.setattr(processor.ops.balance, "write_records", write_records)
         patch.setattr(processor.ops.cancel, "write_placed", write_placed)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
+        patch.setattr(processor.shell.bars, "new_attempt_id", ids.attempt)
         patch.setattr(processor.recovery.lineage, "secrets", ids)
         patch.setattr(processor.recovery.lineage, "new_control_id", ids.control)
         patch.setattr(processor.shell.control, "new_control_id", ids.control)

@@ -13,10 +13,19 @@ from tests.simulation import (
     scenarios_months,
     scenarios_rebuild,
     scenarios_redis,
+    scenarios_settling,
 )
 from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
 
 __all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
 
-TOLD_IN = (scenarios_redis, scenarios_rebuild, scenarios_kafka, scenarios_months, scenarios_latest, scenarios_adoption)
+TOLD_IN = (
+    scenarios_redis,
+    scenarios_rebuild,
+    scenarios_kafka,
+    scenarios_months,
+    scenarios_latest,
+    scenarios_adoption,
+    scenarios_settling,
+)
 """"Each adds its own to `SCENARIOS` when it is imported."""

@@ -9,7 +9,6 @@ from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.story import (
     LONG_AGO_S,
-    breaks,
     done,
     drain,
     forget_a_month,
@@ -87,7 +86,7 @@ async def a_bad_key_told_again_without_offsets(world: World, audit: Audit) -> No
     await drain(world)
 
 
-@breaks(r"G6 .* letters of message-rejected", "whoever follows the ledger applies each outcome to its set")
+@keeps(r"G6 .* letters of message-rejected", "whoever follows the ledger applies each outcome to its set")
 async def a_dead_record_attempted_again(world: World, audit: Audit) -> None:
     """Killed between the settling commit and the closing of the key: a replay calls for the dead record once more."""
     world.ses.refuses.add("u0")
@@ -98,7 +97,7 @@ async def a_dead_record_attempted_again(world: World, audit: Audit) -> None:
     await replay(world)
 
 
-@breaks(r"G6 .* lowered sent to dead", "a record that is certainly refused stays barred until its letter has committed")
+@keeps(r"G6 .* lowered sent to dead", "a record that is certainly refused stays barred until its letter has committed")
 async def dead_over_sent(world: World, audit: Audit) -> None:
     """A replay mails what a processor, standing still before its commit, has seen refused."""
     world.ses.refuses.add("u0")
@@ -108,7 +107,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
         world.ses.refuses.clear()
         world.start("r", group="replay-1", drain=True)
 
-    world.when("p0", "redis.release >", 1, act)
+    world.when("p0", "redis.mark_refused >", 1, act)
     world.start("p0")
     world.publish("u0")
     await asyncio.sleep(10)
@@ -139,7 +138,7 @@ async def doubt_over_a_drop(world: World, audit: Audit) -> None:
     await asyncio.sleep(30)
 
 
-@breaks(r"G3 .* was settled although u0:\S+ has no outcome", "outcome and offset commit in one transaction")
+@keeps(r"G3 .* was settled although u0:\S+ has no outcome", "outcome and offset commit in one transaction")
 async def settled_before_the_ledger_has_ses_word(world: World, audit: Audit) -> None:
     """Evidence dies between Redis and Kafka; the record's next reader takes Redis's word for the ledger's."""
     world.ses.drops.add("u0")
@@ -150,10 +149,12 @@ async def settled_before_the_ledger_has_ses_word(world: World, audit: Audit) -> 
     world.start("p0")
     await asyncio.sleep(5)
     world.start("p1")
-    await asyncio.sleep(10)
+    await done(world)
+    world.start_evidence()
+    await asyncio.sleep(20)
 
 
-@breaks(r"G6 .* letters of rendering-failure", "nothing is reported twice for one record")
+@keeps(r"G6 .* letters of rendering-failure", "nothing is reported twice for one record")
 async def a_drop_told_twice(world: World, audit: Audit) -> None:
     """Evidence dies between its commit and its note in Redis; the event comes again."""
     world.ses.drops.add("u0")

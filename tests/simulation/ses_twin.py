@@ -57,6 +57,8 @@ class Ses:
     """attempts whose process has heard the answer, and when"""
     refuses: set[str] = field(default_factory=set)
     """users whose mail it refuses for its content"""
+    bounces: set[str] = field(default_factory=set)
+    """users whose address takes no mail"""
     drops: set[str] = field(default_factory=set)
     """users whose mail it accepts and then cannot fill in"""
     paused: bool = False
@@ -110,6 +112,10 @@ class Ses:
             body["failure"] = {"errorMessage": "an attribute is missing", "templateName": "t"}
         for delay_s in self.tells():
             self.net.later(delay_s, self.sqs.put, msgspec.json.encode(body))
+        if message.key.user_id in self.bounces:
+            address = f"{message.key.user_id}@mail.example.net"
+            about = {"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": address}]}
+            self.net.later(1.0, self.sqs.put, msgspec.json.encode(body | {"eventType": "Bounce", "bounce": about}))
 
 
 class Sqs:

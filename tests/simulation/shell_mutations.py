@@ -93,7 +93,7 @@ def the_mark_names_no_content(patch: Patch) -> None:
 
 @mutation(story=doubt_after_proof_and_redis_lost)
 def a_doubt_lowers_sent(patch: Patch) -> None:
-    patch.setattr(processor.core.standing, "_BELOW_SENT", frozenset())
+    patch.setattr(Entry, "by_ses", True)
 
 
 # ---- letters ----

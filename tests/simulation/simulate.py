@@ -93,25 +93,13 @@ async def _history(world: World, audit: Audit, chance: random.Random, result: Re
     result.findings += await rest(world)
 
 
-def _of_dropped(world: World, match: re.Match[str]) -> bool:
-    return match[1] in world.ses.drops
-
-
 def _by_a_replay(world: World, match: re.Match[str]) -> bool:
     """By a replay, or by a group that had lost its offsets."""
     again = any(name.startswith(("r.", "again")) for name in match[1].split(", "))
     return again or any(entry.what == "offsets removed" for entry in world.net.history.entries)
 
 
-def _always(world: World, match: re.Match[str]) -> bool:
-    return True
-
-
-KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]], ...] = (
-    ("told again", re.compile(r"G6 \S+ has \d+ letters of .*, by (.*)"), _by_a_replay),
-    ("a drop told twice", re.compile(r"G6 \S+ has \d+ letters of rendering-failure"), _always),
-    ("settled before SES's word", re.compile(r"G3 \S+ was settled although (\w+):\S+ has no outcome"), _of_dropped),
-)
+KNOWN: tuple[tuple[str, re.Pattern[str], Callable[[World, re.Match[str]], bool]], ...] = ()
 """Findings that a random history may show until they are cured: each has a scenario of this name."""
 
 

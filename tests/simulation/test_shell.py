@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation import adoption_mutations, engine_mutations, rebuild_mutations, shell_mutations
+from tests.simulation import (
+    adoption_mutations,
+    engine_mutations,
+    rebuild_mutations,
+    settling_mutations,
+    shell_mutations,
+)
 from tests.simulation.mutating import MUTATIONS, SURVIVORS, Mutation, caught
 from tests.simulation.scenarios import KEPT, SCENARIOS, Scenario, play
 from tests.simulation.simulate import main, simulate
 
-TOLD_IN = (adoption_mutations, engine_mutations, rebuild_mutations, shell_mutations)
+TOLD_IN = (adoption_mutations, engine_mutations, rebuild_mutations, settling_mutations, shell_mutations)
 ROOT = Path(__file__).parents[2]
 SEEDS = 300
 PORTION = 50

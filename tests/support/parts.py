@@ -16,6 +16,7 @@ from processor.core.ticket import Attempt, Finished, Ticket, examine
 from processor.ports import Forbidden, Lease
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
+from processor.shell.bars import Bars
 from processor.shell.calls import Calls
 from processor.shell.deliver import Deliverer
 from processor.telemetry.meter import Meter
@@ -51,7 +52,7 @@ def attempt(user: str = "u1", **about: Any) -> Attempt:
 
 def whole(dedup: MemoryDedup | None = None) -> MemoryDedup:
     """A dedup set in which nothing expires by itself."""
-    dedup = dedup or MemoryDedup(30.0, lambda: 0)
+    dedup = dedup or MemoryDedup(30.0, lambda: 1)
     dedup.mark()
     return dedup
 
@@ -154,7 +155,9 @@ class Made:
         self.calls = Calls(
             self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
         )
-        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, self.clock, self.meter, 1.0)
+        self.letters = NoLetters()
+        bars = Bars(self.dedup, self.letters)
+        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, bars, self.clock, self.meter, 1.0)
         self.deliverer = Deliverer(
             self.engine,
             self.gates,

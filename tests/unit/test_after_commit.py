@@ -55,6 +55,17 @@ async def test_what_evidence_knows_better_waits_to_be_recorded() -> None:
     assert better.result.outcome is Outcome.DEAD
 
 
+async def test_what_the_ledger_holds_of_a_record_that_ended() -> None:
+    """G6: its key is closed for it; one whose message SES dropped is barred to all but a resend."""
+    dedup, one = whole(), attempt()
+    dedup.claims[KEY] = Claim(State.BARRED, attempt=one.id, since_ms=1)
+    await told(dedup, Finished(one, Settle(Outcome.DEAD, attempt=one.id)))
+    assert dedup.claims[KEY] == Claim(State.CLOSED, partition=0, offset=0)
+    dedup.claims[KEY] = Claim(State.DROPPED, attempt=one.id, message_id="m1")
+    await told(dedup, Finished(one, Settle(Outcome.DEAD, attempt=one.id, message_id="m1")))
+    assert dedup.claims[KEY] == Claim(State.DROPPED, attempt=one.id)
+
+
 async def test_another_attempts_outcome_is_recorded_as_its_own() -> None:
     """A doubt that was found keeps the attempt that it is about."""
     dedup, one = whole(), attempt()

@@ -14,7 +14,7 @@ from processor.core.states import Claim, State
 from processor.core.ticket import Attempt
 from processor.ports import Item
 from schemas.records import Outcome
-from schemas.runtime.errors import RedisUnavailable
+from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from tests.support.parts import Away, FakeClock, Made, Ses, attempt, until, whole
 
 THROTTLED = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
@@ -132,8 +132,9 @@ async def test_what_reaches_no_call_is_settled_by_a_look() -> None:
     nameless = attempt(key=b"nonsense")
     made.engine.due.submit([cancel, poison, nameless])
     await made.attempts.settle_without_call()
-    outcomes = {one.attempt: one.result.outcome for one in made.done if isinstance(one.result, Settle)}
-    assert outcomes == {cancel: Outcome.CANCELLED, poison: Outcome.DEAD, nameless: Outcome.DEAD}
+    outcomes = {one.attempt.ticket: one.result.outcome for one in made.done if isinstance(one.result, Settle)}
+    ended = {cancel: Outcome.CANCELLED, poison: Outcome.DEAD, nameless: Outcome.DEAD}
+    assert outcomes == {one.ticket: outcome for one, outcome in ended.items()}
     again = attempt("u1", value=None)
     made.engine.due.submit([again])
     await made.attempts.settle_without_call()
@@ -142,14 +143,47 @@ async def test_what_reaches_no_call_is_settled_by_a_look() -> None:
 
 async def test_looks_that_redis_does_not_answer_are_made_again() -> None:
     """G2: they stand where they stood."""
-    made = Made(Away("look", times=1))
+    made = Made(Away("refuse", times=1))
     poison = attempt(value=b"{")
     made.engine.due.submit([poison])
     with pytest.raises(RedisUnavailable):
         await made.attempts.settle_without_call()
     assert made.engine.due.aside == 1
     await made.attempts.settle_without_call()
-    assert [one.attempt for one in made.done] == [poison]
+    assert [one.attempt.ticket for one in made.done] == [poison.ticket]
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("value", [b"", b"{"])
+async def test_a_bar_whose_time_is_over_is_looked_up(told: bool, value: bytes) -> None:
+    """G6: whoever barred the key died before or after its dead letter committed, and the letters tell which."""
+    made = Made(clock=FakeClock())
+    one = attempt(value=value)
+    assert one.ticket.key is not None
+    made.dedup.claims[one.ticket.key] = Claim(State.BARRED, attempt="another")
+    made.letters.places |= {(0, 0)} if told else set()
+    for _ in range(2):
+        made.engine.due.submit([one])
+        await (made.attempts.start(9) if one.ticket.needs_call else made.attempts.settle_without_call())
+    await until(lambda: made.attempts.active == 0)
+    (end,) = made.done
+    passed_over = isinstance(end.result, Skip) and end.result.why.startswith("this record already has its outcome")
+    assert passed_over is told
+    assert len(made.ses.asked) == (one.ticket.needs_call and not told)
+
+
+async def test_a_bar_stays_while_kafka_does_not_answer() -> None:
+    """G6: nobody calls on the strength of an answer that nobody gave."""
+    made, one = Made(clock=FakeClock()), attempt()
+    assert one.ticket.key is not None
+    made.dedup.claims[one.ticket.key] = barred = Claim(State.BARRED, attempt="another")
+
+    async def silent(_records: object) -> set[tuple[int, int]]:
+        raise BrokerUnavailable("the test says so")
+
+    made.letters.told = silent  # type: ignore[method-assign]
+    await started(made, one)
+    assert (made.dedup.claims[one.ticket.key], made.engine.due.later) == (barred, 1)
 
 
 async def test_a_claim_that_is_being_asked_for_is_waited_for() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from processor.core.balance import Balance, oldest_month
-from schemas.codec import encode
+from processor.core.balance import Balance, Lowered, oldest_month
+from schemas.codec import decode_delivery, encode
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome, Source
 
@@ -71,6 +71,30 @@ def test_what_two_partitions_say_of_a_key(order: tuple[int, int]) -> None:
     assert missing(jobs, ledger(old, new)) == []
     assert missing(jobs, ledger(doubt)) == []
     assert missing(jobs, ledger(entry(Outcome.SENT, 3, at_ms=30))) == []
+
+
+def lowered(*ledger: Record) -> set[bytes]:
+    balance = Balance({0: 10}, "2026-01")
+    for record in ledger:
+        balance.outcome(record)
+    return balance.lowered
+
+
+def test_what_follows_sent_and_is_not_sess_word_is_found() -> None:
+    """G6: `sent` is written again where something else is the ledger's last word."""
+    sent, forgotten = entry(Outcome.SENT, 3), Record(0, 0, KEY, None, [], 0)
+    for other in (Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED, Outcome.UNCERTAIN):
+        assert lowered(sent, entry(other, 3)) == {KEY}
+        assert lowered(entry(other, 3), sent) == set()
+        assert lowered(sent, entry(other, 3), sent) == set()
+        assert lowered(sent, entry(other, 3), forgotten) == set()
+    dropped = entry(Outcome.DEAD, 3, message_id="m")
+    assert lowered(sent, dropped, entry(Outcome.CANCELLED, 3)) == set()
+    assert lowered(sent, entry(Outcome.CANCELLED, 3), dropped) == set()
+    fold = Lowered()
+    for record in (sent, entry(Outcome.DEAD, 4)):
+        fold.add(KEY, decode_delivery(record.value or b""), record)
+    assert fold.found() == {KEY: sent}
 
 
 def test_tombstones() -> None:

@@ -104,6 +104,19 @@ def test_what_leaves_with_its_partition_is_not_recorded_here() -> None:
     assert [*batch.offsets] == [1]
 
 
+def test_what_is_never_recorded_here_is_given_up_by_name() -> None:
+    """G6: its bars are taken away; of what has no transaction any more nothing is recorded later."""
+    machine = Machine()
+    gone, stays = end(machine.read(0)), end(machine.read(1))
+    machine.batches.add_ended(gone)
+    machine.batches.add_ended(stays)
+    machine.assigned.forget(frozenset({0}))
+    assert machine.batches.forget_ended() == [gone]
+    assert machine.batches.forget_ended() == []
+    assert machine.batches.take_ended() == [stays]
+    assert machine.batches.ended == 0
+
+
 def test_the_last_batch_intends_nothing() -> None:
     """A partition that leaves, or a processor that ends, takes back what it never started."""
     machine = Machine()

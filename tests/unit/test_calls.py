@@ -84,13 +84,18 @@ async def test_a_lost_answer_is_doubt() -> None:
     assert state(made, one).state is State.UNCERTAIN
 
 
-async def test_a_refused_message_frees_its_key() -> None:
-    """A corrected record may be called for."""
+async def test_a_refused_message_bars_its_key() -> None:
+    """G6: nobody calls for it before its dead letter has committed. Of a partition that has gone none will."""
     made, one, end = await called(REFUSED)
     assert isinstance(end, Finished)
     assert isinstance(end.result, Settle)
     assert (end.result.outcome, end.result.report) == (Outcome.DEAD, True)
-    assert state(made, one) == ABSENT
+    assert state(made, one) == Claim(State.BARRED, attempt=one.id, since_ms=1)
+    gone = await claimed(dedup := whole())
+    gone.ticket.window.closed = True
+    made = Made(dedup, Ses(REFUSED))
+    await made.calls.attempt(gone, 0.0)
+    assert state(made, gone) == ABSENT
 
 
 async def test_what_was_refused_for_now_comes_again_later() -> None:

@@ -126,30 +126,75 @@ def test_a_tombstone_cancels_only_what_was_not_attempted() -> None:
         Claim(State.SENT_RECORDED, fingerprint="f"): decide.Skip("too late to cancel"),
         Claim(State.CLOSED, partition=1, offset=4): decide.Skip("too late to cancel"),
     }
+    dropped = decide.after_mark(Claim(State.DROPPED, attempt="a"), message_id="m", attempt="a")
+    assert dropped is not None
+    others |= {
+        Claim(State.BARRED, attempt="a", since_ms=1): decide.WaitForOther("a"),
+        Claim(State.DROPPED, attempt="a"): decide.Skip("too late to cancel"),
+        Claim(State.DROPPED, attempt="a", message_id="m"): dropped,
+    }
     for claim, follows in others.items():
         assert decide.after_cancel(claim, **PLACE) == follows
 
 
 def test_poison_never_overwrites_a_better_outcome() -> None:
     """G2: a spoiled record for a key that was mailed gets its dead letter; the key stays sent."""
-    look = {
-        ABSENT: REFUSAL,
-        Claim(State.CLOSED, partition=1, offset=4): REFUSAL,
-        Claim(State.CLOSED, partition=2, offset=99): REFUSAL,
+    found = {
+        Claim(State.BARRED, attempt=MINE, since_ms=1): REFUSAL,
+        Claim(State.BARRED, attempt="a", since_ms=1): decide.WaitForOther("a"),
+        Claim(State.BARRED, attempt="a"): decide.AskLetters("a"),
         Claim(State.SENDING, attempt="a"): decide.WaitForOther("a"),
         Claim(State.CLOSED, partition=1, offset=10): decide.Skip("this record already has its outcome"),
     }
-    for claim, follows in look.items():
-        assert decide.after_look(claim, REFUSAL, **PLACE) == follows
+    for claim, follows in found.items():
+        assert after_refuse(claim) == follows
     for claim in (
-        Claim(State.SENT),
         Claim(State.SENT_RECORDED),
-        Claim(State.UNCERTAIN),
-        Claim(State.UNCERTAIN_RECORDED),
+        Claim(State.SENT_RECORDED, fingerprint="g"),
+        Claim(State.UNCERTAIN_RECORDED, attempt="a"),
+        Claim(State.DROPPED, attempt="a"),
     ):
-        follows = decide.after_look(claim, REFUSAL, **PLACE)
-        assert isinstance(follows, decide.Skip)
-        assert follows.report
+        assert after_refuse(claim) == decide.Skip("the key was attempted under an earlier record", report=True)
+
+
+def after_refuse(claim: Claim) -> decide.AfterClaim:
+    return decide.after_refuse(claim, REFUSAL, bar=MINE, fingerprint="f", **PLACE)
+
+
+def test_what_only_the_set_knows_is_recorded_by_whoever_settles_the_key() -> None:
+    """G3: a record that is refused now may have been called for before; its offset commits with what came of that."""
+    for state, outcome in ((State.SENT, Outcome.SENT), (State.UNCERTAIN, Outcome.UNCERTAIN)):
+        settle = after_refuse(Claim(state, attempt="a", message_id="m"))
+        assert isinstance(settle, decide.Settle)
+        assert (settle.outcome, settle.report) == (outcome, True)
+    for follows in (after_refuse, after_claim):
+        settle = follows(Claim(State.DROPPED, attempt="a", message_id="m"))
+        assert isinstance(settle, decide.Settle)
+        assert (settle.outcome, settle.message_id, settle.attempt) == (Outcome.DEAD, "m", "a")
+    assert after_claim(Claim(State.DROPPED, attempt="a")) == decide.Skip(
+        "SES accepted it and dropped it; only a resend calls again"
+    )
+
+
+def test_the_very_mail_that_went_out_is_no_bad_record() -> None:
+    """G6: it was refused only when it was read once more; nothing is told of it."""
+    for claim in (Claim(State.SENT, message_id="m", fingerprint="f"), Claim(State.SENT_RECORDED, fingerprint="f")):
+        follows = after_refuse(claim)
+        assert isinstance(follows, decide.Settle | decide.Skip)
+        assert not follows.report
+
+
+def test_a_barred_key_is_waited_for_and_then_looked_up() -> None:
+    """G6: as long as its dead letter may come nobody calls; when it cannot come any more the letters tell."""
+    assert after_claim(Claim(State.BARRED, attempt="a", since_ms=1)) == decide.WaitForOther("a")
+    assert after_claim(Claim(State.BARRED, attempt="a")) == decide.AskLetters("a")
+
+
+@pytest.mark.parametrize("claim", [ABSENT, Claim(State.CLOSED, partition=1, offset=9)])
+def test_a_bar_that_the_script_should_have_set_is_an_error(claim: Claim) -> None:
+    """A missing bar is a defect."""
+    with pytest.raises(AssertionError):
+        after_refuse(claim)
 
 
 def test_evidence_is_better_than_doubt() -> None:
@@ -174,7 +219,7 @@ def test_a_key_is_released_only_when_nothing_was_sent() -> None:
     for verdict, tries in itertools.product(verdicts, range(1, 5)):
         follows = decide.after_answer(verdict, attempt=MINE, tries=tries, tries_max=TRIES_MAX)
         match follows:
-            case decide.Finish(decide.MarkReleased(), settle):
+            case decide.Finish(decide.MarkRefused(), settle):
                 assert settle.outcome is Outcome.DEAD
                 assert settle.report
                 free.add(type(verdict))

@@ -103,6 +103,12 @@ async def test_no_more_calls_at_once_than_were_granted() -> None:
     assert most == 2
 
 
+def _know_all(made: Made) -> None:
+    """Every partition was read to its end."""
+    made.engine.newest.aim(made.engine.newest.endless(), {})
+    made.engine.starts.known()
+
+
 async def test_a_set_that_is_not_whole_is_waited_for() -> None:
     """G1: it may lack a claim. When it is whole again, sending goes on.
 
@@ -116,6 +122,7 @@ async def test_a_set_that_is_not_whole_is_waited_for() -> None:
 
     made = Made(dedup, make_whole=make_whole)
     made.engine.assign({0: (0, "")})
+    _know_all(made)
     one = attempt(window=made.engine.assigned.get(0))
     made.submit([one])
     async with running(made):
@@ -127,6 +134,8 @@ async def test_a_set_that_is_not_whole_is_waited_for() -> None:
         made.deliverer.wake()
         await until(lambda: not made.deliverer.rebuilding)
         assert (found, made.engine.starts.never_called()) == ([(0, [])], [one])
+        assert made.engine.newest.unread == {0}
+        _know_all(made)
         made.engine.committed(made.engine.next(1, lambda: "anew"))
         made.deliverer.wake()
         await until(lambda: len(made.done) == 1)

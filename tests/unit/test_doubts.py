@@ -12,7 +12,7 @@ from processor.ops import uncertain
 from processor.ops.uncertain import Decision, Resolution, resolve
 from schemas.codec import encode
 from schemas.identity import Key
-from schemas.records import Delivery, Outcome, Source
+from schemas.records import EVIDENCE, Delivery, Outcome, Source
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import load_settings
 
@@ -79,6 +79,15 @@ def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
     fold.add(KEY.to_bytes(), encode(dropped), 0)
     assert fold.overtaken == {}
     assert doubt_of(dropped, entry(200, attempt="a2")) is not None
+
+
+def test_a_proof_that_was_lowered_is_overtaken() -> None:
+    """G6: evidence writes it once more; a proof by SES's event is all that it keeps of what was sent."""
+    proof = entry(100, Outcome.SENT, message_id="m", reason=EVIDENCE)
+    fold = DoubtFold()
+    for one in (proof, entry(200, Outcome.CANCELLED)):
+        fold.add(KEY.to_bytes(), encode(one), 0)
+    assert (fold.doubts(), fold.overtaken) == ([], {KEY.to_bytes(): proof})
 
 
 @pytest.mark.parametrize("content", ["f1", ""])

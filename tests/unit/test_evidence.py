@@ -116,6 +116,7 @@ def event(kind: str = "Send", **changes: object) -> SesEvent:
 MINE = {
     State.ABSENT: ABSENT,
     State.SENDING: Claim(State.SENDING, attempt="mine", since_ms=1),
+    State.BARRED: Claim(State.BARRED, attempt="mine", since_ms=1),
     State.SENT: Claim(State.SENT, message_id="m1"),
     State.SENT_RECORDED: Claim(State.SENT_RECORDED, fingerprint="f"),
     State.UNCERTAIN: Claim(State.UNCERTAIN, attempt="mine"),
@@ -131,7 +132,7 @@ def test_what_is_news(state: State) -> None:
     known = {State.SENT_RECORDED, State.DROPPED}
     assert proof_is_news(event(), MINE[state]) == (state not in known)
     assert drop_is_news(event("Reject"), MINE[state])
-    others = {State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
+    others = {State.SENDING, State.BARRED, State.UNCERTAIN, State.UNCERTAIN_RECORDED, State.DROPPED}
     if state in others:
         assert not drop_is_news(event("Reject"), structs.replace(MINE[state], attempt="other"))
 
@@ -150,6 +151,8 @@ def test_word_about_another_message_is_no_news() -> None:
     assert not drop_is_news(event("Reject"), other)
     assert proof_is_news(event(), Claim(State.DROPPED, attempt="other"))
     assert not drop_is_news(event("Reject"), Claim(State.SENT_RECORDED, fingerprint="f", attempt="other"))
+    assert not drop_is_news(event("Reject"), Claim(State.UNCERTAIN_RECORDED, attempt="~other"))
+    assert drop_is_news(event("Reject"), Claim(State.UNCERTAIN_RECORDED, attempt="~other~mine"))
 
 
 def test_bounces_before_our_own_record_wait() -> None:

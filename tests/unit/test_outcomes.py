@@ -70,6 +70,14 @@ def test_a_doubt_after_a_proof_says_nothing() -> None:
     assert with_delivery(dropped, ended(Outcome.UNCERTAIN, attempt="b")).outcome is Outcome.UNCERTAIN
 
 
+@pytest.mark.parametrize("outcome", [Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED])
+def test_sent_is_lowered_by_ses_alone(outcome: Outcome) -> None:
+    """G6: whoever said something else after it did not know of the mail."""
+    sent = with_delivery(None, ended(Outcome.SENT, message_id="m", attempt="a"))
+    assert with_delivery(sent, ended(outcome, offset=9)) == sent
+    assert with_delivery(sent, ended(Outcome.DEAD, message_id="m", attempt="a")).outcome is Outcome.DEAD
+
+
 def test_counts_add_up() -> None:
     """Each job in exactly one outcome, or pending."""
     mails = [with_delivery(None, ended(outcome)) for outcome in Outcome]

@@ -133,6 +133,14 @@ def test_a_doubt_after_a_proof_says_nothing() -> None:
     assert folded(outcome(Outcome.SENT), outcome(Outcome.UNCERTAIN, attempt="a")) == claim_of(outcome(Outcome.SENT))
 
 
+def test_sent_is_lowered_by_ses_alone() -> None:
+    """G6, G1: a key whose mail went out stays barred, whatever was committed by those who did not know."""
+    for other in (Outcome.DEAD, Outcome.CANCELLED, Outcome.SUPPRESSED):
+        assert folded(outcome(Outcome.SENT), outcome(other)) == claim_of(outcome(Outcome.SENT))
+    dropped = outcome(Outcome.DEAD, message_id="m", attempt="a")
+    assert folded(outcome(Outcome.SENT), dropped) == claim_of(dropped)
+
+
 def test_a_doubt_about_what_ses_dropped_says_nothing() -> None:
     """It was on its way when SES's event came; a resend's doubt is another's."""
     dropped = outcome(Outcome.DEAD, message_id="m", attempt="a")

@@ -19,7 +19,12 @@ CLAIMS = [
     Claim(State.UNCERTAIN, attempt="abc"),
     Claim(State.UNCERTAIN_RECORDED, attempt="abc"),
     Claim(State.SENT_RECORDED, fingerprint="5fa54fc32a", attempt="abc-_1"),
+    Claim(State.BARRED, attempt="abc-_1", since_ms=1_795_563_387_360),
+    Claim(State.BARRED, attempt="abc-_1"),
     Claim(State.DROPPED, attempt="abc"),
+    Claim(
+        State.DROPPED, attempt="abcdef_hi-kl", message_id="0100019abc1b2c3d-4e5f6071-8293-a4b5-c6d7-e8f90123abcd-000000"
+    ),
     Claim(State.CLOSED, partition=3, offset=17),
 ]
 
@@ -45,7 +50,11 @@ def test_sent_is_never_lowered() -> None:
         if state in sent:
             assert after in sent | {State.DROPPED}
         if state is State.DROPPED:
-            assert change is Change.RESEND or (change, after) == (Change.ADOPT, State.UNCERTAIN_RECORDED)
+            assert (change, after) in {
+                (Change.RESEND, State.SENDING),
+                (Change.RECORD_DROP, State.DROPPED),
+                (Change.ADOPT, State.UNCERTAIN_RECORDED),
+            }
 
 
 def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
@@ -62,7 +71,11 @@ def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
     }
     freed = {(s, c) for (s, c), after in TRANSITIONS.items() if after is State.ABSENT}
     # What was closed at a place of another topic lets a newer record through anyhow.
-    assert freed == {(State.SENDING, Change.RELEASE), (State.CLOSED, Change.ADOPT)}
+    assert freed == {
+        (State.SENDING, Change.RELEASE),
+        (State.BARRED, Change.RELEASE),
+        (State.CLOSED, Change.ADOPT),
+    }
 
 
 def test_the_diagram_shows_every_change() -> None:

@@ -225,6 +225,25 @@ async def test_after_an_unknown_end_everything_is_read_again(committed: bool) ->
     assert visible(kafka, TOPICS.attempts) == 1 + committed
 
 
+@pytest.mark.parametrize("committed", [True, False])
+async def test_after_an_unknown_end_a_refused_record_is_closed_or_free(committed: bool) -> None:
+    """G6: once the next producer has begun, the committed offsets tell whether its dead letter has."""
+    kafka, dedup = MemoryKafka(1), whole()
+    log = OddLog(kafka, visible=committed)
+    first = log.commit
+
+    async def commit(transaction: Transaction) -> None:
+        log.bad_ends = [TransactionUnknown] if log.commits == 1 else []
+        await first(transaction)
+
+    log.commit = commit  # type: ignore[method-assign]
+    publish(kafka, "u1")
+    async with running(made(log, Ses(ServiceError(400, "MessageRejected", "content")), dedup)):
+        await until(lambda: kafka.partitions[0].committed[0] == 1)
+        await until(lambda: dedup.claims.get(Key("u1", MONTH)) == Claim(State.CLOSED, partition=0, offset=0))
+    assert visible(kafka, TOPICS.dead_letters) == 1
+
+
 async def test_who_has_no_partition_loses_none() -> None:
     """An unknown end may come after the last one was taken away."""
     meter = Meter()

@@ -25,7 +25,7 @@ for i = 1, (#KEYS - 1) / 2 do
     value = current(bucket, user, now, lifetime)
     local partition, offset = string.match(value, '^D(%d+):(%d+)$')
     free = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
-    free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR](.+)$') == ARGV[at + 5])
+    free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR]([^:]+)') == ARGV[at + 5])
   end
   -- A claim that is mine already is not freed here: this may be a late copy of the request that was granted, and the call
   -- be under way. Its process knows, and gives it back.

@@ -6,7 +6,7 @@ for i = 1, #KEYS do
   local value = redis.call('HGET', bucket, ARGV[at]) or ''
   local partition, offset = string.match(value, '^D(%d+):(%d+)$')
   local older = partition and not (partition == ARGV[at + 1] and tonumber(offset) >= tonumber(ARGV[at + 2]))
-  local mine = ARGV[at + 3] ~= '' and string.match(value, '^A(.-):%d+$') == ARGV[at + 3]
+  local mine = ARGV[at + 3] ~= '' and string.match(value, '^[AB](.-):%d+$') == ARGV[at + 3]
   if value == '' or older or mine then
     put(bucket, ARGV[at], 'D' .. ARGV[at + 1] .. ':' .. ARGV[at + 2], ARGV[at + 4])
   end

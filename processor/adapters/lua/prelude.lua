@@ -44,12 +44,17 @@ local function now_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
--- The value as it is now: a claim past its lifetime has become uncertain.
+-- The value as it is now: a claim past its lifetime has become uncertain, a bar past it counts from 0.
 local function current(bucket, user, now, lifetime)
   local value = redis.call('HGET', bucket, user) or ''
   local holder, since = string.match(value, '^A(.-):(%d+)$')
   if holder and now - tonumber(since) >= lifetime then
     value = 'U' .. holder
+    redis.call('HSET', bucket, user, value)
+  end
+  local bar, from = string.match(value, '^B(.-):(%d+)$')
+  if bar and from ~= '0' and now - tonumber(from) >= lifetime then
+    value = 'B' .. bar .. ':0'
     redis.call('HSET', bucket, user, value)
   end
   return value

@@ -10,7 +10,7 @@ for i = 1, #KEYS do
   local value = redis.call('HGET', KEYS[i], user) or ''
   local state = string.sub(value, 1, 1)
   local mine = (string.match(value, '^A(.-):%d+$') or string.match(value, '^U(.+)$')) == attempt
-  local sent = what == 's' and state ~= 's' and value ~= 'R' .. attempt
+  local sent = what == 's' and state ~= 's' and string.match(value, '^R([^:]+)') ~= attempt
   if sent or (what == 'u' and (value == '' or mine)) then
     value = what .. text
     put(KEYS[i], user, value, ARGV[at + 4])

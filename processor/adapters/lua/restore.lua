@@ -1,6 +1,7 @@
 -- Rebuild: puts back what ledger and intents know. Never lowers a state, but frees claims whose attempts have ended: the
 -- server's file or a replica may have brought them back. A claim is sending since now, by this server's clock: an intent's
--- own time is some machine's, and its call may have begun long after it.
+-- own time is some machine's, and its call may have begun long after it. A bar is kept beside the intent of its own attempt
+-- alone.
 -- KEYS: lock, then one bucket per item
 -- ARGV: token, ms until the lock ends by itself, MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
 -- (unix s), partition and offset of the open intents' records, attempts that have ended (between blanks)
@@ -28,7 +29,7 @@ end
 -- While the set is not whole nobody claims. So an open intent that the topics hold beside another attempt's doubt is the
 -- later one: a resend. And one whose record comes after the one that closed the key, or stands elsewhere, was granted after.
 local function is_later(attempt, old, partition, offset)
-  local doubted = string.match(old, '^[UuR](.+)$')
+  local doubted = string.match(old, '^[UuR]([^:]+)')
   local closed, ends = string.match(old, '^D(%d+):(%d+)$')
   return (doubted and attempt ~= doubted) or (closed and (tonumber(closed) ~= partition or offset > tonumber(ends)))
 end
@@ -39,10 +40,12 @@ for i = 1, #items do
   for name in string.gmatch(ended_names, '%S+') do ended[name] = true end
   local old = redis.call('HGET', bucket, user) or ''
   local attempt, holder = string.match(value, '^A(.-):%d+$'), string.match(old, '^A(.-):%d+$')
+  local bar = string.match(old, '^B(.-):%d+$')
+  local refused = bar and bar == attempt
   local over = holder ~= nil
   for _, name in ipairs(attempts_in(holder)) do over = over and ended[name] end
   if over then old = '' end
-  if attempt and (ranked(old) == 0 or holder or is_later(attempt, old, partition, offset)) then
+  if attempt and not refused and (ranked(old) == 0 or holder or is_later(attempt, old, partition, offset)) then
     put(bucket, user, sending(attempts_in(attempt), attempts_in(holder), ended), expiry)
   elseif not attempt and ranked(value) > ranked(old) then
     put(bucket, user, value, expiry)

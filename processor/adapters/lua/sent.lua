@@ -7,7 +7,7 @@ for i = 1, #KEYS do
   local at = (i - 1) * 6 + 1
   local before = redis.call('HGET', KEYS[i], ARGV[at]) or ''
   local after, state = before, string.sub(before, 1, 1)
-  if state ~= 's' and state ~= 'S' and before ~= 'R' .. ARGV[at + 2] then
+  if state ~= 's' and state ~= 'S' and string.match(before, '^R([^:]+)') ~= ARGV[at + 2] then
     after = 'S' .. ARGV[at + 1] .. ':' .. ARGV[at + 4]
     put(KEYS[i], ARGV[at], after, ARGV[at + 3])
   end
