@@ -162,7 +162,10 @@ class Dedup(Protocol):
         ...
 
     async def release(self, items: Sequence[Item]) -> None:
-        """Certainly not sent: frees the key, if it is still claimed or barred by the item's attempt."""
+        """Certainly not sent: frees the key, if it is still claimed or barred by the item's attempt.
+
+        Raises `NotWhole` and changes nothing when the marker is missing: a rebuild may put the claim back.
+        """
         ...
 
     async def mark_refused(self, items: Sequence[Item]) -> None:

@@ -267,7 +267,10 @@ class RedisDedup:
         )
 
     async def release(self, items: Sequence[Item]) -> None:
-        await self._write("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
+        if items:
+            keys = [self.marker, *(self._bucket(item.key) for item in items)]
+            about = _flat(items, lambda i: (i.key.user_id, i.attempt, i.overrides))
+            await self._run("release", keys, [*about, self._seen().to_argument()])
 
     async def mark_refused(self, items: Sequence[Item]) -> None:
         await self._write("mark_refused", items, lambda i: (i.key.user_id, i.attempt))

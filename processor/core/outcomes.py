@@ -14,10 +14,23 @@ from processor.core.standing import Entry, stands
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Feedback, Outcome, Source
 
-__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "count", "has_job", "with_delivery", "with_job"]
+__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "Settled", "count", "has_job", "with_delivery", "with_job"]
 
 PENDING = "pending"
 STANDINGS = (*(outcome.value for outcome in Outcome), PENDING)
+
+
+class Settled(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, array_like=True):
+    """Where an outcome stands, and what it is about."""
+
+    partition: int = -1
+    """of the record that it is about"""
+    offset: int = -1
+    at_ms: int = -1
+    ledger_partition: int = -1
+
+
+NOT_SETTLED = Settled()
 
 
 class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -30,12 +43,7 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     outcome: Outcome | None = None
     reason: str | None = None
     at_ms: int = 0
-    settled_partition: int = -1
-    """place of the record that the outcome is about"""
-    settled_offset: int = -1
-    settled_at_ms: int = -1
-    ledger_partition: int = -1
-    """where the outcome stands"""
+    settled: Settled = NOT_SETTLED
     frees_key: bool = False
     feedback: Feedback | None = None
     message_id: str | None = None
@@ -50,10 +58,10 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             return PENDING
         if not self.frees_key or self.job_offset < 0:
             return self.outcome.value
-        if self.job_partition == self.settled_partition:
-            waits = self.job_offset > self.settled_offset
+        if self.job_partition == self.settled.partition:
+            waits = self.job_offset > self.settled.offset
         else:
-            waits = self.job_at_ms > self.settled_at_ms
+            waits = self.job_at_ms > self.settled.at_ms
         return PENDING if waits else self.outcome.value
 
 
@@ -80,15 +88,13 @@ def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail
     mail = mail or NEVER
     if mail.outcome is not None and not stands(Entry.of(delivery, partition), _entry(mail)):
         return mail
+    source = delivery.source
     return msgspec.structs.replace(
         mail,
         outcome=delivery.outcome,
         reason=delivery.reason,
         at_ms=delivery.at_ms,
-        settled_partition=delivery.source.partition,
-        settled_offset=delivery.source.offset,
-        settled_at_ms=delivery.source.timestamp_ms,
-        ledger_partition=partition,
+        settled=Settled(source.partition, source.offset, source.timestamp_ms, partition),
         frees_key=delivery.frees_key,
         feedback=delivery.feedback,
         message_id=delivery.message_id,
@@ -99,20 +105,20 @@ def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail
 
 def _entry(mail: Mail) -> Entry:
     """What the ledger said of the mail so far."""
-    source = Source("", mail.settled_partition, mail.settled_offset, mail.settled_at_ms)
+    settled = mail.settled
     assert mail.outcome is not None
     return Entry.of(
         Delivery(
             outcome=mail.outcome,
             at_ms=mail.at_ms,
-            source=source,
+            source=Source("", settled.partition, settled.offset, settled.at_ms),
             instance="",
             attempt=mail.attempt,
             message_id=mail.message_id,
             held=mail.outcome is Outcome.DEAD and not mail.frees_key and mail.message_id is None,
             overrides=mail.overrides,
         ),
-        mail.ledger_partition,
+        settled.ledger_partition,
     )
 
 

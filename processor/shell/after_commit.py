@@ -12,9 +12,10 @@ from typing import TypeVar
 import msgspec
 
 from processor.core.decide import Settle, after_doubt, after_mark
+from processor.core.gates import REDIS_RETRY_S
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, Finished
-from processor.ports import Clock, Dedup, Item
+from processor.ports import Clock, Dedup, Item, NotWhole
 from processor.shell.patience import until_redis_answers
 from schemas.records import Outcome
 from schemas.runtime.ending import end
@@ -31,11 +32,13 @@ class AfterCommit:
         self._dedup = dedup
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
+        self._freeing: set[asyncio.Task[None]] = set()
         self._better: list[Finished] = []
 
     @property
     def busy(self) -> bool:
-        """Whether something is under way, or was not taken."""
+        """Whether a mark is under way, or something was not taken. What is to be freed may wait for a set that nobody
+        makes whole before there is something to claim."""
         return bool(self._tasks or self._better)
 
     def take(self) -> list[Finished]:
@@ -45,25 +48,33 @@ class AfterCommit:
 
     def recorded(self, finished: Sequence[Finished]) -> None:
         """The ledger holds the outcomes of these."""
-        self._start(self._mark(finished))
+        self._start(self._mark(finished), self._tasks)
 
     def give_back(self, dropped: Iterable[Attempt]) -> None:
         """These have no outcome, and were not called for, or certainly not sent: frees their bars, and what a rebuild
         may have put back as their claims."""
         held = [Item.of(attempt) for attempt in dropped if attempt.ticket.key]
         if items := [item for item in held if item.attempt]:
-            self._start(self._tell(self._dedup.release, items))
+            self._start(self._free(items), self._freeing)
 
     async def end(self, timeout_s: float) -> None:
         """Waits for what is under way, and breaks it off then."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=timeout_s)
-            await end(*self._tasks)
+        if tasks := self._tasks | self._freeing:
+            await asyncio.wait(tasks, timeout=timeout_s)
+            await end(*tasks)
 
-    def _start(self, marks: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(marks)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _start(self, step: Coroutine[None, None, None], among: set[asyncio.Task[None]]) -> None:
+        task = asyncio.create_task(step)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+    async def _free(self, items: list[Item]) -> None:
+        """In a set that is whole: a rebuild under way may put the claims back."""
+        while True:
+            try:
+                return await until_redis_answers(self._clock, lambda: self._dedup.release(items))
+            except NotWhole:
+                await self._clock.sleep(REDIS_RETRY_S)
 
     async def _mark(self, finished: Sequence[Finished]) -> None:
         sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)

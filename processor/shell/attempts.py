@@ -44,10 +44,6 @@ class Attempts:
         meter: Meter,
         start_window_s: float,
     ) -> None:
-        """
-        Args:
-            start_window_s: how long after its claim a request may leave.
-        """
         self._engine = engine
         self._gates = gates
         self._calls = calls
@@ -56,6 +52,7 @@ class Attempts:
         self._clock = clock
         self._meter = meter
         self._start_window_s = start_window_s
+        """how long after its claim a request may leave"""
         self._active: dict[Attempt, asyncio.Task[None] | None] = {}
         """Claimed or about to be, and their calls."""
         self.changed = asyncio.Event()

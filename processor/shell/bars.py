@@ -35,7 +35,7 @@ class Bars:
 
     async def look_up(self, attempts: Sequence[Attempt], follows: Sequence[decide.AfterClaim]) -> None:
         """Of keys whose bars have had their time, and which were put off: closes those whose record has its letter,
-        and frees the others. Raises `RedisUnavailable`."""
+        and frees the others. Raises `RedisUnavailable` and `NotWhole`."""
         asked = [(a, step) for a, step in zip(attempts, follows, strict=True) if isinstance(step, decide.AskLetters)]
         if not asked:
             return

@@ -5,6 +5,7 @@ Each `attempt` returns how it ended; what follows from that is its caller's to d
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, assert_never
 
@@ -14,7 +15,7 @@ from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.retry import delay_s
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays
-from processor.ports import Clock, Dedup, Forbidden, Item, Sender
+from processor.ports import Clock, Dedup, Forbidden, Item, NotWhole, Sender
 from processor.shell.allowance import Allowance
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
@@ -156,11 +157,16 @@ class Calls:
                 await self._dedup.mark_refused([Item.of(attempt)])
             case _:
                 # Its partition has gone: nobody here commits the dead letter.
-                await self._dedup.release([Item.of(attempt)])
+                await self._free(attempt)
         return None
 
     async def _release(self, attempt: Attempt) -> None:
-        await self._retrying(lambda: self._dedup.release([Item.of(attempt)]))
+        await self._retrying(lambda: self._free(attempt))
+
+    async def _free(self, attempt: Attempt) -> None:
+        """Where the set is not whole a new lineage begins: the attempt is taken back under that, and freed then."""
+        with contextlib.suppress(NotWhole):
+            await self._dedup.release([Item.of(attempt)])
 
     async def _retrying(self, step: Callable[[], Awaitable[T]]) -> T:
         """A call's step on Redis. Raises `RedisUnavailable` at the process's end."""

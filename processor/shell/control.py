@@ -91,6 +91,10 @@ class _Asked:
         self._patience_s = patience_s
         self._asking: asyncio.Task[ServerSeen] | None = None
 
+    @property
+    def granted(self) -> int:
+        return self._server.granted
+
     async def seen(self) -> ServerSeen:
         """What Redis says in time; nothing where it does not."""
         if self._asking is None:
@@ -144,7 +148,6 @@ class ControlFollower:
 
     def __init__(self, log: ControlLog, server: Server, clock: Clock, me: Me, timing: Timing | None = None) -> None:
         self._log = log
-        self._server = server
         self._clock = clock
         self._me = me
         self._timing = timing or Timing()
@@ -274,7 +277,7 @@ class ControlFollower:
                 knows=control.newest,
                 lineage=self.rebuilding or answered,
                 server=seen.run,
-                granted=self._server.granted,
+                granted=self._asked.granted,
                 read=dict(self.known()),
                 position=control.position,
                 topic_id=control.topic_id,

@@ -228,7 +228,10 @@ async def test_word_about_one_attempt_changes_nothing_of_another(dedup: RedisDed
 @pytest.mark.parametrize("state", [State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED])
 async def test_a_drop_tells_which_of_several_intents_was_called_for(dedup: RedisDedup, state: State) -> None:
     """G4: a rebuild restored them as nobody's; SES's word ends the doubt as it would end one attempt's."""
-    await put(dedup, Claim(state, attempt="~other", since_ms=FUTURE if state is State.SENDING else 0))
+    held = Claim(state, attempt="~mine~other", since_ms=FUTURE if state is State.SENDING else 0)
+    await put(dedup, held)
+    await dedup.drop([replace(MINE, attempt="third", message_id="m3")])
+    assert await dedup.peek(KEY) == held
     await dedup.drop([MINE])
     assert await dedup.peek(KEY) == Claim(State.DROPPED, attempt="mine", message_id="m1")
 
@@ -377,6 +380,17 @@ async def test_a_refused_record_bars_its_key(dedup: RedisDedup) -> None:
         assert (await dedup.claim([other]))[0].attempt == "other"
 
 
+async def test_one_of_several_that_was_refused_leaves_the_others_claim(dedup: RedisDedup) -> None:
+    """G1: the others may have been called for; G6: the last of them bars the key."""
+    await put(dedup, sending("mine", "other", since_ms=FUTURE))
+    for _ in range(2):
+        await dedup.mark_refused([MINE])
+        assert await dedup.peek(KEY) == Claim(State.SENDING, attempt="~other", since_ms=FUTURE)
+    await dedup.mark_refused([replace(MINE, attempt="other")])
+    (met,) = await dedup.claim([MINE])
+    assert (met.state, met.attempt) == (State.BARRED, "other")
+
+
 async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
     """G6: it frees nothing by itself, but tells that no letter can come any more; a tombstone closes over it."""
     over = Claim(State.BARRED, attempt="other")
@@ -396,7 +410,7 @@ async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
         (f"Amine:{FUTURE}", State.BARRED),
         ("", State.BARRED),
         (f"Aother:{FUTURE}", State.SENDING),
-        (f"A~mine:{FUTURE}", State.SENDING),
+        (f"A~mine~other:{FUTURE}", State.SENDING),
         ("D1:9", State.CLOSED),
         ("uother", State.UNCERTAIN_RECORDED),
     ],
@@ -404,7 +418,7 @@ async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
 async def test_a_rebuild_keeps_a_bar_beside_its_own_intent(dedup: RedisDedup, known: str, after: State) -> None:
     """G4: the intent of what was certainly refused is no doubt; whatever else the topics know stands over a bar."""
     await put(dedup, START[State.BARRED])
-    await restore(dedup, Restored(KEY, known, 1))
+    await restore(dedup, Restored(KEY, known, (1, 10)))
     assert await state(dedup) is after
 
 
@@ -448,7 +462,7 @@ async def test_a_dead_record_and_a_newer_one(dedup: RedisDedup) -> None:
 async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
     """G1: a set that may have lost entries grants nothing; facts are written all the same."""
     await dedup.unset_whole()
-    for look in (dedup.claim, dedup.cancel, dedup.refuse):
+    for look in (dedup.claim, dedup.cancel, dedup.refuse, dedup.release):
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None
@@ -486,7 +500,7 @@ async def test_a_set_of_another_life_grants_nothing(dedup: RedisDedup, under: Un
     assert await dedup.server() == ServerSeen((await dedup.server()).run, "ours", "life", whole=True)
     dedup.under = lambda: under
     assert not await dedup.is_whole()
-    for look in (dedup.claim, dedup.cancel, dedup.look):
+    for look in (dedup.claim, dedup.cancel, dedup.refuse, dedup.release):
         with pytest.raises(NotWhole):
             await look([MINE])
 

@@ -273,6 +273,8 @@ class MemoryDedup:
         return self._write(items, self._scripts.mark_sent)
 
     async def release(self, items: Sequence[Item]) -> None:
+        if items:
+            self._check()
         self._write(items, self._scripts.release)
 
     async def mark_refused(self, items: Sequence[Item]) -> None:

@@ -102,3 +102,18 @@ async def test_what_was_never_called_for_is_free_again() -> None:
     await after.end(timeout_s=60)
     assert dedup.claims[KEY].state is State.ABSENT
     await after.end(timeout_s=60)
+
+
+async def test_what_is_freed_waits_for_a_set_that_is_whole() -> None:
+    """G4: a rebuild may put the claim back; a drain does not wait for that, nor does an end wait long."""
+    dedup, one = whole(), attempt()
+    dedup.claims[KEY] = Claim(State.SENDING, attempt=one.id)
+    await dedup.unset_whole()
+    clock = FakeClock()
+    after = AfterCommit(dedup, clock)
+    after.give_back([one])
+    await until(lambda: clock.s > 1000.0)
+    assert (after.busy, dedup.claims[KEY].state) == (False, State.SENDING)
+    dedup.mark()
+    await after.end(timeout_s=60)
+    assert dedup.claims[KEY].state is State.ABSENT

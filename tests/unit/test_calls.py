@@ -182,3 +182,13 @@ async def test_a_claim_that_cannot_be_given_back_at_the_end_stays() -> None:
     one = await claimed(made.dedup)
     made.gates.hurry(made.clock.boot_s())
     assert isinstance(await made.calls.attempt(one, 0.0), Stays)
+
+
+@pytest.mark.parametrize("answer", [THROTTLED, NO_QUOTA])
+async def test_in_a_set_that_is_not_whole_nothing_is_freed(answer: Answer) -> None:
+    """G1: whoever begins a new lineage may have put the claim into it; its attempt is taken back, and freed then."""
+    made = Made(ses=Ses(answer))
+    one = await claimed(made.dedup)
+    await made.dedup.unset_whole()
+    assert isinstance(await made.calls.attempt(one, 0.0), PutOff | GivenBack)
+    assert state(made, one).state is State.SENDING

@@ -1,22 +1,26 @@
 -- Certainly not sent, or never called: takes the item's attempt out of its key's claim, or its bar, and frees a key that no
 -- other holds.
 -- Where several were held together the last to go may be a resend: its key is in doubt again, as it was before.
--- KEYS: one bucket per item
+-- Only in a set that is whole: whoever has begun another lineage may have put the claim into it, and has not heard of this.
+-- KEYS: marker, then one bucket per item
 -- ARGV per item: user id, attempt, attempt that a resend overrides (or nothing)
-for i = 1, #KEYS do
-  local at = (i - 1) * 3 + 1
+if not is_whole(KEYS[1]) then
+  return redis.error_reply(NOT_WHOLE)
+end
+for i = 1, #KEYS - 1 do
+  local bucket, at = KEYS[i + 1], (i - 1) * 3 + 1
   local user, attempt, overrides = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local state, holder, since = string.match(redis.call('HGET', KEYS[i], user) or '', '^([AB])(.-):(%d+)$')
+  local state, holder, since = string.match(redis.call('HGET', bucket, user) or '', '^([AB])(.-):(%d+)$')
   local others, mine = {}, false
   for _, name in ipairs(attempts_in(holder)) do
     if name == attempt then mine = true else others[#others + 1] = name end
   end
   if mine and #others > 0 then
-    redis.call('HSET', KEYS[i], user, state .. joined(others) .. ':' .. since)
+    redis.call('HSET', bucket, user, state .. joined(others) .. ':' .. since)
   elseif mine and overrides ~= '' and string.sub(holder, 1, 1) == '~' then
-    redis.call('HSET', KEYS[i], user, 'u' .. overrides)
+    redis.call('HSET', bucket, user, 'u' .. overrides)
   elseif mine then
-    redis.call('HDEL', KEYS[i], user)
+    redis.call('HDEL', bucket, user)
   end
 end
-return #KEYS
+return #KEYS - 1
