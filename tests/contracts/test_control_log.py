@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -224,6 +225,13 @@ def _lapsed(here: ControlFollower) -> str:
     return here.refusal(Tenure())
 
 
+async def nothing_for(seconds: float) -> None:
+    """As a reader does at a topic's end."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
+
+
 class Mute:
     """A control topic that takes everything and tells nothing, or tells that it was cut."""
 
@@ -233,7 +241,7 @@ class Mute:
     async def read(self, timeout_s: float) -> list[ControlRecord]:
         await asyncio.sleep(0)
         if not self.told:
-            await asyncio.sleep(timeout_s)
+            await nothing_for(timeout_s)
             return []
         told = self.told.pop(0)
         if isinstance(told, BrokerUnavailable):

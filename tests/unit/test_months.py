@@ -14,11 +14,13 @@ from processor.core.ticket import WRONG_PARTITION
 from processor.shell.ahead import LookAhead
 from processor.shell.control import NO_MONTHS, FollowedMonths
 from processor.shell.intake import Intake, IntakeConfig
+from processor.shell.scan import Scan
 from schemas.codec import encode
 from schemas.control import Content, ControlRecord, Installation, MonthOpened
 from schemas.kafka.reading import Record
 from schemas.partitions import murmur2, partition_of
-from tests.support.parts import whole
+from tests.simulation.log import MemoryJobLog, MemoryKafka
+from tests.support.parts import FakeClock, whole
 from tests.support.world import MONTH, job
 
 JOBS, LEDGER = "email-jobs", "email-deliveries"
@@ -142,8 +144,11 @@ class _Templates:
 def intake(months: Any) -> tuple[Intake, Engine]:
     engine = Engine()
     engine.assign({0: (0, ""), 1: (0, "")})
+    engine.newest.aim(engine.newest.endless(), {0: 0, 1: 0})
+    engine.starts.known()
     ahead = LookAhead(whole())
-    return Intake(IntakeConfig(13), engine, ahead, _Templates(), lambda: MONTH, months), engine
+    scan = Scan(engine, MemoryJobLog(MemoryKafka(2), "p"), FakeClock(), lambda: None)
+    return Intake(IntakeConfig(13), engine, ahead, scan, _Templates(), lambda: MONTH, months), engine
 
 
 def records(partition: int, value: bytes | None = b"") -> list[Record]:
