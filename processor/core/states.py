@@ -206,6 +206,7 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.DROPPED, Change.ADOPT): State.UNCERTAIN_RECORDED,
     (State.SENT, Change.ADOPT): State.SENT_RECORDED,
     (State.CLOSED, Change.ADOPT): State.ABSENT,
+    (State.BARRED, Change.ADOPT): State.ABSENT,
 }
 
 

@@ -39,7 +39,8 @@ def test_what_the_ledger_does_not_know_is_told(before: State) -> None:
     found = take_over(claim(before), ABSENT)
     assert found.claim.state is TRANSITIONS.get((before, Change.ADOPT), before)
     sent = before in {State.SENT, State.SENT_RECORDED}
-    told = None if before is State.CLOSED else Outcome.SENT if sent else Outcome.UNCERTAIN
+    ended = before in {State.CLOSED, State.BARRED}
+    told = None if ended else Outcome.SENT if sent else Outcome.UNCERTAIN
     assert found.outcome is told
     assert found.attempt == ("" if sent or told is None else "a")
 

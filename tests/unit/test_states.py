@@ -75,6 +75,7 @@ def test_only_claims_lead_to_sending_and_only_certainty_leads_back() -> None:
         (State.SENDING, Change.RELEASE),
         (State.BARRED, Change.RELEASE),
         (State.CLOSED, Change.ADOPT),
+        (State.BARRED, Change.ADOPT),
     }
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from processor.adapters import months
+from processor.core.control import Control
 from processor.core.outcomes import Mail
 from processor.core.states import Claim, State, parse_claim
 from processor.dashboard.view import View, apply
@@ -39,7 +41,8 @@ class Topics:
         self.settings: Settings = load_settings()
         self._order = order
         self._records: dict[tuple[str, int], list[Record]] = {}
-        for module in (balance, forget, rebuild, reading, status, uncertain):
+        monkeypatch.setattr(months, "read_control", lambda _settings: Control())
+        for module in (balance, forget, months, rebuild, reading, status, uncertain):
             for name in ("read_topic", "partition_numbers"):
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, getattr(self, name))
