@@ -100,7 +100,7 @@ def test_topics_create_is_idempotent_and_refuses_a_wrong_policy(world: World) ->
     states = json.loads(
         world.run("topics", "create", "--json", MAILONCE_TOPIC_PREFIX=f"{world.settings.topic_prefix}x-").stdout
     )
-    assert [state["created"] for state in states] == [True] * 9
+    assert [state["created"] for state in states] == [True] * 8
     from confluent_kafka.admin import AdminClient, NewTopic
 
     admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
