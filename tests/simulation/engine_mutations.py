@@ -24,6 +24,7 @@ from processor.core.starts import Starts
 from processor.core.states import Claim, State
 from processor.shell.attempts import Attempts
 from processor.shell.calls import Calls
+from processor.shell.control import ControlFollower
 from processor.shell.drain import Drain
 from processor.shell.rebalances import Rebalances
 from processor.shell.transactions import Transactions
@@ -39,7 +40,6 @@ from tests.simulation.mutation_stories import (
     stopped_in_a_call,
 )
 from tests.simulation.scenarios_latest import a_cancel_before_any_processor, a_cancel_while_a_lost_set_is_marked
-from tests.simulation.scenarios_redis import a_superseded_intent_and_redis_lost
 
 __all__: list[str] = []
 
@@ -152,7 +152,9 @@ def an_accepted_mail_is_not_marked(patch: Patch) -> None:
 
 @mutation(story=stands_still_under_a_claim)
 def the_deadline_of_a_claim_is_ignored(patch: Patch) -> None:
+    """And so is what the control topic says of a process that stood still: each bars the late call by itself."""
     patch.setattr(Settings, "start_window_s", 1e9)
+    patch.setattr(ControlFollower, "refusal", lambda *_: "")
 
 
 @mutation(only=("corrected", "cancelled", "quota_used_up"), seeds=100)
@@ -197,11 +199,6 @@ def what_was_read_ahead_replaces_nothing(patch: Patch) -> None:
 @mutation(story=a_cancel_while_a_lost_set_is_marked)
 def a_set_made_whole_is_used_at_once(patch: Patch) -> None:
     patch.setattr(Starts, "scan_anew", lambda *_: None)
-
-
-@mutation(story=a_superseded_intent_and_redis_lost)
-def a_record_passed_over_keeps_its_intent(patch: Patch) -> None:
-    patch.setattr(processor.core.batch, "_unused", lambda *_: ())
 
 
 @mutation(only=("flushed", "restarted", "quota_used_up", "ses_troubled"))

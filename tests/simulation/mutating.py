@@ -76,7 +76,7 @@ def caught(mutation: Mutation) -> str:
 
 
 def _told(story: Story) -> str:
-    with World.made(1) as world:
+    with World.made(1, **getattr(story, "made", {})) as world:
         audit = Audit(world)
         found = world.run(story(world, audit)) or []
         return "; ".join([*found, *unknown(world, audit.findings())])

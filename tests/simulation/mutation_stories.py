@@ -126,6 +126,9 @@ async def closed_in_another_partition(world: World, audit: Audit) -> None:
     await asyncio.sleep(30)
 
 
+closed_in_another_partition.made = {"opened": False}  # type: ignore[attr-defined]
+
+
 async def lost_again_while_it_is_rebuilt(world: World, audit: Audit) -> None:
     """Redis starts again, empty, between the last chunk and the mark."""
     for number in range(4):
@@ -175,7 +178,7 @@ async def drained_beside_another(world: World, audit: Audit) -> None:
 async def killed_in_a_back_off(world: World, audit: Audit) -> None:
     """SES said that it was too fast; no call is in flight."""
     world.ses.fate = lambda: "throttled"
-    world.when("p0", "redis.throttled >", 1, lambda process: world.loop.later(0.05, process.die) and None)
+    world.when("p0", "redis.throttled >", 1, lambda process: world.loop.later(0.005, process.die) and None)
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(4)

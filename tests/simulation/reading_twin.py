@@ -189,6 +189,12 @@ async def in_thread(func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return result
 
 
+async def _in_thread_beside(func: Callable[..., Any], *args: Any) -> Any:
+    """A reader of the control topic alone: transactions elsewhere do not hold it up."""
+    await asyncio.sleep(_here().net.latency_s(THREAD_S))
+    return func(*args)
+
+
 class _Thread:
     """As `schemas.runtime.ending.Thread`: one call after the other. Whoever is cancelled meanwhile leaves the call behind."""
 
@@ -282,6 +288,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             processor.ops.closing, "read_control", lambda settings: read_control(_here().kafka, settings.topics.control)
         )
         patch.setattr(processor.ops.closing, "boot_s", loop.time)
+        patch.setattr(processor.ops.closing, "in_thread", _in_thread_beside)
         patch.setattr(processor.adapters.jobs, "write_records", write_records)
         patch.setattr(processor.ops.balance, "write_records", write_records)
         patch.setattr(processor.ops.cancel, "write_placed", write_placed)

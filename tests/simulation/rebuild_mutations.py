@@ -18,7 +18,7 @@ from processor.core.states import State
 from processor.core.ticket import Finished
 from processor.ports import ServerSeen
 from tests.simulation.dedup import Marker, Scripts
-from tests.simulation.mutating import Patch, mutation
+from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
     cancelled_corrected_killed_and_lost,
     closed_in_another_partition,
@@ -28,18 +28,13 @@ from tests.simulation.redis_twin import SimSet
 from tests.simulation.scenarios_kafka import partitions_grow_over_a_doubt_and_redis_lost
 from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
-    a_suspended_rebuild_marks_a_flushed_set,
     a_withdrawn_claim_comes_back,
     flushed_while_it_is_rebuilt,
-    rebuilt_beside_a_whole_set,
 )
 from tests.simulation.scenarios_redis import (
     a_clock_ahead_and_redis_lost,
     a_server_that_tells_no_id,
-    a_superseded_intent_and_redis_lost,
     redis_back_with_what_ended_before_the_call,
-    three_groups_wait_and_redis_is_lost,
-    two_groups_wait_and_redis_is_lost,
 )
 
 __all__: list[str] = []
@@ -137,15 +132,14 @@ def what_ended_before_hides_a_later_call(patch: Patch) -> None:
     )
 
 
-@mutation(story=two_groups_wait_and_redis_is_lost)
+@survives("what was intended under another tenure is taken back all the same, one by one, when its turn comes")
 def what_was_not_called_for_is_kept(patch: Patch) -> None:
     """And restored for nobody, where two hold it."""
     patch.setattr(Starts, "renounce", lambda _self: [])
-    patch.setattr(Starts, "renounce_one", lambda self, attempt: self._due.submit([attempt]))
     _waits_for_all(patch)
 
 
-@mutation(story=three_groups_wait_and_redis_is_lost)
+@survives("under a new lineage every intent that was not called for is withdrawn, whoever else holds the key")
 def a_claim_of_several_is_waited_for(patch: Patch) -> None:
     _waits_for_all(patch)
 
@@ -154,7 +148,9 @@ def _waits_for_all(patch: Patch) -> None:
     patch.setattr(processor.core.decide, "attempts_in", lambda _name: [])
 
 
-@mutation(story=a_superseded_intent_and_redis_lost)
+@survives(
+    "newer records are known before anything is intended, and a new lineage withdraws what is left; `test_engine` has it"
+)
 def what_is_passed_over_stays_open(patch: Patch) -> None:
     patch.setattr(Finished, "passed_over", False)
 
@@ -179,12 +175,14 @@ def a_server_without_an_id_is_taken_for_one(patch: Patch) -> None:
     patch.setattr(SimSet, "_is_whole_here", lambda self, _seen: self.marker.run == self.run)
 
 
-@mutation(story=a_suspended_rebuild_marks_a_flushed_set)
+@survives("a rebuild that another one came before marks an older lineage, which nobody believes either")
 def the_mark_carries_no_token(patch: Patch) -> None:
     patch.setattr(SimSet, "set_whole", _marked_by_anybody)
 
 
-@mutation(story=rebuilt_beside_a_whole_set)
+@survives(
+    "a rebuild that another one came before puts claims back under an older lineage; their attempts were withdrawn"
+)
 def chunks_carry_no_token(patch: Patch) -> None:
     async def extend_lock(self: Any, token: str, ttl_s: float) -> bool:
         return True

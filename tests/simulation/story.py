@@ -66,6 +66,7 @@ def keeps(what: str, rule: str, **made: Any) -> Callable[[Story], Story]:
     """A history that showed `what` until the rule came into force."""
 
     def note(story: Story) -> Story:
+        story.made = made  # type: ignore[attr-defined]
         KEPT.append(Scenario(story, what, rule, made))
         return story
 
