@@ -151,6 +151,7 @@ def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]], *, 
     from processor.adapters.redis import CLOSE_S, RedisDedup, connect
     from processor.recovery.part import refuse_foreign, under
     from schemas.runtime.ending import in_thread, run, within
+    from schemas.runtime.errors import RedisUnavailable, RedisUntrusted
 
     async def go() -> T:
         client = connect(settings)
@@ -159,7 +160,12 @@ def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]], *, 
         dedup.under = lambda: under(control)
         try:
             if not looks:
-                await refuse_foreign(settings, dedup, control)
+                try:
+                    await refuse_foreign(settings, dedup, control)
+                except RedisUntrusted:
+                    raise
+                except RedisUnavailable:
+                    pass  # the step finds out by itself, and says what stands
             return await step(dedup)
         finally:
             await within(CLOSE_S, client.aclose())

@@ -114,8 +114,10 @@ class KafkaControl:
 
     def _read(self, timeout_s: float) -> list[ControlRecord]:
         if self._consumer is None:
-            self._consumer = Consumer(reader_config(self._settings) | {"auto.offset.reset": "error"})
-            self._consumer.assign([TopicPartition(self._topic, 0, self._first(self._consumer))])
+            consumer = Consumer(reader_config(self._settings) | {"auto.offset.reset": "error"})
+            # It counts once it has a place to read from: a leader that is not there yet is asked again.
+            consumer.assign([TopicPartition(self._topic, 0, self._first(consumer))])
+            self._consumer = consumer
         return list(self._records(take(self._consumer, RECORDS_MAX, timeout_s)))
 
     def _first(self, consumer: Consumer) -> int:

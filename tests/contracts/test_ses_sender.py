@@ -367,7 +367,7 @@ async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyP
     with serving(None, answer) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
         sender = make_sender(settings.model_copy(update={"ses_read_timeout_s": 30.0}))
-        answers = await asyncio.gather(*(sender.send(REQUEST, boot_s() + 60) for _ in range(2)))
+        answers = await asyncio.gather(*(sender.send(REQUEST, lambda: "") for _ in range(2)))
         sender.close()
         assert answers == [Accepted("x"), Accepted("x")]
 

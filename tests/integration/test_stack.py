@@ -56,7 +56,7 @@ def test_a_restart_keeps_the_data(tmp_path: Path) -> None:
     mailonce("stack", "up", "--only", "kafka,valkey,ses", cwd=tmp_path)
     try:
         first = mailonce("stack", "env", cwd=tmp_path).stdout
-        assert topics_made(tmp_path) == [True] * 7
+        assert topics_made(tmp_path) == [True] * 8
         known = Stack(tmp_path / ".mailonce/stack").known()
         client = redis.Redis(port=known["valkey"].port)
         client.set("kept", "yes")
@@ -71,7 +71,7 @@ def test_a_restart_keeps_the_data(tmp_path: Path) -> None:
         mailonce("stack", "status", cwd=tmp_path, ok=1)
         mailonce("stack", "up", "--only", "kafka,valkey", cwd=tmp_path)
         assert mailonce("stack", "env", cwd=tmp_path).stdout == first
-        assert topics_made(tmp_path) == [False] * 7
+        assert topics_made(tmp_path) == [False] * 8
         client = redis.Redis(port=known["valkey"].port)
         assert client.get("kept") == b"yes"
         client.close()
