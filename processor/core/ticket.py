@@ -127,6 +127,14 @@ class Finished(msgspec.Struct, frozen=True, eq=False, gc=False):
         return bool(self.attempt.id) and self.attempt.id != named
 
     @property
+    def not_sent(self) -> bool:
+        """Whether SES certainly did not take this attempt's mail."""
+        result = self.result
+        if isinstance(result, Skip):
+            return True
+        return result.outcome not in {Outcome.SENT, Outcome.UNCERTAIN} and result.message_id is None
+
+    @property
     def only_told(self) -> bool:
         """Whether a dead letter is all that it leaves: no entry of the ledger says that it was told before."""
         return self.result.report and (self.attempt.ticket.key is None or isinstance(self.result, Skip))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from processor.core.engine import Engine
+from processor.core.ticket import Finished
 from processor.ports import Transaction
 from processor.shell.after_commit import AfterCommit
 from processor.shell.ahead import LookAhead
@@ -66,7 +67,7 @@ class Rebalances:
             log.warning(Event.PARTITIONS_LOST, partitions=sorted(partitions))
             self._meter.rebalanced("lost")
         self._after_commit.give_back(self._engine.lost(partitions))
-        self._after_commit.give_back(finished.attempt for finished in self._engine.batches.forget_ended())
+        self._free(self._engine.batches.forget_ended())
         self._deliverer.wake()
 
     async def start_over(self, renew: Callable[[], Awaitable[dict[int, tuple[int, str]]]]) -> None:
@@ -80,4 +81,8 @@ class Rebalances:
         await self.assigned(await renew())
         recorded = [finished for finished in ended if self._engine.assigned.is_settled(finished.attempt.ticket.record)]
         self._after_commit.recorded(recorded)
-        self._after_commit.give_back(finished.attempt for finished in ended if finished not in recorded)
+        self._free(finished for finished in ended if finished not in recorded)
+
+    def _free(self, ended: Iterable[Finished]) -> None:
+        """Outcomes that nobody records: their keys are free, but for what SES took or may have taken."""
+        self._after_commit.give_back(finished.attempt for finished in ended if finished.not_sent)

@@ -141,3 +141,8 @@ def test_the_oldest_month() -> None:
     assert oldest_month("2026-11", 13) == "2025-11"
     assert oldest_month("2026-01", 2) == "2025-12"
     assert oldest_month("2026-12", 13) == "2025-12"
+
+
+def test_another_months_entry_is_not_looked_at() -> None:
+    """A drain of one month has nothing to do with the ledger of others."""
+    assert missing([job(3)], [entry(Outcome.SENT, 3)], month="2026-10") == []

@@ -192,3 +192,10 @@ async def test_in_a_set_that_is_not_whole_nothing_is_freed(answer: Answer) -> No
     await made.dedup.unset_whole()
     assert isinstance(await made.calls.attempt(one, 0.0), PutOff | GivenBack)
     assert state(made, one).state is State.SENDING
+
+
+async def test_a_call_that_may_not_be_made_is_no_try() -> None:
+    """G1: this process was not current for a moment; the mail's key is free, and nothing is counted against it."""
+    made, one, end = await called(NotWritten("forbidden", "a new lineage"))
+    assert isinstance(end, GivenBack)
+    assert (end.halted, dict(end.attempt.tries), state(made, one)) == (None, {}, ABSENT)

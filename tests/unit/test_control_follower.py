@@ -165,3 +165,21 @@ async def test_a_defect_of_the_follower_is_loud() -> None:
     with pytest.raises(ZeroDivisionError):
         await here.start(WAIT_S)
     await here.stop()
+
+
+class SilentServer(FakeServer):
+    """Redis does not answer at all."""
+
+    async def server(self) -> ServerSeen:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_heartbeat_waits_for_nobody(place: SimPlace) -> None:
+    """Redis is silent: heartbeats go on without a word of it, and the end does not wait either."""
+    here = follower(place.make(), SilentServer())
+    here.knows_topic("topic-1")
+    await here.start(WAIT_S)
+    await until(here, lambda: mine(here).beat > 2)
+    assert (mine(here).server, mine(here).topic_id) == ("", "topic-1")
+    await here.stop()

@@ -12,6 +12,7 @@ from processor.core.answers import (
     Accepted,
     Halt,
     NoQuota,
+    NotBegun,
     RefusedForNow,
     RefusedMessage,
     RetryClass,
@@ -252,3 +253,8 @@ def test_what_is_not_even_claimed() -> None:
     assert decide.before_claim(left=False, superseded=False) is None
     assert "partition" in str(decide.before_claim(left=True, superseded=True))
     assert "newer record" in str(decide.before_claim(left=False, superseded=True))
+
+
+def test_a_call_that_may_not_be_made_gives_the_claim_back() -> None:
+    """G1: no outcome, no back-off."""
+    assert decide.after_answer(NotBegun("why"), attempt="a", tries=0, tries_max={}) == decide.GiveBack("why")

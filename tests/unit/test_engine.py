@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from processor.core.answers import RetryClass
+from processor.core.control import Tenure
 from processor.core.decide import Settle, Skip
 from processor.core.engine import Engine
 from processor.core.ticket import Attempt, Finished, Ticket
@@ -290,3 +291,16 @@ def test_what_was_renounced_leaves_with_its_partition() -> None:
         batch = driver.engine.next(9, driver.new_attempt)
         assert [attempt.ticket for attempt in batch.withdrawn] == ([stays] if lost else [])
         assert [attempt.ticket for attempt in batch.intended] == [stays]
+
+
+def test_what_was_intended_under_another_tenure_is_taken_back() -> None:
+    """G1: what comes back from a call that was forbidden is intended anew, and its claim given back."""
+    driver = Driver()
+    driver.read("u1", 0)
+    driver.intend()
+    (stale,) = driver.engine.take(9)
+    driver.engine.starts.hold(Tenure("lineage", 1))
+    driver.engine.due.put_back([stale])
+    assert driver.engine.take(9) == []
+    assert driver.engine.batches.renounced == 1
+    assert driver.engine.starts.never_called() == [stale]

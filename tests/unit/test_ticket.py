@@ -5,14 +5,16 @@ from __future__ import annotations
 import pytest
 
 from processor.core.answers import RetryClass
+from processor.core.decide import Settle, Skip
 from processor.core.offsets import Window
-from processor.core.ticket import Attempt, Ticket, examine, months_between, refused
+from processor.core.ticket import Attempt, Finished, Ticket, examine, months_between, refused
 from processor.shell.templates import check_needs
 from schemas.codec import RESEND_HEADER, encode
 from schemas.kafka.reading import Record
 from schemas.records import Outcome, Resend
 from schemas.runtime.errors import BadRecord
 from schemas.templates.template import Needs
+from tests.support.parts import attempt
 from tests.support.world import job
 
 
@@ -106,3 +108,18 @@ def test_a_ticket_that_is_refused_keeps_what_was_read() -> None:
     assert (bad.key, bad.window, bad.fingerprint) == (ticket.key, ticket.window, ticket.fingerprint)
     assert bad.refusal == refused(BadRecord("missing-data", "city"))
     assert (ticket.needs_call, bad.needs_call) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("result", "not_sent"),
+    [
+        (Skip("passed over"), True),
+        (Settle(Outcome.DEAD, reason="refused"), True),
+        (Settle(Outcome.SENT, message_id="m"), False),
+        (Settle(Outcome.UNCERTAIN), False),
+        (Settle(Outcome.DEAD, reason="dropped-by-ses", message_id="m"), False),
+    ],
+)
+def test_what_ses_took_or_may_have_taken_frees_nothing(result: Settle | Skip, not_sent: bool) -> None:
+    """G1: an outcome that nobody records, because its partition was lost, must not let the mail out again."""
+    assert Finished(attempt(), result).not_sent is not_sent
