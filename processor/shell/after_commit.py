@@ -24,6 +24,9 @@ __all__ = ["AfterCommit"]
 
 T = TypeVar("T")
 
+FREEING_S = 0.5
+"""How long an end waits for claims to be given back, in seconds: their lifetime ends by itself."""
+
 
 class AfterCommit:
     """Marks in the background; `take` has what evidence has bettered meanwhile."""
@@ -58,10 +61,14 @@ class AfterCommit:
             self._start(self._free(items), self._freeing)
 
     async def end(self, timeout_s: float) -> None:
-        """Waits for what is under way, and breaks it off then."""
-        if tasks := self._tasks | self._freeing:
+        """Waits for what is under way, and breaks it off then; what is to be freed may wait for a set that nobody makes
+        whole, and no stop waits for that."""
+        tasks, freeing = set(self._tasks), set(self._freeing)
+        if tasks:
             await asyncio.wait(tasks, timeout=timeout_s)
-            await end(*tasks)
+        if freeing:
+            await asyncio.wait(freeing, timeout=min(timeout_s, FREEING_S))
+        await end(*tasks, *freeing)
 
     def _start(self, step: Coroutine[None, None, None], among: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(step)
