@@ -36,7 +36,6 @@ COMMIT_S = 12.0
 """Longer than the transaction's own time-out: past both, the next look tells how it ended."""
 TRANSACTION_MS = 10_000
 AGAIN_S = 0.1
-_RIVAL = {KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED}
 
 
 def read_control(settings: Settings, topic_id: str = "") -> Control:

@@ -148,6 +148,11 @@ class Under(NamedTuple):
     granted: int = 0
     """the highest number of grants that is known of the lineage"""
 
+    def at_least(self, seen: Under) -> Under:
+        """The same, with the grants that `seen` tells of, where that is of this lineage."""
+        own = seen.granted if seen.lineage == self.lineage else 0
+        return self._replace(granted=max(self.granted, own))
+
     def to_argument(self) -> str:
         return f"{self.installation or NOTHING} {self.lineage or NOTHING} {self.granted}"
 
@@ -207,9 +212,7 @@ class RedisDedup:
 
     def _seen(self) -> Under:
         """The newest lineage, with the highest number of grants that anybody has seen."""
-        under = self.under()
-        own = self._granted.granted if self._granted.lineage == under.lineage else 0
-        return under._replace(granted=max(under.granted, own))
+        return self.under().at_least(self._granted)
 
     @property
     def granted(self) -> int:

@@ -11,13 +11,14 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from processor.adapters.installation import check_set
 from processor.adapters.redis import RedisDedup
 from processor.core.control import Control, begin_lineage
 from processor.ports import Clock, ControlLog, RebuildLost, ServerSeen
 from processor.recovery.rebuild import LOCK_TTL_S, LOOK_EVERY_S, Tell, restore_all, silent
 from processor.shell.control import ControlFollower
 from schemas.control import Content, Lineage, new_control_id
-from schemas.runtime.errors import RedisForeign, RedisUntrusted
+from schemas.runtime.errors import RedisUntrusted
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
@@ -79,9 +80,8 @@ class Lineages:
         return self._follower.control
 
     def _refuse_foreign(self, seen: ServerSeen) -> None:
-        ours = self._control.installation
-        if seen.installation and ours and seen.installation != ours.id:
-            raise RedisForeign(seen.installation, ours.id)
+        if ours := self._control.installation:
+            check_set(ours, seen)
 
     def _is_whole(self, seen: ServerSeen) -> bool:
         return seen.whole and not self._control.broken and seen.lineage == self._control.newest != ""

@@ -6,7 +6,7 @@ import redis.asyncio
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.control import KafkaControl
-from processor.adapters.installation import check_installation, check_set, places_now
+from processor.adapters.installation import Places, check_installation, check_set, places_now
 from processor.adapters.redis import RedisDedup, Under
 from processor.core.control import Control
 from processor.recovery.lineage import Lineages
@@ -40,15 +40,15 @@ class Part:
 
     async def start(self) -> None:
         """Returns once this process is current. Raises `BrokerUnavailable` and `InstallationForeign`."""
-        await self.join()
-        places = await in_thread(places_now, self._settings)
+        places = await self.join()
         check_installation(self.follower.control.installation, places, self._settings.topics.control)
 
-    async def join(self) -> None:
-        """As `start`, whatever cluster and topics these are: only for who adopts them."""
+    async def join(self) -> Places:
+        """As `start`, whatever cluster and topics these are: only for who adopts them. Returns which they are."""
         places = await in_thread(places_now, self._settings)
         self.follower.knows_topic(places.topics.get(self._settings.topics.control, ""))
         await self.follower.start(self._settings.patience_s)
+        return places
 
     async def check(self) -> None:
         """Asked now and then while it runs. Raises as `start` does, and `RedisForeign`."""

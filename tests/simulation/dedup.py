@@ -203,9 +203,7 @@ class MemoryDedup:
         return self.run != "" and self.marker.run == self.run and self.marker.granted >= seen
 
     def _seen(self) -> Under:
-        under = self.under()
-        own = self._granted.granted if self._granted.lineage == under.lineage else 0
-        return under._replace(granted=max(under.granted, own))
+        return self.under().at_least(self._granted)
 
     @property
     def granted(self) -> int:

@@ -175,9 +175,7 @@ class SimDedup(_Client):
         self._granted = Under()
 
     def _seen(self) -> Under:
-        under = self.under()
-        own = self._granted.granted if self._granted.lineage == under.lineage else 0
-        return under._replace(granted=max(under.granted, own))
+        return self.under().at_least(self._granted)
 
     @property
     def granted(self) -> int:
