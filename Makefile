@@ -51,8 +51,8 @@ tested-without:
 checked:
 	@$(MAKE) --no-print-directory check > .mailonce/check.log 2>&1
 
-test-all: ready ## `make test` and the long ones: permutations, chaos, big worlds, what few have installed
-	@$(MAKE) --no-print-directory test MARKS="long or not long"
+test-all: ready ## `make test` and the long ones: permutations, chaos, big worlds, what few have installed; new examples each time
+	@MAILONCE_TEST_RANDOM=1 $(MAKE) --no-print-directory test MARKS="long or not long"
 
 test-fast: setup ## tests without servers
 	@$(PYTEST) $(WITHOUT)

@@ -100,6 +100,7 @@ class KafkaJobLog:
         self._loop: asyncio.AbstractEventLoop
         self._paused: frozenset[int] = frozenset()
         self._unknown = False
+        self._closing = False
         self._given_up = False
         self._began_s = 0.0
         self._transaction_s = float(self._producer_config["transaction.timeout.ms"]) / 1000
@@ -367,6 +368,7 @@ class KafkaJobLog:
         return self._places.behind(self._consumer, targets, targets.keys() - mine)
 
     def _close(self) -> None:
+        self._closing = True
         self._consumer.close()
 
     # ---- rebalances: called inside consume() and close(), in the thread ----
@@ -386,6 +388,8 @@ class KafkaJobLog:
             telling.close()
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if self._closing:
+            return  # they go at once; and a group that is being left does not tell its places: librdkafka waits in vain
         try:
             self._identity.check()
             self._await_room(max((place.partition for place in partitions), default=-1))

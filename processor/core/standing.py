@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
+from itertools import groupby
 
 import msgspec
 
@@ -100,6 +101,9 @@ def standing(entries: Sequence[tuple[int, Entry | None]]) -> Entry | None:
     Args:
         entries: partition of the ledger and entry, in order within each partition; ``None`` for a tombstone, which
             takes away what its partition said.
+
+    What several partitions say of one attempt is settled first: a word of SES's lowers the `sent` that it is about,
+    and no other.
     """
     if len(entries) == 1:
         return entries[0][1]
@@ -109,7 +113,13 @@ def standing(entries: Sequence[tuple[int, Entry | None]]) -> Entry | None:
             said.pop(partition, None)
         elif stands(entry, said.get(partition)):
             said[partition] = entry
-    return reduce(lambda one, other: other if stands(other, one) else one, said.values()) if said else None
+    by_attempt = groupby(sorted(said.values(), key=lambda entry: entry.attempt), key=lambda entry: entry.attempt)
+    of_each = [reduce(_standing_of_two, entries) for _, entries in by_attempt]
+    return reduce(_standing_of_two, of_each) if of_each else None
+
+
+def _standing_of_two(one: Entry, other: Entry) -> Entry:
+    return other if stands(other, one) else one
 
 
 def stands(entry: Entry, before: Entry | None) -> bool:

@@ -26,8 +26,9 @@ from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka as Cluster
 from tests.simulation.log import MemoryJobLog, MemoryKafka
 from tests.simulation.net import real_net
+from tests.support.groups import shares
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import World, job, make_world
+from tests.support.world import World, job, make_world, wait_for
 
 
 class Watcher:
@@ -395,6 +396,20 @@ async def test_ends_and_what_is_left(kafka: Kafka, start: Make) -> None:
     assert await log.unsettled(ends, frozenset())
     await log.commit(Transaction([], {partition: (end, "") for partition, end in ends.items()}))
     assert not await log.unsettled(ends, frozenset())
+
+
+@pytest.mark.parametrize("kafka", ["kafka"], indirect=True)
+async def test_a_stop_before_the_first_poll_leaves_at_once(kafka: RealKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka holds the assignment for us until the consumer is closed, and answers nothing about places then."""
+    overdue: list[str] = []
+    monkeypatch.setattr("schemas.runtime.ending.log.warning", lambda event, **_: overdue.append(event))
+    watcher, log = Watcher(), KafkaJobLog(kafka.world.settings, "early")
+    await log.start(watcher)
+    await asyncio.to_thread(wait_for, lambda: shares(kafka.world.settings) == [4], "an assignment")
+    await log.stop()
+    assert not watcher.committed
+    assert not overdue
+    assert shares(kafka.world.settings) == []
 
 
 @pytest.mark.parametrize("kafka", ["kafka"], indirect=True)

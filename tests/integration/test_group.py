@@ -5,14 +5,14 @@ from __future__ import annotations
 import signal
 
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupState, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, TopicPartition
 
 from schemas.codec import decode_attempt
 from schemas.identity import Key
 from schemas.kafka.clients import reader_config
 from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
+from tests.support.groups import shares
 from tests.support.killer import IN_TRANSACTION, STEPS
 from tests.support.world import CALLS_AT_ONCE, MONTH, WAIT_S, World, job, wait_for
 
@@ -47,23 +47,13 @@ def test_all_processors_share_the_work(world: World) -> None:
     processes = [world.processor(f"p{n}") for n in range(4)]
     for process in processes:
         wait_for(lambda process=process: process.says("partitions assigned"), "partitions")
-    wait_for(lambda: shares(world) == [1, 1, 1, 1], "one partition each")
+    wait_for(lambda: shares(world.settings) == [1, 1, 1, 1], "one partition each")
     world.publish(job(f"u{n}") for n in range(300))
     wait_for(lambda: sum(map(len, world.deliveries().values())) >= 300, "all outcomes")
     assert [process.terminate() for process in processes] == [0] * 4
     audit = world.audit()
     audit.check()
     assert len({delivery.instance for delivery in audit.outcomes.values()}) == 4
-
-
-def shares(world: World) -> list[int]:
-    """How many partitions each member of the group has; nothing while it rebalances."""
-    name = world.settings.group_id
-    admin = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
-    group = admin.describe_consumer_groups([name])[name].result(WAIT_S)
-    if group.state != ConsumerGroupState.STABLE:
-        return []
-    return [len(member.assignment.topic_partitions) for member in group.members]
 
 
 @pytest.mark.short_lives

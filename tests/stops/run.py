@@ -35,6 +35,7 @@ PRELOADED = ["tests.stops.run", "processor.wiring", "mailonce.commands", "uvloop
 JOBS_A_DRAIN = 3
 JOBS_A_TERM = 20
 LATENCY_MS = 20
+LAST_WORDS = 4000
 UP_S = 120.0
 """A processor that has not started by then is a hang as well."""
 
@@ -61,6 +62,8 @@ class Report:
     """from the word `drained`, or from the signal, to the end of the process"""
     hung: list[str] = field(default_factory=list)
     left: Counter[tuple[str, int]] = field(default_factory=Counter)
+    last_words: list[str] = field(default_factory=list)
+    """of those that ended as they must not"""
     twice: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     lost: int = 0
@@ -70,7 +73,7 @@ class Report:
         """What must not be."""
         found = [f"hung: {where}" for where in self.hung]
         found += [f"accepted twice: {key}" for key in self.twice]
-        found += [f"{kind} ended with {code}" for kind, code in self.left if not _is_right(kind, code)]
+        found += self.last_words
         if self.lost:
             found.append(f"{self.lost} jobs without an outcome")
         if others := sum(self.outcomes.values()) - self.outcomes[Outcome.SENT]:
@@ -191,6 +194,9 @@ class _Lane:
                 self.report.left[kind, process.exitcode] += 1
                 if _is_right(kind, process.exitcode):
                     log.unlink(missing_ok=True)
+                else:
+                    said = log.read_text()[-LAST_WORDS:] if log.exists() else ""
+                    self.report.last_words.append(f"{kind} ended with {process.exitcode}: {said}")
 
 
 def _at(log: Path, event: str) -> float | None:
