@@ -198,7 +198,8 @@ def three(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ow
     three.close()
 
 
-@pytest.mark.parametrize("deaths", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("deaths", [1, 3])
 def test_one_of_three_brokers_dies_at_random(
     three: OwnKafka, sandbox: SandboxAdmin, tmp_path: Path, deaths: int
 ) -> None:

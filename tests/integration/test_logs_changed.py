@@ -73,6 +73,7 @@ def test_a_log_that_lost_its_disk_and_grew_again(own: OwnKafka, on_own: World) -
     assert audit.count(Outcome.SENT) == 240
 
 
+@pytest.mark.long  # at a start it is tried above; under a processor by the simulator as well
 def test_a_log_that_is_lost_under_a_processor(own: OwnKafka, on_own: World) -> None:
     """G2: it reads on from the beginning by itself, and says so."""
     on_own.publish(job(f"u{n}") for n in range(200))

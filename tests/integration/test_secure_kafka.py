@@ -56,7 +56,9 @@ def behind(secure: SecureKafka, stack: Stack, sandbox: SandboxAdmin, tmp_path: P
         world.close()
 
 
-@pytest.mark.parametrize("way", ["scram", "mtls", "oauthbearer"])
+@pytest.mark.parametrize(
+    "way", ["scram", pytest.param("mtls", marks=pytest.mark.long), pytest.param("oauthbearer", marks=pytest.mark.long)]
+)
 def test_a_month_goes_through(behind: World, secure: SecureKafka, way: str) -> None:
     """G1 to G3 behind each of them: topics, producer, processor, operators' reads."""
     env = clients(secure, way)

@@ -105,6 +105,7 @@ def odd_machine(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"]} | odd | DEAD_PROXY
 
 
+@pytest.mark.long  # `make fresh` has the like on a bare machine
 @pytest.mark.timeout(900)
 def test_a_month_on_an_odd_machine(tmp_path: Path, odd_machine: dict[str, str]) -> None:
     """From `up` to the last outcome, with a user's own files beside: loopback takes no proxy, every path is taken as it is."""

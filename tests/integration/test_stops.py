@@ -133,7 +133,11 @@ def last_line(process: Process) -> str:
     return process.log.read_text().splitlines()[-1]
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP], ids=["gone", "frozen"])
+@pytest.mark.parametrize(
+    "fault",
+    [signal.SIGSTOP, pytest.param(signal.SIGKILL, marks=pytest.mark.long)],
+    ids=["frozen", "gone"],
+)
 def test_an_idle_processor_notices_that_kafka_has_gone(own: OwnKafka, on_own: World, fault: int) -> None:
     """Exit code 7 and the cause, also when there is nothing to do; a poll of a client without brokers says nothing."""
     on_own.publish(job(f"u{n}") for n in range(5))

@@ -25,7 +25,10 @@ class OwnKafka:
 
     def world(self, sandbox: SandboxAdmin, folder: Path) -> World:
         """A world whose topics are here."""
-        return make_world(self._shared.env() | self.env(), sandbox, folder, SHORT)
+        world = make_world(self._shared.env() | self.env(), sandbox, folder, SHORT)
+        # Its brokers die and come back, which on a busy machine takes longer than anybody's patience.
+        world.env["MAILONCE_PATIENCE_S"] = "200"
+        return world
 
     def env(self) -> dict[str, str]:
         name = "MAILONCE_KAFKA_BOOTSTRAP_SERVERS"

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/guarantee.md"
-NAMED = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`(?P<verb> \(`make [a-z]+`\))?")
+NAMED = re.compile(r"`(tests/[a-z_/]+\.py)::(test_\w+)`(?P<verb> \(`make [a-z-]+`\))?")
 
 
 def named() -> list[tuple[str, str]]:

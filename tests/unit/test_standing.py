@@ -50,6 +50,10 @@ DEAD = entry(Outcome.DEAD, partition=1, at_ms=9000)
             (DOUBT, entry(Outcome.UNCERTAIN, "b", 1, 1, overrides="a")),
             entry(Outcome.UNCERTAIN, "b", 1, 1, overrides="a"),
         ),
+        (
+            (entry(Outcome.UNCERTAIN, "b"), entry(Outcome.UNCERTAIN, "a", 1, 1, overrides="b")),
+            entry(Outcome.UNCERTAIN, "a", 1, 1, overrides="b"),
+        ),
         ((DOUBT, entry(Outcome.DEAD, "b", 1, 1, overrides="a")), entry(Outcome.DEAD, "b", 1, 1, overrides="a")),
         ((entry(Outcome.SENT), entry(Outcome.UNCERTAIN, "b", 1, overrides="a")), entry(Outcome.SENT)),
         ((DOUBT, entry(Outcome.UNCERTAIN, "b", 1, 1001)), entry(Outcome.UNCERTAIN, "b", 1, 1001)),
@@ -70,6 +74,7 @@ DEAD = entry(Outcome.DEAD, partition=1, at_ms=9000)
         "and the other way round",
         "sent stands over all else",
         "a resend stands over what it overrode",
+        "whatever their names",
         "also a refused one",
         "but what it overrode was sent after all",
         "two doubts that do not name each other: the later",
