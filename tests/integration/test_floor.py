@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import redis
 
 from processor.adapters.redis import RedisDedup
+from processor.ops.closing import Standing
 from processor.ops.months import Opener
 from schemas.identity import months_later
 from schemas.records import Outcome
@@ -55,6 +56,8 @@ def test_a_month_is_closed_for_good_and_still_told_of(world: World) -> None:
     assert "--yes" in str(floor("--to", higher, retention=2, ok=(2,))["said"])
     raised = floor("--to", higher, "--yes", retention=2)
     assert (raised["floor"], raised["before"], raised["raised"]) == (higher, expected, True)
+
+    assert Standing.PAST in " ".join(world.run("cancel", "u1", OLD).stdout.split())
 
     client.flushdb()
     for _ in range(2):
