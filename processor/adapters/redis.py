@@ -333,6 +333,11 @@ class RedisDedup:
         async for names in self._named():
             await self._run("floor", [self.floor, *names], [""])
 
+    async def prepare(self, floor: str) -> str:
+        """Before a rebuild: what stands here stays but for a floor's act. Returns the set's floor, as `raise_floor`."""
+        await self.keep_all()
+        return await self.raise_floor(floor)
+
     async def keep_all(self) -> None:
         """What 0.1 lets expire stays from now on: once for all in a set's life."""
         if await _asking(self._client.exists(self.lasting)):

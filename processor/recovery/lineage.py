@@ -131,8 +131,7 @@ class Lineages:
         """The set's floor is the control topic's from now on, or its own where that is higher; and what 0.1 lets expire
         stays: only a floor takes entries away."""
         floor = self._control.floor
-        await self._dedup.keep_all()
-        return await self._dedup.raise_floor(floor.month if floor else "")
+        return await self._dedup.prepare(floor.month if floor else "")
 
     async def _begin(self, lineage: Lineage, token: str) -> None:
         """Returns once nobody calls under an older lineage. Raises `RebuildLost` when another one was begun."""

@@ -233,8 +233,9 @@ class MemoryDedup:
         self.places = {key: places for key, places in self.places.items() if key.month >= self.floor}
         self._notes = {(month, note) for month, note in self._notes if month >= self.floor}
 
-    async def keep_all(self) -> None:
+    async def prepare(self, floor: str) -> str:
         """Nothing expires here."""
+        return await self.raise_floor(floor)
 
     async def time_ms(self) -> int:
         return self._now_ms()
