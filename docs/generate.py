@@ -50,7 +50,10 @@ def states_page() -> str:
         f"```mermaid\n{diagram()}```\n\n"
         "Beside its state a key may have *places*: `partition:offset`, at most one a partition. No record at or before "
         "one is granted a claim, whatever becomes of the state, and a place is never lowered "
-        "([decision](decisions/0039-the-latest-record-counts.md)).\n"
+        "([decision](decisions/0039-the-latest-record-counts.md)).\n\n"
+        "The set has a *floor*, a month that only rises. No key of a month before it is granted a claim, "
+        "whatever its state, and its entries are dropped; nothing else takes them away "
+        "([decision](decisions/0043-months-are-closed-for-good.md)).\n"
     )
 
 

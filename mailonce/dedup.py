@@ -1,20 +1,22 @@
-"""``mailonce dedup``: the dedup set rebuilt, held against the ledger, or adopted from another installation."""
+"""``mailonce dedup``: the dedup set rebuilt, held against the ledger, adopted from another installation, or
+rid of old months."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from mailonce.options import EXIT_FOUND, Json, Who, load, login, on_dedup, taking_part
+from mailonce.options import EXIT_FOUND, Json, Who, load, login, month_of, on_dedup, taking_part
 from mailonce.shown import bars, console, print_json, say, table
 from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from processor.core.adoption import Found
     from processor.ops.dedup import Verification
+    from processor.ops.floor import Plan
     from processor.recovery.rebuild import Progress, Tell
 
 __all__ = ["app"]
@@ -80,7 +82,7 @@ def adopt(
     if not found.why or dry_run:
         return print_json(told | {"adopted": False}) if as_json else None
     if not yes:
-        _ask()
+        _ask("Adopt it? Whoever it belonged to is refused from then on.")
     done = _with_bar(
         lambda tell: taking_part(
             settings, lambda part: dedup.adopt(part, dedup.adoption_of(settings, part), decider, tell)
@@ -95,11 +97,60 @@ def adopt(
     )
 
 
-def _ask() -> None:
+@app.command(
+    "floor", epilog="Example: `mailonce dedup floor --dry-run`, then `mailonce dedup floor --to 2025-11 --yes`"
+)
+def floor(
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="MONTH", help="The first month that stays, YYYY-MM.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how it stands and how far it may rise.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    who: Who = None,
+    as_json: Json = False,
+) -> None:
+    """Close old months for good, and give back their memory in Redis: nothing of them is ever sent again.
+
+    `mailonce produce` does the same when it has opened a month. The floor rises at most to the newest opened month or
+    the present one, whichever is earlier, less MAILONCE_RETENTION_MONTHS, and is never lowered. Refused while the
+    clocks of this machine, Kafka and Redis are more than a day apart.
+    """
+    from processor.ops.floor import act_of, look, rise
+
+    settings, month = load(), month_of(to) if to else ""
+    before = on_dedup(settings, lambda dedup: look(act_of(settings, dedup)))
+    after = before
+    if not dry_run and (month or before.rises or before.set_floor < before.floor):
+        if not yes:
+            _ask(f"Close all months before {month or max(before.highest, before.floor)} for good?")
+        decider = login(who)
+        after = on_dedup(settings, lambda dedup: rise(act_of(settings, dedup), decider, month))
+    if as_json:
+        return print_json(
+            {"floor": after.floor or None, "before": before.floor or None, "highest": after.highest or None}
+            | {"set_floor": after.set_floor or None, "raised": after.floor > before.floor, "dry_run": dry_run}
+        )
+    for line in _floor_lines(before, after, dry_run=dry_run):
+        say(line)
+    return None
+
+
+def _floor_lines(before: Plan, after: Plan, *, dry_run: bool) -> Iterator[str]:
+    if after.floor > before.floor:
+        yield f"months before {after.floor} are closed for good, and the dedup set has forgotten them"
+    else:
+        yield f"months before {after.floor} are closed for good" if after.floor else "no month is closed yet"
+    if dry_run and after.rises:
+        yield f"the floor may rise to {after.highest}"
+    elif not after.highest:
+        yield "no month was opened yet: `mailonce produce` opens one, and closes old ones with it"
+
+
+def _ask(question: str) -> None:
     """Raises `Abort` unless a person agrees, and `UsageError` where there is none to be asked."""
     if not sys.stdin.isatty():
         raise UsageError("it cannot be undone: look with --dry-run, then say --yes")
-    typer.confirm("Adopt it? Whoever it belonged to is refused from then on.", abort=True, err=True)
+    typer.confirm(question, abort=True, err=True)
 
 
 def _show_found(found: Found, *, to_people: bool) -> None:

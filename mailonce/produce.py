@@ -9,13 +9,27 @@ import typer
 
 from mailonce.corrected import Corrections, corrected_lines
 from mailonce.forecast import warn_of_a_long_month
-from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Json, Maps, Month, Rows, Template, Where, load, open_rows
+from mailonce.options import (
+    EXIT_BAD_DATA,
+    TEMPLATE,
+    Json,
+    Maps,
+    Month,
+    Rows,
+    Template,
+    Where,
+    load,
+    now_ms,
+    on_dedup,
+    open_rows,
+)
 from mailonce.shown import bars, console, follow, print_json
 from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from producer.plan import OnDuplicate, Reject
     from producer.sources import Source
+    from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
 
@@ -53,6 +67,8 @@ def produce(
     A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
     or postgresql:// or mysql:// with ?query=FILE.sql.
     """
+    from processor.adapters.control import read_control
+    from processor.ops.floor import refuse_closed
     from processor.ops.months import Opener
     from producer.month import Order, publish_month
     from producer.sources.shaped import parse_shape
@@ -63,19 +79,44 @@ def produce(
         return _show_sample(open_rows(source, month, shape), month, template, sample)
     settings = load()
     rows = open_rows(source, month, shape)
+    refuse_closed(read_control(settings), month)
     corrections = Corrections(settings)
     with bars(remaining=True) as shown:
         opener = Opener(settings, month)
         done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
+    floor = None if dry_run else _close_old_months(settings)
     if done.published:
         warn_of_a_long_month(settings, done.published)
     written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))
     facts = {"month": month, **done.to_dict(), **corrections.to_dict()}
-    facts |= {"rejects_file": written, "dry_run": dry_run}
+    facts |= {"rejects_file": written, "floor": floor, "dry_run": dry_run}
     _report(facts, done.rejects, as_json=as_json)
     if done.rejects:
         raise typer.Exit(EXIT_BAD_DATA)
     return None
+
+
+def _close_old_months(settings: Settings) -> str | None:
+    """With a month that was opened old ones are closed for good; returns the floor to which that was done just now.
+
+    Whatever is in its way keeps no job from being published: it is said, and the next month or `mailonce dedup floor`
+    closes them.
+    """
+    from processor.adapters.control import read_control
+    from processor.ops.floor import act_of, may_rise, rise
+    from schemas.runtime.errors import MailonceError
+
+    control = read_control(settings)
+    if not may_rise(control, now_ms(), settings.retention_months):
+        return None
+    try:
+        floor = on_dedup(settings, lambda dedup: rise(act_of(settings, dedup), "produce")).floor
+    except MailonceError as error:
+        warn = "[yellow]old months were not closed[/] (`mailonce dedup floor` does it later): "
+        console(stderr=True).print(warn, end="")
+        console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return None
+    return floor
 
 
 def _duplicate(text: str) -> OnDuplicate:
@@ -137,6 +178,8 @@ def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> N
             told.print(f"  {line}", highlight=False)
     if facts["unchanged"]:
         told.print(f"  {facts['unchanged']:,} unchanged, left as they are", highlight=False)
+    if facts["floor"]:
+        told.print(f"  months before {facts['floor']} are closed for good from now on", highlight=False)
     if facts["cancelled"]:
         told.print(f"  {facts['cancelled']:,} were cancelled and stay so (--include-cancelled)", highlight=False)
     if not rejects:

@@ -15,6 +15,7 @@ from processor.core.answers import Answer
 from processor.core.control import Control
 from processor.core.newest import Look
 from processor.core.pace import Account
+from processor.core.standing import Entry
 from processor.core.states import Claim
 from processor.core.ticket import Attempt
 from schemas.control import Content, ControlRecord, Heartbeat
@@ -27,6 +28,7 @@ from schemas.templates.template import Needs
 __all__ = [
     "BY_KEY",
     "UNSEEN",
+    "BelowFloor",
     "Change",
     "Clock",
     "ControlLog",
@@ -37,6 +39,7 @@ __all__ = [
     "Letters",
     "Listener",
     "NotWhole",
+    "Outcomes",
     "Pace",
     "Poll",
     "Produced",
@@ -50,6 +53,14 @@ __all__ = [
 
 class NotWhole(MailonceError):
     """The dedup set lost entries or is being rebuilt: nobody may claim until it is whole again."""
+
+
+class BelowFloor(MailonceError):
+    """The dedup set has forgotten the months before this one: nothing is granted for them any more."""
+
+    def __init__(self, floor: str) -> None:
+        super().__init__(f"months before {floor} are closed for good")
+        self.floor = floor
 
 
 class RebuildLost(MailonceError):
@@ -123,7 +134,7 @@ class Dedup(Protocol):
 
         A record up to which the key is superseded gets nothing, a retry included, and is told that the key is closed. A
         foreign claim past its lifetime becomes uncertain. Raises `NotWhole` and changes nothing when the marker is
-        missing.
+        missing, and `BelowFloor`, having granted nothing, when an item's month is before the set's floor.
         """
         ...
 
@@ -344,6 +355,17 @@ class Letters(Protocol):
 
     async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
         """Places of those among these records of the jobs topic that have a letter. Raises `BrokerUnavailable`."""
+        ...
+
+
+class Outcomes(Protocol):
+    """What the ledger says of keys whose months are closed for good: the dedup set knows nothing of them."""
+
+    async def of(self, records: Sequence[Record]) -> list[Entry | None]:
+        """For each of these records of the jobs topic, what the ledger says of its key now, if anything.
+
+        Of a key that was sent no more than that. Raises `BrokerUnavailable`.
+        """
         ...
 
 

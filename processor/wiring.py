@@ -18,6 +18,7 @@ from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import Letters
 from processor.adapters.metrics_server import metrics_served
+from processor.adapters.outcomes import Outcomes
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
 from processor.adapters.redis import RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
@@ -280,6 +281,7 @@ async def _build(
             months=FollowedMonths(part.follower),
             scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
             letters=Letters(settings),
+            outcomes=Outcomes(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

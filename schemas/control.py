@@ -1,7 +1,8 @@
 """The records of the control topic (``email-control``): who takes part, and what all of them must agree on.
 
 One partition, compacted. A record's key says what it is: ``process:ID``, ``lineage:ID``, ``month:YYYY-MM``,
-``installation``, ``floor``, ``brake``. Readers pass over kinds that they do not know.
+``installation``, ``floor``, ``brake``. Readers pass over kinds that they do not know, and over
+``clock``: whoever writes that asks Kafka for the time.
 """
 
 from __future__ import annotations

@@ -11,7 +11,16 @@ import contextlib
 import time
 from collections.abc import Iterable, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_LOG_APPEND_TIME,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from processor.adapters.clock import boot_s
 from processor.core.control import Control
@@ -25,11 +34,13 @@ from schemas.runtime.errors import BadRecord, BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
-__all__ = ["KafkaControl", "change_control", "end_transaction", "read_control"]
+__all__ = ["KafkaControl", "change_control", "end_transaction", "kafka_clock_ms", "read_control"]
 
 log = get_log()
 
 RECORDS_MAX = 1000
+CLOCK_KEY = b"clock"
+"""of a record that says nothing but when it was written"""
 CLOSE_S = 2.0
 INIT_S = 10.0
 COMMIT_S = 12.0
@@ -72,6 +83,28 @@ def change_control(settings: Settings, decide: Change) -> Control:
                     f"Kafka did not take the change of {settings.topics.control}: {error_text(error)}"
                 ) from error
             time.sleep(AGAIN_S)
+
+
+def kafka_clock_ms(settings: Settings) -> int:
+    """What the brokers' clock says now: the time that the control topic gives to a record written just now.
+
+    Raises `BrokerUnavailable`, also where the topic takes its writers' word for the time.
+    """
+    told: list[tuple[int, int]] = []
+    error: list[KafkaError] = []
+
+    def delivered(failed: KafkaError | None, message: Message) -> None:
+        error.append(failed) if failed else told.append(message.timestamp())
+
+    producer = Producer(producer_config(settings))
+    # Readers pass over kinds that they do not know, and compaction keeps one of them.
+    producer.produce(settings.topics.control, b"{}", CLOCK_KEY, 0, on_delivery=delivered)
+    producer.flush(settings.patience_s)
+    kind, at_ms = told[0] if told else (TIMESTAMP_NOT_AVAILABLE, 0)
+    if kind != TIMESTAMP_LOG_APPEND_TIME:
+        why = error[0].str() if error else "the topic must have message.timestamp.type=LogAppendTime"
+        raise BrokerUnavailable(f"Kafka did not tell its time by {settings.topics.control}: {why}")
+    return at_ms
 
 
 def end_transaction(settings: Settings, transactional_id: str) -> None:

@@ -5,7 +5,9 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
 - ``{mailonce:PREFIX}:whole``: the marker, a hash: whose set it is, under which lineage it is whole, and on which server
   (run id and replication id). When it is missing, or names another (a restart, a failover), the set cannot be trusted.
 - ``{mailonce:PREFIX}:YYYY-MM:BBBB``: 65,536 buckets a month, hashes of user id to claim. Small hashes are packed, which
-  costs a fifth of a key each. A bucket expires as a whole after the retention.
+  costs a fifth of a key each. Nothing here expires by itself but what says so.
+- ``{mailonce:PREFIX}:floor``: ``YYYY-MM``. Months before it are closed for good, and their buckets dropped.
+- ``{mailonce:PREFIX}:lasting``: stands once whatever 0.1 lets expire was made to stay.
 - ``{mailonce:PREFIX}:places:YYYY-MM:BBBB``: for few keys, hashes of user id to the places up to which its records count
   no more (`supersede`); a place stands there whatever becomes of the claim.
 - ``{mailonce:PREFIX}:pace``: the budget of rate and quota; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by
@@ -14,9 +16,9 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from importlib.resources import files
 from math import inf
 from typing import Any, NamedTuple
@@ -31,14 +33,16 @@ from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim, short_id
-from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
-from schemas.identity import Key, months_later
+from processor.ports import BelowFloor, Item, Lease, NotWhole, RebuildLost, ServerSeen
+from schemas.identity import Key
 from schemas.runtime.errors import ADOPTING, RedisUnavailable, RedisUntrusted
 from schemas.runtime.settings import Settings
 
-__all__ = ["CLOSE_S", "NOBODYS_SET", "RedisDedup", "RedisPace", "Under", "check_server", "connect", "month_expiry_s"]
+__all__ = ["CLOSE_S", "NOBODYS_SET", "RedisDedup", "RedisPace", "Under", "check_server", "connect"]
 
 BUCKETS = 65_536
+_MONTH = re.compile(r":\d{4}-\d{2}(:[0-9a-f]{4})?$")
+"""ends the name of what is kept of a month"""
 TIMEOUT_S = 5.0
 CLOSE_S = 2.0
 """For saying goodbye to a server that may not listen."""
@@ -106,12 +110,6 @@ async def _policy(client: redis.asyncio.Redis) -> str:
         return str((await client.info("memory")).get("maxmemory_policy", ""))
 
 
-def month_expiry_s(month: str, retention_months: int) -> int:
-    """When the dedup set may forget a month: unix seconds."""
-    year, number = map(int, months_later(month, retention_months + 1).split("-"))
-    return int(datetime(year, number, 1, tzinfo=UTC).timestamp())
-
-
 class _Scripts:
     """A folder of Lua scripts on one client, with Redis's errors translated."""
 
@@ -129,6 +127,8 @@ class _Scripts:
         except ResponseError as error:
             if str(error).startswith("NOTWHOLE"):
                 raise NotWhole("the dedup set is not whole") from None
+            if str(error).startswith("BELOW "):
+                raise BelowFloor(str(error).split()[1]) from None
             if str(error).startswith("NOTHELD"):
                 raise RebuildLost("the rebuild has lost its lock") from None
             raise RedisUnavailable(f"Redis refuses: {error}") from error
@@ -164,13 +164,11 @@ NOBODYS_SET = Under()
 class RedisDedup:
     """See `processor.ports.Dedup` for the laws."""
 
-    def __init__(self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float, retention_months: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float) -> None:
         self._run = _Scripts(client).run
         self._client = client
         self._base = f"{{mailonce:{prefix}}}"
         self._lifetime_ms = int(lifetime_s * 1000)
-        self._retention_months = retention_months
-        self._expiries: dict[str, int] = {}
         self.under: Callable[[], Under] = lambda: NOBODYS_SET
         """Whose set it must be, and the newest lineage; without a control topic: nobody's."""
         self._granted = Under()
@@ -178,11 +176,19 @@ class RedisDedup:
 
     @classmethod
     def of(cls, settings: Settings, client: redis.asyncio.Redis) -> RedisDedup:
-        return cls(client, settings.topic_prefix, settings.attempt_lifetime_s, settings.retention_months)
+        return cls(client, settings.topic_prefix, settings.attempt_lifetime_s)
 
     @property
     def marker(self) -> str:
         return f"{self._base}:whole"
+
+    @property
+    def floor(self) -> str:
+        return f"{self._base}:floor"
+
+    @property
+    def lasting(self) -> str:
+        return f"{self._base}:lasting"
 
     @property
     def lock(self) -> str:
@@ -194,15 +200,15 @@ class RedisDedup:
     def _places(self, key: Key) -> str:
         return f"{self._base}:places:{key.month}:{zlib.crc32(key.user_id.encode()) % BUCKETS:04x}"
 
-    def _expiry(self, key: Key) -> int:
-        if key.month not in self._expiries:
-            self._expiries[key.month] = month_expiry_s(key.month, self._retention_months)
-        return self._expiries[key.month]
-
     async def _read(
-        self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]], *, places: bool = False
+        self,
+        name: str,
+        items: Sequence[Item],
+        per_item: Callable[[Item], tuple[Any, ...]],
+        *kept: str,
+        places: bool = False,
     ) -> list[Claim]:
-        keys, under = [self.marker], self._seen()
+        keys, under = [self.marker, *kept], self._seen()
         for item in items:
             keys += [self._bucket(item.key), self._places(item.key)] if places else [self._bucket(item.key)]
         values = await self._run(name, keys, [self._lifetime_ms, *_flat(items, per_item), under.to_argument()])
@@ -228,25 +234,19 @@ class RedisDedup:
         return await self._read(
             "claim",
             items,
-            lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key), i.overrides),
+            lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, i.overrides),
+            self.floor,
             places=True,
         )
 
     async def supersede(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read(
-            "supersede",
-            items,
-            lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)),
-            places=True,
-        )
+        return await self._read("supersede", items, lambda i: (i.key.user_id, i.partition, i.offset), places=True)
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset, self._expiry(i.key)))
+        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset))
 
     async def refuse(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read(
-            "refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, self._expiry(i.key))
-        )
+        return await self._read("refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
@@ -257,16 +257,7 @@ class RedisDedup:
 
     async def _fact(self, name: str, items: Sequence[Item], text: Callable[[Item], str]) -> Any:
         return await self._write(
-            name,
-            items,
-            lambda i: (
-                i.key.user_id,
-                short_id(i.message_id),
-                i.attempt,
-                self._expiry(i.key),
-                text(i),
-                i.message_id,
-            ),
+            name, items, lambda i: (i.key.user_id, short_id(i.message_id), i.attempt, text(i), i.message_id)
         )
 
     async def release(self, items: Sequence[Item]) -> None:
@@ -292,15 +283,11 @@ class RedisDedup:
         return await self._record("u", items, lambda i: i.attempt)
 
     async def _record(self, what: str, items: Sequence[Item], text: Callable[[Item], str]) -> list[Claim]:
-        values = await self._write(
-            "record", items, lambda i: (i.key.user_id, what, text(i), i.attempt, self._expiry(i.key))
-        )
+        values = await self._write("record", items, lambda i: (i.key.user_id, what, text(i), i.attempt))
         return [parse_claim(value) for value in values]
 
     async def close(self, items: Sequence[Item]) -> None:
-        await self._write(
-            "close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt, self._expiry(i.key))
-        )
+        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""
@@ -327,15 +314,55 @@ class RedisDedup:
         """Notes events that Kafka holds, so that their repetitions are known."""
         async with self._client.pipeline(transaction=False) as pipe:
             for month, note in notes:
-                name = f"{self._base}:noted:{month}"
-                pipe.sadd(name, note)
-                pipe.expireat(name, month_expiry_s(month, self._retention_months))
+                pipe.sadd(f"{self._base}:noted:{month}", note)
             if notes:
                 await _asking(pipe.execute())
 
     async def feed_alive_ms(self, seen_ms: int = 0) -> int:
         """The latest sending time (ms) of which the event feed has told, `seen_ms` included."""
         return int(await self._run("feed", [f"{self._base}:feed"], [seen_ms]))
+
+    # ---- the floor ----
+
+    async def raise_floor(self, month: str = "") -> str:
+        """From now on nothing is granted for months before this one. Returns the set's floor, which may be higher."""
+        return str(await self._run("floor", [self.floor], [month]))
+
+    async def drop_below_floor(self) -> None:
+        """Gives back the memory of months before the set's floor. Broken off, it may be done again."""
+        async for names in self._named():
+            await self._run("floor", [self.floor, *names], [""])
+
+    async def prepare(self, floor: str) -> str:
+        """Before a rebuild: what stands here stays but for a floor's act. Returns the set's floor, as `raise_floor`."""
+        await self.keep_all()
+        return await self.raise_floor(floor)
+
+    async def keep_all(self) -> None:
+        """What 0.1 lets expire stays from now on: once for all in a set's life."""
+        if await _asking(self._client.exists(self.lasting)):
+            return
+        async for names in self._named():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for name in names:
+                    pipe.persist(name)
+                await _asking(pipe.execute())
+        await _asking(self._client.set(self.lasting, 1))
+
+    async def _named(self) -> AsyncIterator[list[str]]:
+        """Names of months' entries, some hundreds at once."""
+        cursor = 0
+        while True:
+            cursor, names = await _asking(self._client.scan(cursor, match=f"{_escaped(self._base)}:*", count=1000))
+            if ours := [str(name) for name in names if _MONTH.search(str(name))]:
+                yield ours
+            if not cursor:
+                return
+
+    async def time_ms(self) -> int:
+        """The server's clock."""
+        seconds, micros = await _asking(self._client.time())
+        return int(seconds) * 1000 + int(micros) // 1000
 
     # ---- the rebuild's side ----
 
@@ -345,7 +372,7 @@ class RedisDedup:
         Keeps the lock as well. Raises `RebuildLost` and changes nothing when that is no longer the token's.
         """
         keys = [self.lock, *(self._bucket(known.key) for known in claims)]
-        items = [[k.key.user_id, k.claim, self._expiry(k.key), *k.place, k.ended] for k in claims]
+        items = [[k.key.user_id, k.claim, *k.place, k.ended] for k in claims]
         await self._run("restore", keys, [token, int(ttl_s * 1000), msgspec.msgpack.encode(items)])
 
     async def peek(self, key: Key) -> Claim | None:

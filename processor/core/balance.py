@@ -13,12 +13,12 @@ import msgspec
 from processor.core.standing import Entry, stands
 from processor.core.states import State
 from schemas.codec import decode_delivery
-from schemas.identity import Key, months_later
+from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome
 from schemas.runtime.errors import BadRecord
 
-__all__ = ["Balance", "Lowered", "oldest_month"]
+__all__ = ["Balance", "Lowered"]
 
 MONTH_BYTES = 7
 
@@ -144,11 +144,6 @@ class Balance:
         month = key[-MONTH_BYTES:]
         wanted = month == self._month if self._month else month >= self._oldest
         return wanted and (self.only is None or key in self.only)
-
-
-def oldest_month(this_month: str, retention_months: int) -> str:
-    """The first month whose jobs may still be mailed."""
-    return months_later(this_month, 1 - retention_months)
 
 
 def _is_key(raw: bytes) -> bool:

@@ -76,6 +76,10 @@ class Batches:
         self._renounced += [attempt for attempt, _ in attempts]
         self._fresh[:0] = [attempt.again(due_s) for attempt, due_s in attempts]
 
+    def withdraw(self, attempt: Attempt) -> None:
+        """This one is withdrawn, and not intended anew."""
+        self._renounced.append(attempt)
+
     def add_ended(self, finished: Finished) -> None:
         self._ended.append(finished)
 

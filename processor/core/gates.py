@@ -63,9 +63,10 @@ class Gates:
         return self.redis_asked_s if self.halted is None else inf
 
     def note(self, finished: Finished) -> Halted | None:
-        """Takes note of an outcome; a reason to halt when too many are bad. A partition that left counts elsewhere."""
-        result = finished.result
-        if not isinstance(result, Settle) or finished.attempt.ticket.window.closed:
+        """Takes note of an outcome; a reason to halt when too many are bad. A partition that left counts elsewhere, and
+        what befalls a month that is closed says nothing of the present one."""
+        result, ticket = finished.result, finished.attempt.ticket
+        if not isinstance(result, Settle) or ticket.window.closed or ticket.past:
             return None
         reason = self._breaker.note(bad=result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN})
         return Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again") if reason else None

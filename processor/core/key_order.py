@@ -63,6 +63,11 @@ class KeyOrder:
         del self._first[key]
         return None
 
+    def exchange(self, ticket: Ticket, other: Ticket) -> None:
+        """`other` is on its way in the place of `ticket`, which was: the same record, and its month is closed now."""
+        assert ticket.record.key is not None
+        self._first[ticket.record.key] = other
+
     def forget_closed(self) -> None:
         """Partitions have left: what waits in them is somebody else's, and so is a key with nothing else here."""
         self._superseded = {ticket for ticket in self._superseded if not ticket.window.closed}

@@ -46,6 +46,11 @@ class Months:
         """How the month of a key was opened."""
         return self.opened(month_of_key(key))
 
+    @property
+    def floor(self) -> str:
+        """Months before it are closed for good; empty where no floor was set yet."""
+        return self._control.floor.month if self._control.floor else ""
+
     def starts(self, topic: str, months: Collection[str]) -> dict[int, int]:
         """Where a reader of these months starts in each partition; at 0 in those that are left out."""
         each = [opened.starts(topic) if (opened := self.opened(month)) else {} for month in months]

@@ -26,6 +26,8 @@ class Starts:
         self._never_called: list[Attempt] = []
         self.tenure: Tenure | None = NO_TENURE
         """Under what this process may intend, claim and call now; ``None``: under nothing."""
+        self.floor = ""
+        """The dedup set grants nothing for months before this one, as far as it was heard of by a claim."""
 
     # ---- may this process call ----
 
@@ -68,6 +70,8 @@ class Starts:
             skip = before_claim(left=ticket.window.closed, superseded=newer)
             if skip is not None:
                 passed_over.append(Finished(attempt, skip))
+            elif ticket.key is not None and ticket.key.month < self.floor:
+                self._close(attempt)
             elif attempt.tenure != self.tenure:
                 self.renounce_one(attempt)
             elif ticket.record.partition in unread:
@@ -75,6 +79,18 @@ class Starts:
             else:
                 taken.append(attempt)
         return taken, passed_over
+
+    def below(self, floor: str) -> None:
+        """The dedup set has forgotten the months before this one. What was taken is for the caller to put back."""
+        self.floor = max(self.floor, floor)
+
+    def _close(self, attempt: Attempt) -> None:
+        """It was intended before its month was closed: its intent is withdrawn, and the ledger says what follows."""
+        closed = attempt.ticket.below(self.floor)
+        self._order.exchange(attempt.ticket, closed)
+        self._batches.withdraw(attempt)
+        self.freed([attempt])
+        self._due.submit([Attempt(closed)])
 
     def renounce(self) -> list[Attempt]:
         """Takes back every intent that was not called for, or certainly not sent, and intends its ticket anew.

@@ -11,7 +11,6 @@ finished
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from functools import cache
 
 import msgspec
 
@@ -36,7 +35,6 @@ __all__ = [
     "Ticket",
     "examine",
     "misplaced",
-    "months_between",
     "refused",
 ]
 
@@ -57,6 +55,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Set when the record must not reach SES."""
     resend: Resend | None = None
     """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
+    past: bool = False
+    """Whether its month is closed for good: it is never called for, and the ledger says whether it has its outcome."""
 
     @property
     def place(self) -> Place:
@@ -74,6 +74,10 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     def refused(self, bad: BadRecord) -> Ticket:
         """The same record, which must not reach SES."""
         return msgspec.structs.replace(self, refusal=refused(bad))
+
+    def below(self, floor: str) -> Ticket:
+        """The same record, now that its month is closed for good."""
+        return msgspec.structs.replace(self, refusal=refused(_too_old(floor)), past=True)
 
 
 class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -169,10 +173,15 @@ def misplaced(record: Record, window: Window, partition: int) -> Ticket:
     return Ticket(record, window, refusal=refused(BadRecord(WRONG_PARTITION, detail)))
 
 
-def examine(
-    record: Record, window: Window, *, this_month: str, retention_months: int, suppressed: Container[str]
-) -> Ticket:
-    """Reads a record: a job, a tombstone, or one that must not reach SES (`Ticket.refusal` says why)."""
+def examine(record: Record, window: Window, *, floor: str, suppressed: Container[str]) -> Ticket:
+    """Reads a record: a job, a tombstone, or one that must not reach SES (`Ticket.refusal` says why).
+
+    Args:
+        record: as it was read.
+        window: of its partition.
+        floor: the first month whose jobs may be attempted, ``YYYY-MM``.
+        suppressed: addresses that are not to be written to.
+    """
     key, job, content, resend, refusal = None, None, "", None, None
     try:
         key = Key.from_bytes(record.key)
@@ -180,30 +189,22 @@ def examine(
             job = decode_job(record.key, record.value)
             content = fingerprint(job)
             resend = decode_resend(record.headers)
-            _check_age(job.month, this_month, retention_months)
+            if job.month < floor:
+                raise _too_old(floor)
             refusal = _suppressed(job, suppressed)
     except BadRecord as bad:
         refusal = refused(bad)
-    return Ticket(record, window, key, job, content, refusal, resend)
+    return Ticket(record, window, key, job, content, refusal, resend, past=key is not None and key.month < floor)
 
 
-def _check_age(month: str, this_month: str, retention_months: int) -> None:
-    age = months_between(month, this_month)
-    if age >= retention_months:
-        raise BadRecord("too-old", f"month: {month} is {age} months ago; the dedup set knows {retention_months} months")
+def _too_old(floor: str) -> BadRecord:
+    return BadRecord("too-old", f"month: {floor} is the first that may still be mailed")
 
 
 def _suppressed(job: Job, suppressed: Container[str]) -> Settle | None:
     if job.email.lower() not in suppressed:
         return None
     return Settle(Outcome.SUPPRESSED, reason="suppression-list", detail="the address is on the suppression list")
-
-
-@cache
-def months_between(earlier: str, later: str) -> int:
-    """Whole months from one ``YYYY-MM`` to another."""
-    (y1, m1), (y2, m2) = (map(int, month.split("-")) for month in (earlier, later))
-    return (y2 - y1) * 12 + m2 - m1
 
 
 def refused(bad: BadRecord) -> Settle:

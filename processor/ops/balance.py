@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 from processor.adapters.months import read_months
 from processor.adapters.write import write_records
-from processor.core.balance import Balance, Lowered, oldest_month
+from processor.core.balance import Balance, Lowered
+from processor.core.floor import first_month
 from processor.core.months import Months
 from processor.ports import Produced
 from schemas.codec import decode_delivery
@@ -49,8 +50,8 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     Raises `OutcomesMissing` with the first keys that have none, and `BrokerUnavailable`.
     """
     began_s = time.monotonic()
-    oldest = oldest_month(datetime.now(UTC).strftime("%Y-%m"), settings.retention_months)
     months = read_months(settings)
+    oldest = first_month(months.floor, datetime.now(UTC).strftime("%Y-%m"), settings.retention_months)
     jobs, suspects, lowered = 0, set[bytes](), set[bytes]()
     for done, partition in enumerate(sorted(targets)):
         tell(STEP, done, len(targets))

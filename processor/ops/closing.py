@@ -33,6 +33,7 @@ class Standing(StrEnum):
     SENT = "sent already"
     IN_DOUBT = "in doubt: nobody knows SES's answer yet"
     DROPPED = "accepted by SES and dropped: it is not sent again"
+    PAST = "its month is closed for good: nothing of it is sent any more"
     LATER = "no call follows: the dedup set is not whole, and whoever makes it whole reads this before"
 
 
@@ -64,6 +65,12 @@ async def close_at(settings: Settings, dedup: RedisDedup, places: Sequence[tuple
         control = await in_thread(read_control, settings)
         dedup.under = partial(under, control)
         found = await _closed(dedup, places)
+        if floor := control.floor:
+            # The set has forgotten what became of these: `absent` says nothing there.
+            found = [
+                Standing.PAST if key.month < floor.month else one
+                for one, (key, _, _) in zip(found, places, strict=True)
+            ]
         after = await in_thread(read_control, settings)
         rebuilt = Standing.LATER in found and bool(after.users_of_newest("", boot_s()))
         if after.newest == control.newest and not (rebuilt and boot_s() < until_s):

@@ -142,18 +142,22 @@ def adoption_of(settings: Settings, part: Part) -> Adoption:
 
 
 async def verify(settings: Settings, dedup: RedisDedup, tell: Tell) -> Verification:
-    """Compares every key of ledger and intents with the set, and the set's entries with those keys."""
+    """Compares every key of ledger and intents with the set, and the set's entries with those keys.
+
+    Months before the set's floor are left out: it grants nothing for them, and need not know them.
+    """
+    floor = await dedup.raise_floor()
     seen, ours = await dedup.server(), dedup.under().installation
     result = Verification(await dedup.is_whole(), seen.installation if seen.installation != ours else "")
     explained: set[int] = set()
     source = claims_from_topics(settings, tell)
     while chunk := await in_thread(take_chunk, source):
-        known = [one for one in chunk if one.claim]
+        known = [one for one in chunk if one.claim and one.key.month >= floor]
         actual = await dedup.peek_all([one.key for one in known])
         for one, found in zip(known, actual, strict=True):
             explained.add(hash(one.key))
             result.note(one.key, compare(parse_claim(one.claim), found))
     async for key, claim in dedup.entries():
-        if hash(key) not in explained:
+        if hash(key) not in explained and key.month >= floor:
             result.note(key, Finding.AHEAD if claim.state in {State.SENDING, State.BARRED} else Finding.UNKNOWN)
     return result

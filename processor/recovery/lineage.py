@@ -114,7 +114,7 @@ class Lineages:
         self._follower.rebuilding = lineage.id
         try:
             await self._begin(lineage, token)
-            count = await restore_all(self._settings, self._dedup, token, tell)
+            count = await restore_all(self._settings, self._dedup, token, tell, await self._floor())
             if self._control.newest != lineage.id or not await self._dedup.set_whole(token, lineage.id):
                 raise RebuildLost("the rebuild has lost its lock, or another lineage was begun")
         except RebuildLost as lost:
@@ -126,6 +126,12 @@ class Lineages:
         self._follower.hurry()
         log.info(Event.DEDUP_REBUILT, entries=count)
         return count
+
+    async def _floor(self) -> str:
+        """The set's floor is the control topic's from now on, or its own where that is higher; and what 0.1 lets expire
+        stays: only a floor takes entries away."""
+        floor = self._control.floor
+        return await self._dedup.prepare(floor.month if floor else "")
 
     async def _begin(self, lineage: Lineage, token: str) -> None:
         """Returns once nobody calls under an older lineage. Raises `RebuildLost` when another one was begun."""

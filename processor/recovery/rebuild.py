@@ -48,10 +48,11 @@ def silent(_progress: Progress) -> None:
     """Tells nobody."""
 
 
-async def restore_all(settings: Settings, dedup: RedisDedup, token: str, tell: Tell = silent) -> int:
+async def restore_all(settings: Settings, dedup: RedisDedup, token: str, tell: Tell = silent, floor: str = "") -> int:
     """Restores chunk after chunk under the lock `token`; returns the number of entries.
 
-    Raises `RebuildLost` when it cannot vouch for all.
+    Nothing is granted for months before `floor`, so nothing of them is put back. Raises `RebuildLost` when it
+    cannot vouch for all.
     """
     count = 0
     source = claims_from_topics(settings, tell)
@@ -60,6 +61,7 @@ async def restore_all(settings: Settings, dedup: RedisDedup, token: str, tell: T
         while chunk := await _read(reading, dedup, token):
             # The next chunk is read while Redis takes this one.
             reading = asyncio.create_task(in_thread(take_chunk, source))
+            chunk = [known for known in chunk if known.key.month >= floor]
             await dedup.restore(chunk, token, LOCK_TTL_S)
             count += sum(bool(known.claim) for known in chunk)
     finally:

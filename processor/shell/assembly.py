@@ -11,7 +11,7 @@ from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.pace import Limits
 from processor.core.ticket import Attempt
-from processor.ports import Clock, Dedup, JobLog, Letters, Pace, Sender, Templates
+from processor.ports import Clock, Dedup, JobLog, Letters, Outcomes, Pace, Sender, Templates
 from processor.shell.after_commit import AfterCommit
 from processor.shell.ahead import LookAhead
 from processor.shell.allowance import Allowance
@@ -24,6 +24,7 @@ from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
 from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.ledger import Scribe
+from processor.shell.past import Past
 from processor.shell.pulse import Pulse
 from processor.shell.rebalances import Rebalances
 from processor.shell.scan import Scan
@@ -58,6 +59,7 @@ class Parts:
     """Waits until the dedup set is whole again, or makes it so."""
     scribe: Scribe
     letters: Letters
+    outcomes: Outcomes
     this_month: Callable[[], str]
     meter: Meter
     presence: Permission = ALWAYS
@@ -96,5 +98,6 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
-    attempts = Attempts(engine, gates, calls, dedup, Bars(dedup, parts.letters), clock, meter, settings.start_window_s)
+    bars = Bars(dedup, parts.letters)
+    attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

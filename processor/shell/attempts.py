@@ -15,6 +15,7 @@ from processor.ports import Clock, Dedup, Item, NotWhole
 from processor.shell.bars import Bars
 from processor.shell.calls import STAYS, Calls
 from processor.shell.halt import halt
+from processor.shell.past import Past
 from processor.telemetry.meter import Meter
 from schemas.records import Outcome
 from schemas.runtime.errors import Halted, RedisUnavailable
@@ -40,6 +41,7 @@ class Attempts:
         calls: Calls,
         dedup: Dedup,
         bars: Bars,
+        past: Past,
         clock: Clock,
         meter: Meter,
         start_window_s: float,
@@ -49,6 +51,7 @@ class Attempts:
         self._calls = calls
         self._dedup = dedup
         self._bars = bars
+        self._past = past
         self._clock = clock
         self._meter = meter
         self._start_window_s = start_window_s
@@ -92,8 +95,7 @@ class Attempts:
         start_by_s = self._clock.boot_s() + self._start_window_s
         self._active.update(dict.fromkeys(attempts))
         try:
-            claims = await self._dedup.claim([Item.of(attempt) for attempt in attempts])
-            follows = [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
+            follows = await _claimed(self._dedup, attempts)
         except BaseException:
             # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
@@ -114,7 +116,7 @@ class Attempts:
         """Tombstones and records that must not reach SES: one look at the dedup set, no call."""
         attempts = [self._bars.name(attempt) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
         try:
-            follows = await _looked_at(self._dedup, attempts)
+            follows = await _looked_at(self._dedup, self._past, attempts)
         except (NotWhole, RedisUnavailable):
             self._engine.due.put_back(attempts)
             raise
@@ -153,14 +155,12 @@ class Attempts:
         if isinstance(follows, decide.WaitForOther | decide.AskLetters):
             if not attempt.waited:
                 log.info(Event.WAITING_FOR_CLAIM, key=str(attempt.ticket.key), attempt=follows.attempt)
-            self._put_off(attempt.waiting(), LOOK_AGAIN_S)
-            return
+            return self._put_off(attempt.waiting(), LOOK_AGAIN_S)
         if isinstance(follows, decide.Renounce):
-            self._engine.starts.renounce_one(attempt)
-            return
+            return self._engine.starts.renounce_one(attempt)
         if attempt.waited and isinstance(follows, decide.Settle) and follows.outcome is Outcome.UNCERTAIN:
             self._meter.takeovers.inc()
-        self._end(Finished(attempt, follows))
+        return self._end(Finished(attempt, follows))
 
     def _end(self, finished: Finished) -> None:
         self._engine.end(finished)
@@ -182,13 +182,20 @@ class Attempts:
         self.changed.set()
 
 
-async def _looked_at(dedup: Dedup, attempts: Sequence[Attempt]) -> list[tuple[Attempt, decide.AfterClaim]]:
+async def _claimed(dedup: Dedup, attempts: Sequence[Attempt]) -> list[decide.AfterClaim]:
+    claims = await dedup.claim([Item.of(attempt) for attempt in attempts])
+    return [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
+
+
+async def _looked_at(dedup: Dedup, past: Past, everyone: Sequence[Attempt]) -> list[tuple[Attempt, decide.AfterClaim]]:
     """What follows for each tombstone, and for each record that must not reach SES. Raises as `Dedup` does."""
+    follows = await past.look_up(everyone)
+    passed_over = {attempt for attempt, _ in follows}
+    attempts = [attempt for attempt in everyone if attempt not in passed_over]
     cancels = [attempt for attempt in attempts if attempt.ticket.refusal is None]
     bad = [attempt for attempt in attempts if attempt.ticket.refusal is not None and attempt.ticket.key]
     cancelled = await dedup.cancel([Item.of(attempt) for attempt in cancels]) if cancels else []
     refused = await dedup.refuse([Item.of(attempt) for attempt in bad]) if bad else []
-    follows: list[tuple[Attempt, decide.AfterClaim]] = []
     for attempt, claim in zip(cancels, cancelled, strict=True):
         record = attempt.ticket.record
         follows.append((attempt, decide.after_cancel(claim, partition=record.partition, offset=record.offset)))

@@ -120,6 +120,11 @@ class Months(Protocol):
         """How the month was opened, as far as it was read."""
         ...
 
+    @property
+    def floor(self) -> str:
+        """Months before it are closed for good, as far as it was read; empty where no floor was set yet."""
+        ...
+
     def ask(self) -> int:
         """Wants the control topic read to an end asked for after this; returns what `answered` is to be told."""
         ...
@@ -132,6 +137,10 @@ class _NoMonths:
 
     def opened(self, month: str) -> MonthOpened | None:  # noqa: ARG002 - one is like another
         return None
+
+    @property
+    def floor(self) -> str:
+        return ""
 
     def ask(self) -> int:
         return 0
@@ -297,6 +306,11 @@ class FollowedMonths:
 
     def opened(self, month: str) -> MonthOpened | None:
         return self._follower.control.month(month)
+
+    @property
+    def floor(self) -> str:
+        floor = self._follower.control.floor
+        return floor.month if floor else ""
 
     def ask(self) -> int:
         self._follower.hurry()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.ticket import Attempt, Ticket
-from processor.ports import Clock, NotWhole
+from processor.ports import BelowFloor, Clock, NotWhole
 from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.halt import halt
@@ -140,6 +140,9 @@ class Deliverer:
         """Redis away or not whole: nobody sends until it is back."""
         try:
             await step()
+        except BelowFloor as closed:
+            # The control topic told of it before the set's floor rose, and has not been read so far yet.
+            self._engine.starts.below(closed.floor)
         except NotWhole:
             log.warning(Event.DEDUP_NOT_WHOLE, follows="nothing is sent until it is rebuilt from the ledger")
             self._meter.rebuilds.inc()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from processor.core.engine import Engine
+from processor.core.floor import first_month
 from processor.core.months import belongs, month_of_key
 from processor.core.offsets import Window
 from processor.core.ticket import Ticket, examine, misplaced
@@ -117,13 +118,12 @@ class Intake:
             return misplaced(record, window, partition) if record.value is not None else None
         if was_sent and not self._engine.holds(record.key):
             return None
-        return examine(
-            record,
-            window,
-            this_month=self._this_month(),
-            retention_months=self._config.retention_months,
-            suppressed=self._config.suppressed,
-        )
+        return examine(record, window, floor=self._floor(), suppressed=self._config.suppressed)
+
+    def _floor(self) -> str:
+        """The first month whose jobs may be attempted. What the dedup set says counts as well as the control topic."""
+        told = max(self._months.floor, self._engine.starts.floor)
+        return first_month(told, self._this_month(), self._config.retention_months)
 
     async def _checked(self, ticket: Ticket) -> tuple[Ticket, Halted | None]:
         """A mail that cannot be made must not reach SES; without its template nothing may."""

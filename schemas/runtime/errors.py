@@ -9,6 +9,7 @@ __all__ = [
     "BadRecord",
     "BrokerUnavailable",
     "Fenced",
+    "FloorRefused",
     "Halted",
     "InstallationForeign",
     "Interrupted",
@@ -57,6 +58,10 @@ class Halted(MailonceError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class FloorRefused(MailonceError):
+    """The floor must not rise now: mend what the message names, then repeat it. Nothing was closed."""
 
 
 class NoSuchJob(MailonceError):

@@ -137,7 +137,9 @@ class Settings(BaseSettings):
     account_refresh_s: float = Field(
         60.0, gt=0, description="how often GetAccount is asked for rate and quota, seconds"
     )
-    retention_months: int = Field(13, ge=2, le=60, description="the dedup set knows a month this long, months")
+    retention_months: int = Field(
+        13, ge=2, le=60, description="a month stays open this long, then `produce` closes it for good, months"
+    )
     retry: RetryTable = Field(RetryTable(), description="back-off per class of refusal, as JSON")
     breaker_consecutive: int = Field(
         100, ge=0, description="halt after so many jobs in a row were dead-lettered or uncertain; 0: never"

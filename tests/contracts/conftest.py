@@ -89,7 +89,7 @@ async def make_whole(dedup: RedisDedup | MemoryDedup | SimDedup) -> None:
 
 @pytest.fixture
 async def redis_dedup(client: redis.asyncio.Redis) -> AsyncIterator[PokedDedup]:
-    dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S, retention_months=13)
+    dedup = PokedDedup(client, f"c{uuid4().hex[:8]}-", lifetime_s=LIFETIME_S)
     await make_whole(dedup)
     yield dedup
     await dedup._client.aclose()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from processor.adapters.control import KafkaControl, change_control
+from processor.adapters.control import KafkaControl, change_control, kafka_clock_ms, read_control
 from processor.core.control import Control, begin_lineage
 from processor.ports import ControlLog
 from schemas.codec import encode
@@ -119,3 +120,11 @@ async def test_a_hanging_transaction_of_a_dead_process_is_ended(world: World) ->
     away = settings.model_copy(update={"kafka_bootstrap_servers": "127.0.0.1:1", "patience_s": 0.1})
     with pytest.raises(BrokerUnavailable):
         change_control(away, lambda _control: [])
+
+
+def test_kafka_tells_its_time(world: World) -> None:
+    """A month is closed only where its clock and others' agree; and nobody who follows the topic minds the question."""
+    assert abs(kafka_clock_ms(world.settings) - time.time() * 1000) < 60_000
+    assert read_control(world.settings).position > 0
+    with pytest.raises(BrokerUnavailable, match="did not tell its time"):
+        kafka_clock_ms(world.settings.model_copy(update={"topic_prefix": "nowhere-", "patience_s": 1.0}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from uuid import uuid4
@@ -17,7 +18,7 @@ from processor.core.adoption import take_over
 from processor.core.claims import Restored
 from processor.core.standing import nobodys
 from processor.core.states import ABSENT, TRANSITIONS, Change, Claim, State
-from processor.ports import Item, Lease, NotWhole, RebuildLost, ServerSeen
+from processor.ports import BelowFloor, Item, Lease, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import ADOPTING, RedisUnavailable, RedisUntrusted
 from tests.contracts.conftest import make_whole
@@ -572,11 +573,64 @@ async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     assert await state(dedup) is State.SENT_RECORDED
 
 
-async def test_entries_expire_after_the_retention(redis_dedup: RedisDedup) -> None:
-    """A month is forgotten as a whole, only after its jobs are too old to be sent; the marker never is."""
+async def test_nothing_expires_by_itself(redis_dedup: RedisDedup) -> None:
+    """G6: only a floor takes entries away: neither what is written here expires, nor what 0.1 has written."""
+    client, beside = redis_dedup._client, replace(MINE, key=Key("u2", "2026-10"))
+    names = [redis_dedup._bucket(KEY), redis_dedup._bucket(beside.key), redis_dedup._places(KEY)]
+    names.append(f"{redis_dedup._base}:noted:2026-11")
+    for name in names[:2]:
+        await client.hset(name, "somebody", "sf")
+        await client.expireat(name, 1_830_297_600)
     await redis_dedup.claim([MINE])
-    assert await redis_dedup._client.expiretime(redis_dedup._bucket(KEY)) == 1_830_297_600
-    assert await redis_dedup._client.ttl(redis_dedup.marker) == -1
+    await redis_dedup.supersede([MINE])
+    await redis_dedup.note([("2026-11", "event")])
+    assert [await client.ttl(name) for name in (*names[2:], names[0], redis_dedup.marker)] == [-1] * 4
+    assert await client.expiretime(names[1]) == 1_830_297_600
+    await restore(redis_dedup, Restored(beside.key, ""))
+    assert await client.ttl(names[1]) == -1, "a rebuild makes it stay, whatever it knows of the key"
+    for name in names:
+        await client.expireat(name, 1_830_297_600)
+    await redis_dedup.keep_all()
+    assert [await client.ttl(name) for name in names] == [-1] * 4
+    await client.expireat(names[0], 1_830_297_600)
+    await redis_dedup.keep_all()
+    assert await client.expiretime(names[0]) == 1_830_297_600, "that is done once in a set's life"
+
+
+async def test_a_month_below_the_floor_is_closed_for_good(dedup: RedisDedup) -> None:
+    """G1, G6: nothing is granted for it and nothing of it kept, and no later act lowers the floor."""
+    old, first = replace(MINE, key=Key("u1", "2026-09")), replace(MINE, key=Key("u1", "2026-10"))
+    for item in (old, first, MINE):
+        await dedup.mark_sent([item])
+        await dedup.supersede([replace(item, offset=3)])
+        await dedup.note([(item.key.month, "event")])
+    assert await dedup.raise_floor() == ""
+    assert await dedup.raise_floor("2026-10") == "2026-10"
+    assert await dedup.raise_floor("2026-08") == "2026-10"
+    await dedup.drop_below_floor()
+    assert await dedup.raise_floor() == "2026-10"
+    assert await dedup.peek_all([old.key, first.key]) == [ABSENT, Claim(State.SENT, message_id="m1", fingerprint="f")]
+    assert await dedup.noted([(month, "event") for month in ("2026-09", "2026-10")]) == [False, True]
+    another = replace(MINE, key=Key("u2", "2026-11"))
+    with pytest.raises(BelowFloor) as closed:
+        await dedup.claim([another, old])
+    assert closed.value.floor == "2026-10"
+    assert await dedup.peek_all([another.key, old.key]) == [ABSENT, ABSENT], "nothing of the batch was granted"
+    assert (await dedup.claim([another]))[0].state is State.SENDING
+
+
+async def test_the_floor_outlives_the_marker(dedup: RedisDedup) -> None:
+    """G6: a rebuild and an adoption take the marker away, and the months below stay closed."""
+    await dedup.raise_floor("2026-12")
+    await dedup.unset_whole()
+    await make_whole(dedup)
+    with pytest.raises(BelowFloor):
+        await dedup.claim([MINE])
+
+
+async def test_the_server_tells_its_time(dedup: RedisDedup) -> None:
+    """The month that is the present one must not hang on one machine's clock."""
+    assert abs(await dedup.time_ms() - time.time() * 1000) < 60_000
 
 
 async def test_one_rebuild_at_a_time(dedup: RedisDedup) -> None:
@@ -656,7 +710,7 @@ async def test_a_server_that_is_away_is_named() -> None:
     """Redis's errors arrive as ours."""
     away = redis.asyncio.Redis(host="127.0.0.1", port=1)
     with pytest.raises(RedisUnavailable):
-        await RedisDedup(away, "x-", 1, 13).claim([MINE])
+        await RedisDedup(away, "x-", 1).claim([MINE])
     with pytest.raises(RedisUnavailable):
         await check_server(away)
     await away.aclose()
@@ -806,11 +860,10 @@ async def test_a_place_in_a_set_that_is_not_whole_is_none(dedup: RedisDedup) -> 
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
 
 
-async def test_places_expire_and_are_forgotten_with_their_keys(redis_dedup: RedisDedup) -> None:
+async def test_places_are_forgotten_with_their_keys(redis_dedup: RedisDedup) -> None:
     """They hold user ids."""
     await redis_dedup.supersede([MINE])
     places = redis_dedup._places(KEY)
-    assert await redis_dedup._client.expiretime(places) == 1_830_297_600
     assert not [key async for key, _ in redis_dedup.entries()]
     await redis_dedup.forget([KEY])
     assert not await redis_dedup._client.exists(places)

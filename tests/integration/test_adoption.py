@@ -16,7 +16,7 @@ def test_another_installations_redis_is_refused_until_it_is_adopted(world: World
     world.publish(job(f"u{n}") for n in range(4))
     world.drain()
     client = redis.Redis.from_url(world.settings.redis_url.get_secret_value())
-    marker = RedisDedup(None, world.settings.topic_prefix, 1, 13).marker  # type: ignore[arg-type]
+    marker = RedisDedup(None, world.settings.topic_prefix, 1).marker  # type: ignore[arg-type]
     client.hset(marker, "installation", "theirs")
     refused = (
         ("process", "--drain"),

@@ -15,12 +15,12 @@ from processor.recovery.lineage import Lineages
 from schemas.records import Outcome
 from tests.simulation.audit import Audit
 from tests.simulation.mutating import Patch, mutation
+from tests.simulation.mutation_stories import adopted_with_an_open_intent
 from tests.simulation.scenarios_adoption import (
     adopted_while_a_processor_runs,
     kafka_lost_redis_kept_and_adopted,
     the_topic_is_recreated_and_adopted,
 )
-from tests.simulation.scenarios_kafka import the_topic_is_recreated_and_grows
 from tests.simulation.scenarios_redis import events_of_another_installation, two_clusters_on_one_redis
 from tests.simulation.world import World
 
@@ -92,7 +92,7 @@ def the_ledgers_places_count_in_the_new_topic(patch: Patch) -> None:
     patch.setattr(processor.recovery.adoption, "nowhere", lambda delivery: delivery)
 
 
-@mutation(story=told(the_topic_is_recreated_and_grows))
+@mutation(story=adopted_with_an_open_intent)
 def an_intent_without_a_claim_is_in_doubt(patch: Patch) -> None:
     take_over = processor.recovery.adoption.take_over
     patch.setattr(processor.recovery.adoption, "take_over", lambda claim, known, **_: take_over(claim, known))

@@ -178,7 +178,7 @@ class Audit(Seen):
         if (server.marker.run, server.marker.lineage) != (server.run, newest):
             return
         for raw, mail in world.mails().items():
-            if mail.outcome is Outcome.SENT and (key := key_of(raw)) is not None:
+            if mail.outcome is Outcome.SENT and (key := key_of(raw)) is not None and key.month >= server.floor:
                 claim = server.claims.get(key, ABSENT)
                 if claim.state not in {State.SENT, State.SENT_RECORDED, State.DROPPED}:
                     yield f"G6 {key} is sent by the ledger, and {claim.to_text() or 'unknown'} by a set that is whole"

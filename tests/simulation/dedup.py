@@ -11,7 +11,7 @@ from processor.adapters.redis import Under
 from processor.core.claims import Restored
 from processor.core.standing import NOBODYS, attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.ports import Item, NotWhole, RebuildLost, ServerSeen
+from processor.ports import BelowFloor, Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import ADOPTING, RedisUntrusted
 
@@ -64,6 +64,10 @@ class Scripts:
             case _ if claim.state in DOUBTFUL and item.overrides and claim.attempt == item.overrides:
                 return mine
         return claim
+
+    def below(self, key: Key, floor: str) -> bool:
+        """Whether the key's month is closed for good."""
+        return key.month < floor
 
     def superseded(self, places: dict[int, int], item: Item) -> bool:
         """Whether the item's record counts no more."""
@@ -170,6 +174,8 @@ class MemoryDedup:
         self.claims: dict[Key, Claim] = {}
         self.places: dict[Key, dict[int, int]] = {}
         """of a key: up to which offset of each partition its records count no more"""
+        self.floor = ""
+        """months before it are closed for good"""
         self.run = "run"
         self.marker = NO_MARKER
         self.under: Callable[[], Under] = Under
@@ -218,8 +224,26 @@ class MemoryDedup:
         if not self._is_whole():
             raise NotWhole("the dedup set is not whole")
 
+    async def raise_floor(self, month: str = "") -> str:
+        self.floor = max(self.floor, month)
+        return self.floor
+
+    async def drop_below_floor(self) -> None:
+        self.claims = {key: claim for key, claim in self.claims.items() if key.month >= self.floor}
+        self.places = {key: places for key, places in self.places.items() if key.month >= self.floor}
+        self._notes = {(month, note) for month, note in self._notes if month >= self.floor}
+
+    async def prepare(self, floor: str) -> str:
+        """Nothing expires here."""
+        return await self.raise_floor(floor)
+
+    async def time_ms(self) -> int:
+        return self._now_ms()
+
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
+        if any(self._scripts.below(item.key, self.floor) for item in items):
+            raise BelowFloor(self.floor)
         out = []
         for item in items:
             held = self.claims.get(item.key, ABSENT)

@@ -8,10 +8,11 @@ from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
 from tests.simulation.process import Process, adopter
-from tests.simulation.story import LONG_AGO_S, until
+from tests.simulation.story import LONG_AGO_S, sent, until
 from tests.simulation.world import MONTH, World
 
 __all__ = [
+    "adopted_with_an_open_intent",
     "beyond_the_end",
     "cancelled_corrected_killed_and_lost",
     "changed_and_replayed",
@@ -29,6 +30,21 @@ __all__ = [
     "stopped_in_a_call",
     "withdrawn_after_a_rebuild",
 ]
+
+
+async def adopted_with_an_open_intent(world: World, audit: Audit) -> list[str]:
+    """Killed between intent and claim; then the jobs topic is made anew, and adopted with a set that knows of no claim."""
+    await sent(world, 2)
+    world.when("p0", "redis.claim <", 1, lambda process: process.die())
+    world.publish("late")
+    await until(world, lambda: world.slots["p0"].dead)
+    world.kafka.recreate(world.settings.topics.jobs)
+    adopting = world.start("ad", adopter)
+    await until(world, lambda: adopting.dead)
+    world.publish("new")
+    world.start("p1")
+    await until(world, lambda: not world.pending(), 30)
+    return [f"G2 the adoption failed: {adopting.left}"] if adopting.left else []
 
 
 async def stopped_in_a_call(world: World, audit: Audit) -> None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from processor.adapters.control import read_control
 from processor.adapters.installation import check_installation, check_set
 from processor.adapters.letters import EventLetters, Letters
+from processor.adapters.outcomes import Outcomes
+from processor.core.control import Control
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
 from processor.evidence.origin import Attempts, Origin
@@ -21,8 +23,10 @@ from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
 from processor.evidence.sweep import Doubts, Sweeper
 from processor.ops.balance import compare
+from processor.ops.floor import Act, rise
 from processor.recovery.adoption import Adoption
 from processor.recovery.adoption import World as Adopting
+from processor.recovery.part import under
 from processor.shell.assembly import Parts, Ports, assemble
 from processor.shell.control import FollowedMonths
 from processor.shell.intake import IntakeConfig
@@ -45,7 +49,7 @@ from tests.simulation.ses_twin import SimSender
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-__all__ = ["Host", "Process", "adopter", "evidence", "processor"]
+__all__ = ["Host", "Process", "adopter", "evidence", "floor", "processor"]
 
 STOP_S = 10.0
 """As `processor.wiring` and `processor.evidence.run`: less than a simulated lifetime all the same."""
@@ -198,6 +202,23 @@ async def adopter(process: Process) -> None:
         await part.follower.stop()
 
 
+async def floor(process: Process) -> None:
+    """As `mailonce produce` does once it has opened a month, or `mailonce dedup floor --yes`."""
+    world, part = process.world, Taking(process)
+    control = read_control(world.settings)
+    part.dedup.under = lambda: under(control)
+
+    async def kafka_ms() -> int:
+        return world.wall_ms()
+
+    async def read() -> Control:
+        return await in_thread(read_control, world.settings)
+
+    retention = world.settings.retention_months
+    act = Act(part.dedup, read, part.control_log.change, kafka_ms, process.clock.now_ms, retention)
+    process.net.history.note(process.name, "the floor", await rise(act, "operator"))
+
+
 async def processor(process: Process) -> None:
     """As `processor.wiring` makes one."""
     part = Taking(process)
@@ -244,6 +265,7 @@ async def _process(process: Process, part: Taking) -> None:
             months=FollowedMonths(follower),
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
             letters=Letters(settings),
+            outcomes=Outcomes(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
             meter=METER,
             drain=process.drain,

@@ -24,7 +24,7 @@ __all__ = ["Redis", "Server", "SimDedup", "SimPace"]
 
 REQUEST_S = 0.001
 TIMEOUT_S = 1.0
-READS = {"peek_all", "peek", "recorded", "server", "is_whole", "noted", "extend_lock"}
+READS = {"time_ms", "peek_all", "peek", "recorded", "server", "is_whole", "noted", "extend_lock"}
 
 
 class State(NamedTuple):
@@ -36,6 +36,7 @@ class State(NamedTuple):
     lock: tuple[str, float] | None
     notes: frozenset[tuple[str, str]]
     feed_ms: int
+    floor: str = ""
 
 
 class SimSet(MemoryDedup):
@@ -43,12 +44,14 @@ class SimSet(MemoryDedup):
 
     def dump(self) -> State:
         lock = (self._lock, self._until_ms) if self._lock else None
-        return State(dict(self.claims), dict(self.places), self.marker, lock, frozenset(self._notes), self._feed_ms)
+        return State(
+            dict(self.claims), dict(self.places), self.marker, lock, frozenset(self._notes), self._feed_ms, self.floor
+        )
 
     def load(self, state: State) -> None:
         self.claims, self.places, self.marker = dict(state.claims), dict(state.places), state.marker
         self._lock, self._until_ms = state.lock or (None, 0.0)
-        self._notes, self._feed_ms = set(state.notes), state.feed_ms
+        self._notes, self._feed_ms, self.floor = set(state.notes), state.feed_ms, state.floor
 
 
 class Server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.simulation import (
     scenarios_adoption,
+    scenarios_floor,
     scenarios_kafka,
     scenarios_latest,
     scenarios_months,
@@ -22,6 +23,7 @@ __all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
 TOLD_IN = (
     scenarios_redis,
     scenarios_rebuild,
+    scenarios_floor,
     scenarios_kafka,
     scenarios_months,
     scenarios_latest,

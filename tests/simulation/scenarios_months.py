@@ -11,7 +11,7 @@ from tests.simulation.story import (
     LONG_AGO_S,
     done,
     drain,
-    forget_a_month,
+    forget_offsets,
     keeps,
     publish,
     replay,
@@ -82,7 +82,7 @@ async def a_change_told_again_by_each_replay(world: World, audit: Audit) -> None
 async def a_bad_key_told_again_without_offsets(world: World, audit: Audit) -> None:
     world.publish_raw(b"no-month", b"{}")
     await sent(world, 1)
-    forget_a_month(world, "1999-01")
+    forget_offsets(world)
     await drain(world)
 
 

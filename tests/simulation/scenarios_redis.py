@@ -14,8 +14,8 @@ from tests.simulation.dedup import NO_MARKER
 from tests.simulation.faults import kill, redis_fault
 from tests.simulation.kafka import Kafka
 from tests.simulation.process import Host
-from tests.simulation.story import MONTHS_MS, breaks, done, drain, forget_a_month, keeps, publish, replay, sent, until
-from tests.simulation.world import MONTH, World, settings
+from tests.simulation.story import done, keeps, publish, replay, sent, until
+from tests.simulation.world import MONTH, World
 
 WHOLE = "nothing is granted by a set that may lack a claim made for this installation"
 
@@ -79,30 +79,6 @@ async def an_old_dump_key_by_key(world: World, audit: Audit) -> None:
     server.flush()
     server.load_keys(yesterday, [], marker=True)
     await replay(world)
-
-
-async def an_expired_month(world: World) -> None:
-    """Three mails of a year ago, sent; their month has expired in Redis."""
-    publish(world, 3, month="2025-12")
-    world.start("p0")
-    assert await done(world)
-    await asyncio.sleep(1)
-    world.later_ms = MONTHS_MS
-    forget_a_month(world, "2025-12")
-
-
-@breaks(r"G1 .* accepted 2 times", "a floor that only rises; raising the retention later does not lower it")
-async def the_retention_is_raised_after_a_month_expired(world: World, audit: Audit) -> None:
-    await an_expired_month(world)
-    world.settings = settings(retention_months=24)
-    await drain(world)
-
-
-@breaks(r"G6 .* lowered sent to dead", "a job below the floor that has an outcome is passed over silently")
-async def the_fourteenth_month(world: World, audit: Audit) -> None:
-    """The group was idle for a week and its entries have expired: what was sent becomes too old."""
-    await an_expired_month(world)
-    await drain(world)
 
 
 @keeps(r"G2 drain did not drain: OutcomesMissing: 4 of 4", "a Redis of another installation is refused")

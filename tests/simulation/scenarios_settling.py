@@ -105,6 +105,22 @@ async def a_bounce_told_twice(world: World, audit: Audit) -> None:
     await asyncio.sleep(10)
 
 
+@breaks(r"G6 .* has 2 letters of changed-after-sending", "nothing is reported twice for one record")
+async def a_changed_record_told_by_two_groups(world: World, audit: Audit) -> None:
+    """Both ask for its letter before either has committed one: its key is sent, so no bar keeps them apart."""
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(2)
+
+    def act(process: Any) -> None:
+        process.freeze(2.5)
+        world.start("r", group="replay-1", drain=True)
+
+    world.when("p0", "kafka.produce <", 2, act)
+    world.publish("u0", version=2)
+    await asyncio.sleep(10)
+
+
 @breaks(r"G6 .* lowered sent to cancelled", "what the ledger holds as `sent` is lowered by SES's own word alone")
 async def cancelled_over_sent(world: World, audit: Audit) -> None:
     """A replay mails the corrected record behind a tombstone whose reader stands still before its commit."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.audit import Audit
+from tests.simulation.process import floor
 from tests.simulation.world import World
 
 __all__ = [
@@ -19,17 +20,19 @@ __all__ = [
     "breaks",
     "done",
     "drain",
-    "forget_a_month",
+    "forget_offsets",
     "keeps",
     "play",
     "publish",
+    "raise_the_floor",
     "replay",
     "sent",
     "until",
 ]
 
 Story = Callable[[World, Audit], Awaitable[list[str] | None]]
-MONTHS_MS = 62 * 86_400_000
+MONTHS_MS = 92 * 86_400_000
+"""From the month of the story to the one in which December of the year before is closed."""
 LONG_AGO_S = 6.0
 """Longer than a processor is given to know a newer record."""
 
@@ -120,13 +123,17 @@ async def sent(world: World, count: int = 4) -> None:
     await asyncio.sleep(1)
 
 
-def forget_a_month(world: World, month: str) -> None:
-    """What the buckets' expiry and an idle week do."""
-    claims = world.redis.at("redis").set.claims
-    for key in [key for key in claims if key.month == month]:
-        del claims[key]
+def forget_offsets(world: World) -> None:
+    """What an idle week does."""
     for process in world.processes:
         process.die()
     group = world.kafka.group("mailonce")
     group.members.clear()
     group.forget_offsets()
+
+
+async def raise_the_floor(world: World, slot: str = "floor", **how: Any) -> str:
+    """As `mailonce produce` and `mailonce dedup floor` do; returns how it ended, empty for a good end."""
+    process = world.start(slot, floor, **how)
+    await until(world, lambda: process.dead)
+    return process.left or ""

@@ -154,7 +154,7 @@ class _Lane:
         """The next start meets a dedup set that is to be rebuilt."""
         settings = self.world.settings
         with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
-            client.delete(RedisDedup(None, settings.topic_prefix, 1, 13).marker)  # type: ignore[arg-type]
+            client.delete(RedisDedup(None, settings.topic_prefix, 1).marker)  # type: ignore[arg-type]
 
     def _start(self, *args: str) -> tuple[ForkServerProcess, Path]:
         self.runs += 1

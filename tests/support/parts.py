@@ -12,6 +12,7 @@ from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.offsets import Window
 from processor.core.pace import Account, Limits
+from processor.core.standing import Entry
 from processor.core.ticket import Attempt, Finished, Ticket, examine
 from processor.ports import Forbidden, Lease
 from processor.shell.allowance import Allowance
@@ -19,16 +20,35 @@ from processor.shell.attempts import Attempts
 from processor.shell.bars import Bars
 from processor.shell.calls import Calls
 from processor.shell.deliver import Deliverer
+from processor.shell.past import Past
 from processor.telemetry.meter import Meter
 from schemas.codec import encode
 from schemas.kafka.reading import Record
-from schemas.runtime.errors import RedisUnavailable
+from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from schemas.runtime.settings import RetryTable
 from schemas.templates.template import Needs
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import MONTH, job
 
-__all__ = ["Away", "FakeClock", "FakePace", "Made", "NoLetters", "Ses", "attempt", "ticket", "until", "whole"]
+__all__ = [
+    "FLOOR",
+    "OLD",
+    "Away",
+    "FakeClock",
+    "FakePace",
+    "Made",
+    "NoLetters",
+    "NoOutcomes",
+    "Ses",
+    "attempt",
+    "ticket",
+    "until",
+    "whole",
+]
+
+FLOOR = "2025-11"
+OLD = "2025-10"
+"""a month below it"""
 
 
 def ticket(
@@ -39,11 +59,12 @@ def ticket(
     key: bytes | None = b"",
     value: bytes | None = b"",
     window: Window | None = None,
+    month: str = MONTH,
 ) -> Ticket:
     """Of a good job; of another `key` or `value`, where one is given."""
-    found = encode(job(user)) if value == b"" else value
-    record = Record(partition, offset, f"{user}:{MONTH}".encode() if key == b"" else key, found, [], 0)
-    return examine(record, window or Window(0), this_month=MONTH, retention_months=13, suppressed=())
+    found = encode(job(user, month=month)) if value == b"" else value
+    record = Record(partition, offset, f"{user}:{month}".encode() if key == b"" else key, found, [], 0)
+    return examine(record, window or Window(0), floor=FLOOR, suppressed=())
 
 
 def attempt(user: str = "u1", **about: Any) -> Attempt:
@@ -106,6 +127,23 @@ class NoLetters:
         return self.places & {(record.partition, record.offset) for record in records}
 
 
+class NoOutcomes:
+    """The ledger holds nothing; of these keys it holds this."""
+
+    def __init__(self, **entries: Entry) -> None:
+        self.entries = {f"{user}:{OLD}".encode(): entry for user, entry in entries.items()}
+        self.asked = 0
+        self.away = 0
+        """how often Kafka does not answer yet"""
+
+    async def of(self, records: Sequence[Record]) -> list[Entry | None]:
+        self.asked += 1
+        if self.away:
+            self.away -= 1
+            raise BrokerUnavailable("Kafka does not answer")
+        return [self.entries.get(record.key or b"") for record in records]
+
+
 class FakePace:
     """Gives the leases it was told, then all that is wanted."""
 
@@ -157,7 +195,9 @@ class Made:
         )
         self.letters = NoLetters()
         bars = Bars(self.dedup, self.letters)
-        self.attempts = Attempts(self.engine, self.gates, self.calls, self.dedup, bars, self.clock, self.meter, 1.0)
+        self.attempts = Attempts(
+            self.engine, self.gates, self.calls, self.dedup, bars, Past(NoOutcomes()), self.clock, self.meter, 1.0
+        )
         self.deliverer = Deliverer(
             self.engine,
             self.gates,

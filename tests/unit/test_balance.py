@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from processor.core.balance import Balance, Lowered, oldest_month
+from processor.core.balance import Balance, Lowered
+from processor.core.floor import first_month
 from schemas.codec import decode_delivery, encode
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome, Source
@@ -138,9 +139,9 @@ def test_an_entry_that_cannot_be_read_settles_nothing() -> None:
 
 def test_the_oldest_month() -> None:
     """As the processor counts the age of a job."""
-    assert oldest_month("2026-11", 13) == "2025-11"
-    assert oldest_month("2026-01", 2) == "2025-12"
-    assert oldest_month("2026-12", 13) == "2025-12"
+    assert first_month("", "2026-11", 13) == "2025-11"
+    assert first_month("", "2026-01", 2) == "2025-12"
+    assert first_month("", "2026-12", 13) == "2025-12"
 
 
 def test_another_months_entry_is_not_looked_at() -> None:

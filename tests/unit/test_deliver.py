@@ -12,7 +12,8 @@ from processor.adapters.clock import SystemClock
 from processor.core import decide, gates
 from processor.core.answers import Accepted, Answer, ServiceError
 from processor.core.pace import Account
-from processor.core.states import Claim
+from processor.core.standing import nobodys
+from processor.core.states import Claim, State
 from processor.core.ticket import Finished
 from processor.ports import Item, Lease
 from processor.shell import patience
@@ -199,3 +200,17 @@ async def test_the_first_reason_to_leave_wakes_whoever_rests() -> None:
     assert made.deliverer.halted is not None
     assert made.deliverer.halted.reason == "redis-evicts"
     await asyncio.wait_for(made.deliverer.rest(0.001), 60)
+
+
+async def test_a_key_that_is_held_for_several_is_left() -> None:
+    """G1: this attempt was not called for, the others may have been: it is withdrawn, and its ticket intended anew."""
+    made = Made()
+    mine = attempt("u1")
+    assert mine.ticket.key is not None
+    held = Claim(State.SENDING, attempt=nobodys(["other", mine.id]), since_ms=1)
+    await made.dedup.poke(mine.ticket.key, held)
+    made.submit([mine])
+    async with running(made):
+        await until(lambda: made.engine.batches.renounced == 1)
+    assert (made.ses.asked, made.engine.batches.fresh) == ([], 1)
+    assert made.engine.starts.never_called() == [mine]

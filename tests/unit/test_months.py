@@ -130,6 +130,8 @@ class Asked:
         self.asked += 1
         return self.asked
 
+    floor = ""
+
     def answered(self, number: int) -> bool:
         return self.told >= number
 

@@ -11,7 +11,7 @@ import pytest
 import redis.asyncio
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from processor.adapters.redis import connect, month_expiry_s
+from processor.adapters.redis import connect
 from schemas.kafka.clients import (
     admin_config,
     jobs_consumer_config,
@@ -158,11 +158,6 @@ def test_settings_are_described_without_secrets(monkeypatch: pytest.MonkeyPatch)
     assert shown["MAILONCE_REDIS_URL"] == "redis://(hidden)@cache:6379/0"
     assert shown["MAILONCE_KAFKA_SASL_USERNAME"] == "me"
     assert all(meaning for _, _, _, meaning in rows)
-
-
-def test_retention_covers_the_month_and_more() -> None:
-    """A month is forgotten only when its jobs are too old to be sent."""
-    assert month_expiry_s("2026-11", 13) == 1_830_297_600  # 2028-01-01
 
 
 @pytest.mark.parametrize("fmt", ["json", "console", "auto"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processor.core.standing import Entry, attempts_in, nobodys, standing
+from processor.core.standing import Entry, attempts_in, nobodys, standing, stands
 from processor.core.states import State
 from schemas.records import Delivery, Outcome, Source
 
@@ -141,3 +141,11 @@ def test_names_of_several() -> None:
     assert attempts_in(nobodys(["a", "b"])) == ["a", "b"]
     assert attempts_in("a") == ["a"]
     assert attempts_in("") == []
+
+
+def test_a_resend_stands_over_what_it_overrides_whichever_is_read_first() -> None:
+    """G1: in another partition as well: its attempt is the later one, whatever clocks said."""
+    earlier = entry(Outcome.UNCERTAIN, "a", partition=1, at_ms=2000)
+    resend = entry(Outcome.UNCERTAIN, "b", overrides="a")
+    assert stands(resend, earlier)
+    assert not stands(earlier, resend)

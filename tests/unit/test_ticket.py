@@ -7,7 +7,7 @@ import pytest
 from processor.core.answers import RetryClass
 from processor.core.decide import Settle, Skip
 from processor.core.offsets import Window
-from processor.core.ticket import Attempt, Finished, Ticket, examine, months_between, refused
+from processor.core.ticket import Attempt, Finished, Ticket, examine, refused
 from processor.shell.templates import check_needs
 from schemas.codec import RESEND_HEADER, encode
 from schemas.kafka.reading import Record
@@ -20,7 +20,7 @@ from tests.support.world import job
 
 def look(value: bytes | None, key: bytes | None = b"u1:2026-11", suppressed: frozenset[str] = frozenset()) -> Ticket:
     record = Record(0, 5, key, value, [], 0)
-    return examine(record, Window(0), this_month="2026-11", retention_months=13, suppressed=suppressed)
+    return examine(record, Window(0), floor="2025-11", suppressed=suppressed)
 
 
 def test_a_job_is_read() -> None:
@@ -49,14 +49,19 @@ def test_poison_is_refused_with_its_code() -> None:
     assert look(b"{", key=b"nonsense").key is None
 
 
-def test_jobs_older_than_the_retention_are_too_old() -> None:
-    """G1: the dedup set no longer knows them, so they are never sent."""
-    old = job("u1", month="2025-10")
-    ticket = look(encode(old), key=b"u1:2025-10")
+def test_jobs_of_closed_months_are_too_old() -> None:
+    """G1: the dedup set no longer knows them, so they are never sent; a tombstone of such a month still cancels."""
+    ticket = look(encode(job("u1", month="2025-10")), key=b"u1:2025-10")
     assert ticket.refusal is not None
-    assert ticket.refusal.reason == "too-old"
-    assert look(encode(job("u1", month="2025-11")), key=b"u1:2025-11").refusal is None
-    assert months_between("2025-12", "2026-01") == 1
+    assert (ticket.refusal.reason, ticket.past) == ("too-old", True)
+    first = look(encode(job("u1", month="2025-11")), key=b"u1:2025-11")
+    assert (first.refusal, first.past) == (None, False)
+    assert (look(None, key=b"u1:2025-10").refusal, look(None, key=b"u1:2025-10").past) == (None, True)
+    assert look(b"{", key=b"u1:2025-10").past, "what can be no job may have been told of before the month was closed"
+    later = first.below("2025-12")
+    assert later.refusal is not None
+    assert later.refusal.reason == "too-old"
+    assert (later.past, later.record) == (True, first.record)
 
 
 def test_suppressed_addresses_are_not_called_for() -> None:
@@ -82,7 +87,7 @@ def test_a_leave_to_send_again_is_read() -> None:
 
     def ticket(header: bytes) -> Ticket:
         record = Record(0, 5, b"u1:2026-11", encode(job("u1")), [("x", b"y"), (RESEND_HEADER, header)], 0)
-        return examine(record, window, this_month="2026-11", retention_months=13, suppressed=())
+        return examine(record, window, floor="2025-11", suppressed=())
 
     assert ticket(encode(leave)).resend == leave
     assert ticket(encode(leave)).place.offset == 5

@@ -41,7 +41,7 @@ from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import FakePace, NoLetters, Ses, until, whole
+from tests.support.parts import FakePace, NoLetters, NoOutcomes, Ses, until, whole
 from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
@@ -100,6 +100,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
     templates = about.pop("templates", None) or SesTemplates(ses)
     compose = about.pop("compose", lambda attempt: {"ticket": attempt.ticket})
     letters = about.pop("letters", None) or NoLetters()
+    outcomes = about.pop("outcomes", None) or NoOutcomes()
     is_drain = about.pop("drain", False)
     return assemble(
         load_settings(**({"breaker_consecutive": 0, "breaker_share": 0} | about)),
@@ -111,6 +112,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", clock.now_ms),
             letters=letters,
+            outcomes=outcomes,
             this_month=lambda: MONTH,
             meter=meter,
             drain=is_drain,
@@ -457,6 +459,7 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
             make_whole=lambda: asyncio.sleep(0),
             scribe=Scribe(TOPICS, "one", "1", lambda: 0),
             letters=NoLetters(),
+            outcomes=NoOutcomes(),
             this_month=lambda: MONTH,
             meter=Meter(),
         ),

@@ -1,12 +1,17 @@
 -- Claims keys just before their calls, all in one step.
--- KEYS: marker, then per item its bucket and its bucket of places
--- ARGV: lifetime ms; per item: user id, attempt, partition, offset, bucket's expiry (unix s), attempt that a resend
--- overrides (or nothing)
+-- KEYS: marker, floor, then per item its bucket and its bucket of places
+-- ARGV: lifetime ms; per item: user id, attempt, partition, offset, attempt that a resend overrides (or nothing)
 -- Returns each key's value after the step, or the place up to which its records count no more, and how many scripts have
--- granted something; NOTWHOLE when the marker does not stand.
+-- granted something; NOTWHOLE when the marker does not stand, BELOW and the floor when an item's month is closed: then
+-- nothing is granted at all.
 -- Bucket: hash of user id -> claim (forms: processor/core/states.py).
 if not is_whole(KEYS[1]) then
   return redis.error_reply(NOT_WHOLE)
+end
+-- What stood below the floor is gone: an absent key says nothing there. A bucket's name ends in `YYYY-MM:BBBB`.
+local floor = redis.call('GET', KEYS[2]) or ''
+for i = 3, #KEYS, 2 do
+  if string.sub(KEYS[i], -12, -6) < floor then return redis.error_reply('BELOW ' .. floor) end
 end
 local now, lifetime = now_ms(), tonumber(ARGV[1])
 local function superseded(places, user, partition, offset)
@@ -15,8 +20,8 @@ local function superseded(places, user, partition, offset)
   end
 end
 local out = {}
-for i = 1, (#KEYS - 1) / 2 do
-  local bucket, places, at = KEYS[2 * i], KEYS[2 * i + 1], (i - 1) * 6 + 2
+for i = 1, (#KEYS - 2) / 2 do
+  local bucket, places, at = KEYS[2 * i + 1], KEYS[2 * i + 2], (i - 1) * 5 + 2
   local user, attempt = ARGV[at], ARGV[at + 1]
   local mine = 'A' .. attempt .. ':'
   local value = redis.call('HGET', bucket, user) or ''
@@ -25,14 +30,14 @@ for i = 1, (#KEYS - 1) / 2 do
     value = current(bucket, user, now, lifetime)
     local partition, offset = string.match(value, '^D(%d+):(%d+)$')
     free = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
-    free = free or (ARGV[at + 5] ~= '' and string.match(value, '^[UuR]([^:]+)') == ARGV[at + 5])
+    free = free or (ARGV[at + 4] ~= '' and string.match(value, '^[UuR]([^:]+)') == ARGV[at + 4])
   end
   -- A claim that is mine already is not freed here: this may be a late copy of the request that was granted, and the call
   -- be under way. Its process knows, and gives it back.
   local place = free and superseded(places, user, ARGV[at + 2], ARGV[at + 3])
   if free and not place then
     value = mine .. string.format('%.0f', now)
-    put(bucket, user, value, ARGV[at + 4])
+    put(bucket, user, value)
   end
   out[i] = place or value
 end

@@ -59,10 +59,10 @@ local function current(bucket, user, now, lifetime)
   end
   return value
 end
-local function put(bucket, user, value, expiry)
-  if redis.call('HSET', bucket, user, value) == 1 and redis.call('HLEN', bucket) == 1 then
-    redis.call('EXPIREAT', bucket, expiry)
-  end
+-- 0.1 let its buckets expire, and one that still runs may have begun this one: what Redis forgets by itself would be sent
+-- again. Only a floor takes entries away.
+local function put(bucket, user, value)
+  if redis.call('HSET', bucket, user, value) == 1 then redis.call('PERSIST', bucket) end
 end
 -- The attempts that a claim's holder stands for: '~a~b' are claimed by nobody, and each may have been called for.
 local function attempts_in(holder)

@@ -3,8 +3,8 @@
 -- own time is some machine's, and its call may have begun long after it. A bar is kept beside the intent of its own attempt
 -- alone.
 -- KEYS: lock, then one bucket per item
--- ARGV: token, ms until the lock ends by itself, MessagePack (a list of one argument is packed much faster than many): per item user id, value, bucket's expiry
--- (unix s), partition and offset of the open intents' records, attempts that have ended (between blanks)
+-- ARGV: token, ms until the lock ends by itself, MessagePack (a list of one argument is packed much faster than many): per item user id, value,
+-- partition and offset of the open intents' records, attempts that have ended (between blanks)
 if not holds(KEYS[1], ARGV[1]) then
   return redis.error_reply('NOTHELD the rebuild has lost its lock')
 end
@@ -35,8 +35,9 @@ local function is_later(attempt, old, partition, offset)
 end
 local items = cmsgpack.unpack(ARGV[3])
 for i = 1, #items do
-  local user, value, expiry, partition, offset, ended_names = unpack(items[i])
+  local user, value, partition, offset, ended_names = unpack(items[i])
   local bucket, ended = KEYS[i + 1], {}
+  redis.call('PERSIST', bucket)  -- 0.1 let it expire
   for name in string.gmatch(ended_names, '%S+') do ended[name] = true end
   local old = redis.call('HGET', bucket, user) or ''
   local attempt, holder = string.match(value, '^A(.-):%d+$'), string.match(old, '^A(.-):%d+$')
@@ -46,9 +47,9 @@ for i = 1, #items do
   for _, name in ipairs(attempts_in(holder)) do over = over and ended[name] end
   if over then old = '' end
   if attempt and not refused and (ranked(old) == 0 or holder or is_later(attempt, old, partition, offset)) then
-    put(bucket, user, sending(attempts_in(attempt), attempts_in(holder), ended), expiry)
+    put(bucket, user, sending(attempts_in(attempt), attempts_in(holder), ended))
   elseif not attempt and ranked(value) > ranked(old) then
-    put(bucket, user, value, expiry)
+    put(bucket, user, value)
   elseif over then
     redis.call('HDEL', bucket, user)
   end

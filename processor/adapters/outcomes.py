@@ -1,0 +1,58 @@
+"""Which records of closed months have their outcome: the ledger says so, for the dedup set has forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from processor.core.months import month_of_key
+from processor.core.standing import Entry, stands
+from processor.core.states import State
+from schemas.codec import decode_delivery
+from schemas.kafka.reading import Follower, Record
+from schemas.runtime.ending import in_thread
+from schemas.runtime.errors import BadRecord
+from schemas.runtime.settings import Settings
+
+__all__ = ["Outcomes"]
+
+_SENT = Entry(-1, State.SENT_RECORDED.value, "", 0, (-1, -1, -1))
+"""Stands for every `sent`: of millions one is kept, and whatever follows it in the ledger is an outcome, too."""
+
+
+class Outcomes:
+    """See `processor.ports.Outcomes`. Read only when somebody asks, and then what came since."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._newest_month = ""
+        """What is known is of months up to this one."""
+        self._follower = Follower(settings, settings.topics.deliveries)
+        self._known: dict[bytes, Entry] = {}
+
+    async def of(self, records: Sequence[Record]) -> list[Entry | None]:
+        if (newest := max((month_of_key(record.key) for record in records), default="")) > self._newest_month:
+            self._newest_month, self._known = newest, {}
+            self._follower = Follower(self._settings, self._settings.topics.deliveries)
+        # What bars its key keeps doing so: the topic is asked only for what may have its outcome since.
+        if any(self._may_change(record) for record in records):
+            await in_thread(self._read)
+        return [self._known.get(record.key or b"") for record in records]
+
+    def _may_change(self, record: Record) -> bool:
+        entry = self._known.get(record.key or b"")
+        return entry is None or entry.state is State.CLOSED
+
+    def _read(self) -> None:
+        for record in self._follower.news():
+            key = record.key
+            if key is None or not "" < month_of_key(key) <= self._newest_month:
+                continue
+            if record.value is None:
+                self._known.pop(key, None)
+                continue
+            try:
+                entry = Entry.of(decode_delivery(record.value), record.partition)
+            except BadRecord:
+                continue  # the rebuild tells of it
+            if self._known.get(key) is not _SENT and stands(entry, self._known.get(key)):
+                self._known[key] = _SENT if entry.state is State.SENT_RECORDED else entry
