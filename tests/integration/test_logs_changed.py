@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from processor.ops.replay import set_group
