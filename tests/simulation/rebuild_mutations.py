@@ -17,6 +17,7 @@ from processor.core.starts import Starts
 from processor.core.states import State
 from processor.core.ticket import Finished
 from processor.ports import ServerSeen
+from processor.recovery.rebuild import Rebuilt
 from tests.simulation.dedup import Marker, Scripts
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
@@ -47,8 +48,8 @@ def a_rebuild_forgets_the_intents(patch: Patch) -> None:
 
 @mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
 def the_set_is_declared_whole_unread(patch: Patch) -> None:
-    async def believe(*_about: Any) -> int:
-        return 0
+    async def believe(*_about: Any) -> Rebuilt:
+        return Rebuilt()
 
     patch.setattr(processor.recovery.lineage, "restore_all", believe)
 
@@ -160,7 +161,7 @@ def a_rebuild_counts_under_another_run(patch: Patch) -> None:
     patch.setattr(SimSet, "set_whole", _marked_by_anybody)
 
 
-async def _marked_by_anybody(self: Any, _token: str, lineage: str = "") -> bool:
+async def _marked_by_anybody(self: Any, _token: str, lineage: str = "", *_about: Any) -> bool:
     under = self.under()
     self.marker = Marker(under.installation, lineage or under.lineage, self.run)
     return True
