@@ -171,7 +171,7 @@ class Scripts:
         item = Item(read.key, read.attempt, known.partition, known.offset, "", known.fingerprint, known.attempt)
         match known.state:
             case State.SENT_RECORDED:
-                return self.record_sent(claim, item)
+                return claim if claim.state is State.SENT else self.record_sent(claim, item)
             case State.UNCERTAIN_RECORDED:
                 return self.record_doubt(claim, item)
             case State.DROPPED:
@@ -385,7 +385,8 @@ class MemoryDedup:
         if not self._holds(token):
             raise RebuildLost("the rebuild has lost its lock")
         under, marker = self._seen(), self.marker
-        older = marker.lineage == under.lineage and marker.granted < under.granted
+        here = (marker.run, marker.lineage) == (self.run, under.lineage)
+        older = here and marker.granted < under.granted
         ours = marker.installation == under.installation and marker.run != "" and not older
         if not ours or self.carried.sealed != self.seals:
             self.carried = NOT_CARRIED

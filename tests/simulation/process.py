@@ -250,11 +250,11 @@ async def _process(process: Process, part: Taking) -> None:
         ),
     )
     worker = process.worker
-    following = asyncio.create_task(part.checkpoint.run())
+    following = [asyncio.create_task(part.checkpoint.run())] if world.follows else []
     try:
         await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        await end(following)
+        await end(*following)
     if process.drain and not process.group.startswith("replay") and not process.stopping.is_set():
         await in_thread(compare, settings, worker.targets(), process.month)
 

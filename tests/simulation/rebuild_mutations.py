@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+import processor.core.checkpoint
 import processor.core.claims
 import processor.core.decide
 import processor.recovery.lineage
@@ -74,12 +75,12 @@ def another_partitions_close_hides_an_intent(patch: Patch) -> None:
     patch.setattr(processor.core.claims, "_callable", hides)
 
 
-@mutation(story=a_claim_that_ended_comes_back)
+@mutation(story=a_claim_that_ended_comes_back, alone=True)
 def a_letter_frees_no_claim(patch: Patch) -> None:
     _only_ended(patch, lambda name, withdrawn: name in withdrawn)
 
 
-@mutation(story=a_withdrawn_claim_comes_back)
+@mutation(story=a_withdrawn_claim_comes_back, alone=True)
 def a_withdrawal_frees_no_claim(patch: Patch) -> None:
     """It takes the intent back, as before, and says no more."""
     _only_ended(patch, lambda name, withdrawn: name not in withdrawn)
@@ -92,9 +93,10 @@ def _only_ended(patch: Patch, named: Callable[[str, set[str]], bool]) -> None:
         return found and found._replace(ended=" ".join(name for name in ended if named(name, withdrawn)))
 
     patch.setattr(processor.recovery.rebuild, "folded", fewer)
+    patch.setattr(processor.core.checkpoint, "folded", fewer)
 
 
-@mutation(story=a_claim_that_ended_comes_back)
+@mutation(story=a_claim_that_ended_comes_back, alone=True)
 def a_rebuild_leaves_ended_claims(patch: Patch) -> None:
     restore = Scripts.restore
     patch.setattr(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.simulation import (
     scenarios_adoption,
+    scenarios_checkpoint,
     scenarios_kafka,
     scenarios_latest,
     scenarios_months,
@@ -27,5 +28,6 @@ TOLD_IN = (
     scenarios_latest,
     scenarios_adoption,
     scenarios_settling,
+    scenarios_checkpoint,
 )
 """"Each adds its own to `SCENARIOS` when it is imported."""

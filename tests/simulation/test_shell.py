@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulation import (
     adoption_mutations,
+    checkpoint_mutations,
     engine_mutations,
     rebuild_mutations,
     settling_mutations,
@@ -21,7 +22,14 @@ from tests.simulation.mutating import MUTATIONS, SURVIVORS, Mutation, caught
 from tests.simulation.scenarios import KEPT, SCENARIOS, Scenario, play
 from tests.simulation.simulate import main, simulate
 
-TOLD_IN = (adoption_mutations, engine_mutations, rebuild_mutations, settling_mutations, shell_mutations)
+TOLD_IN = (
+    adoption_mutations,
+    checkpoint_mutations,
+    engine_mutations,
+    rebuild_mutations,
+    settling_mutations,
+    shell_mutations,
+)
 ROOT = Path(__file__).parents[2]
 SEEDS = 300
 PORTION = 50

@@ -27,7 +27,8 @@ for i = 1, #items do
   local before = redis.call('HGET', KEYS[i + 2], user) or ''
   local value, what = before, string.sub(known, 1, 1)
   for _, pair in ipairs(withdrawn) do value = without(value, pair[1], pair[2]) end
-  if what == 's' or what == 'u' then
+  if (what == 's' and string.sub(value, 1, 1) ~= 'S') or what == 'u' then
+    -- Whoever holds the attempt may take SES's silence for a doubt yet: the message's id tells him better.
     value = with_record(value, what, string.sub(known, 2), attempt)
   elseif what == 'R' then
     value = with_drop(value, attempt, '', '', '')
