@@ -9,7 +9,7 @@ from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import kill, redis_fault
 from tests.simulation.redis_twin import Server
-from tests.simulation.story import done, drain, keeps, publish, replay, sent, until
+from tests.simulation.story import done, keeps, publish, replay, sent, until
 from tests.simulation.world import MONTH, World
 
 PREFIX = "what a restart or a replica brings back is a prefix, its checkpoint included, so a rebuild reads from there"
@@ -186,11 +186,11 @@ async def a_doubt_before_the_checkpoint(world: World, audit: Audit) -> list[str]
     await sent(world, 1)
     world.net.loses = lambda _what, _owner: ""
     assert await until(world, lambda: moved(world))
-    world.when("r", "redis.claim <", 1, lambda process: process.freeze(2.0))
+    world.when("r", "redis.claim <", 1, lambda process: process.freeze(6.0))
     world.start("r", group="replay-1")
     assert await until(world, lambda: world.slots["r"].stalls != [])
     back(world)
     world.publish("one-more")
     assert await done(world)
     await asyncio.sleep(10)
-    return await drain(world)
+    return await replay(world, "replay-2")
