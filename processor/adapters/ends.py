@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
@@ -11,7 +9,7 @@ from processor.adapters.installation import NO_ID
 from processor.adapters.kafka_places import epoch_before
 from processor.core.checkpoint import Checkpoint, End, Ends, Place
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import TIMEOUT_S, Tail, answer, error_text, log_tails, partition_numbers
+from schemas.kafka.reading import TIMEOUT_S, Tail, answer, error_text, log_tails
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 
@@ -27,18 +25,20 @@ def ends_of(settings: Settings, since: Checkpoint) -> Ends:
     names = [topics.deliveries, topics.attempts]
     try:
         asked = admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
-        ids = {name: str(answer(future).topic_id or "") for name, future in asked.items()}
+        told = {name: answer(future) for name, future in asked.items()}
     except KafkaException as error:
         raise BrokerUnavailable(f"Kafka does not say which topics it has: {error_text(error)}") from error
-    ids = {name: "" if told == NO_ID else told for name, told in ids.items()}
-    ledger = _ends(settings, admin, topics.deliveries, since.ledger.places)
-    attempts = _ends(settings, admin, topics.attempts, since.attempts.places)
-    return Ends(ids[topics.deliveries], ledger, ids[topics.attempts], attempts)
+    found = []
+    for name, known in ((topics.deliveries, since.ledger.places), (topics.attempts, since.attempts.places)):
+        tails = log_tails(admin, name, [partition.id for partition in told[name].partitions])
+        ends = {number: _end(settings, name, number, tail, known.get(number)) for number, tail in tails.items()}
+        found.append((_id(str(told[name].topic_id or "")), ends))
+    (ledger_id, ledger), (attempts_id, attempts) = found
+    return Ends(ledger_id, ledger, attempts_id, attempts)
 
 
-def _ends(settings: Settings, admin: AdminClient, topic: str, known: Mapping[int, Place]) -> dict[int, End]:
-    tails = log_tails(admin, topic, partition_numbers(settings, topic))
-    return {number: _end(settings, topic, number, tail, known.get(number)) for number, tail in tails.items()}
+def _id(told: str) -> str:
+    return "" if told == NO_ID else told
 
 
 def _end(settings: Settings, topic: str, number: int, tail: Tail, known: Place | None) -> End:

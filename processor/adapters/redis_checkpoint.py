@@ -63,16 +63,14 @@ class CheckpointScripts:
         Raises `RebuildLost`.
         """
         told = await self._run("checkpoint", self._checkpoint_keys(), [token, self._seen().to_argument()])
-        try:
-            return Checkpoint.of_text(str(told)) if told else NOTHING
-        except msgspec.DecodeError:
-            return NOTHING
+        return _read(told) or NOTHING
 
     async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
         """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""
         keys = [self.marker, f"{self._base}:checkpoint"]
         told = await self._run("follows", keys, [who, int(ttl_s * 1000), self._under(lineage)])
-        return Following(int(told[0]), Checkpoint.of_text(str(told[1]))) if told else None
+        found = _read(told[1]) if told else None
+        return Following(int(told[0]), found) if found else None
 
     async def follow(
         self, read: Sequence[Followed], moves: int, lineage: str, checkpoint: Checkpoint | None = None
@@ -102,3 +100,11 @@ class CheckpointScripts:
     def _under(self, lineage: str) -> str:
         under = self._seen()
         return str((under if under.lineage == lineage else under._replace(lineage=lineage, granted=0)).to_argument())
+
+
+def _read(text: Any) -> Checkpoint | None:
+    """``None`` for what this version does not understand: then the set is rebuilt whole."""
+    try:
+        return Checkpoint.of_text(str(text)) if text else None
+    except msgspec.DecodeError:
+        return None

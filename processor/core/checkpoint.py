@@ -64,7 +64,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_text(cls, text: str) -> Checkpoint:
-        """Raises ``ValueError`` for what nobody wrote."""
+        """Raises `msgspec.DecodeError` for what nobody wrote."""
         return msgspec.json.decode(text, type=cls)
 
 

@@ -66,6 +66,7 @@ LOCK_TTL_S = 3.0
 SWEEP_EVERY_S = 4.0
 CHECK_EVERY_S = 2.0
 FOLLOW_EVERY_S = 0.9
+TOGETHER_MAX = 8
 THREAD_S = 0.01
 LOGS = (
     processor.shell.worker,
@@ -323,6 +324,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.recovery.adoption, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.recovery.adoption, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.follow, "CHUNK", CHUNK)
+        patch.setattr(processor.recovery.follow, "TOGETHER_MAX", TOGETHER_MAX)
         patch.setattr(processor.recovery.follow, "EVERY_S", FOLLOW_EVERY_S)
         patch.setattr(processor.recovery.follow, "TTL_S", 3 * FOLLOW_EVERY_S)
         patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
