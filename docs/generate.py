@@ -51,11 +51,11 @@ def states_page() -> str:
         "Beside its state a key may have *places*: `partition:offset`, at most one a partition. No record at or before "
         "one is granted a claim, whatever becomes of the state, and a place is never lowered "
         "([decision](decisions/0039-the-latest-record-counts.md)).\n\n"
-        "The set also carries a *checkpoint*: up to where ledger and attempts are in it. One processor follows both topics, "
-        "makes the changes called *ledger holds …*, *record ended without a mail*, and *certainly not sent* of what was "
-        "withdrawn, and then moves the checkpoint; it leaves SENT as it is, whose message id the attempt's holder may "
-        "need. A rebuild from the checkpoint takes a state for an entry of the past "
-        "([decision](decisions/0044-the-set-carries-a-checkpoint.md)).\n"
+        "The set also carries a *checkpoint*: up to where ledger and attempts are in it. One processor "
+        "follows both topics, makes the changes called *ledger holds …*, *record ended without a mail*, and "
+        "*certainly not sent* of what was withdrawn, and then moves the checkpoint; it leaves SENT as it is, "
+        "whose message id the attempt's holder may need. A rebuild from the checkpoint takes a state for an "
+        "entry of the past ([decision](decisions/0044-the-set-carries-a-checkpoint.md)).\n"
     )
 
 
