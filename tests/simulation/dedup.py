@@ -11,7 +11,7 @@ from processor.adapters.redis import Under
 from processor.adapters.redis_checkpoint import Followed, Following
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.claims import Restored
-from processor.core.standing import NOBODYS, attempts_in, nobodys
+from processor.core.standing import attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
@@ -134,8 +134,7 @@ class Scripts:
             return claim
         if others := [name for name in names if name != item.attempt]:
             return replace(claim, attempt=nobodys(others))
-        overrode = item.overrides and claim.attempt.startswith(NOBODYS)
-        return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if overrode else ABSENT
+        return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if item.overrides else ABSENT
 
     def mark_doubt(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state is State.SENDING and claim.attempt == item.attempt
@@ -164,9 +163,7 @@ class Scripts:
     def follow(self, claim: Claim, read: Followed) -> Claim:
         """Withdrawals, then what the ledger says."""
         for name, overrides in read.withdrawn:
-            after = self.release(claim, Item(read.key, attempt=name))
-            alone = after.state is State.ABSENT and claim.state is not State.ABSENT
-            claim = Claim(State.UNCERTAIN_RECORDED, attempt=overrides) if alone and overrides else after
+            claim = self.release(claim, Item(read.key, attempt=name, overrides=overrides))
         known = parse_claim(read.claim)
         item = Item(read.key, read.attempt, known.partition, known.offset, "", known.fingerprint, known.attempt)
         match known.state:
