@@ -53,7 +53,12 @@ def states_page() -> str:
         "([decision](decisions/0039-the-latest-record-counts.md)).\n\n"
         "The set has a *floor*, a month that only rises. No key of a month before it is granted a claim, "
         "whatever its state, and its entries are dropped; nothing else takes them away "
-        "([decision](decisions/0043-months-are-closed-for-good.md)).\n"
+        "([decision](decisions/0043-months-are-closed-for-good.md)).\n\n"
+        "The set also carries a *checkpoint*: up to where ledger and attempts are in it. One processor "
+        "follows both topics, makes the changes called *ledger holds …*, *record ended without a mail*, and "
+        "*certainly not sent* of what was withdrawn, and then moves the checkpoint; it leaves SENT as it is, "
+        "whose message id the attempt's holder may need. A rebuild from the checkpoint takes a state for an "
+        "entry of the past ([decision](decisions/0044-the-set-carries-a-checkpoint.md)).\n"
     )
 
 

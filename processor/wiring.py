@@ -196,6 +196,7 @@ async def _serve(
     watching = asyncio.create_task(watch(client, worker, suppressions, settings.account_refresh_s))
     looking = asyncio.create_task(look(worker, run.run.look))
     checking = asyncio.create_task(check(part, worker))
+    following = asyncio.create_task(part.checkpoint.run())
     try:
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as kafka,
@@ -209,7 +210,7 @@ async def _serve(
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        await end(watching, looking, checking)
+        await end(watching, looking, checking, following)
     return worker.settled_count
 
 

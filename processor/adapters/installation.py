@@ -21,9 +21,9 @@ from schemas.kafka.reading import TIMEOUT_S, answer, error_text
 from schemas.runtime.errors import BrokerUnavailable, InstallationForeign, RedisForeign
 from schemas.runtime.settings import Settings
 
-__all__ = ["Places", "check_installation", "check_set", "ensure_installation", "places_now"]
+__all__ = ["NO_ID", "Places", "check_installation", "check_set", "ensure_installation", "places_now"]
 
-_NO_ID = "A" * 22
+NO_ID = "A" * 22
 """A topic id of zeros: the broker has none."""
 
 
@@ -37,7 +37,7 @@ def places_now(settings: Settings) -> Places:
         found = {name: str(answer(future).topic_id or "") for name, future in asked.items()}
     except KafkaException as error:
         raise BrokerUnavailable(f"Kafka does not say which topics it has: {error_text(error)}") from error
-    return Places(cluster, {name: topic for name, topic in found.items() if topic and topic != _NO_ID})
+    return Places(cluster, {name: topic for name, topic in found.items() if topic and topic != NO_ID})
 
 
 def ensure_installation(settings: Settings) -> Installation:

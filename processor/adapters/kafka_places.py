@@ -20,7 +20,7 @@ from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
-__all__ = ["READ_TIMEOUT_S", "Places", "asking"]
+__all__ = ["READ_TIMEOUT_S", "Places", "asking", "epoch_before"]
 
 log = get_log()
 T = TypeVar("T")
@@ -116,31 +116,32 @@ class Places:
             # Under the same leader nothing can have been cut.
             moved = tail.epoch is not None and 0 <= epoch < tail.epoch and place.offset <= tail.offset
             committed = Committed(place.offset, place.metadata or "", epoch)
-            before = self._epoch_before(place.partition, committed.reach) if moved else -1
+            before = epoch_before(self._settings, self._topic, place.partition, committed.reach) if moved else -1
             log_now = Log(tail.offset, self._identity.id, before)
             found[place.partition] = place, resume(committed, log_now), log_now
         return found
-
-    def _epoch_before(self, partition: int, end: int) -> int:
-        """The leader epoch of the last record before this offset, not too far back; -1 when there is none."""
-        epoch, deadline = -1, time.monotonic() + READ_TIMEOUT_S
-        reader = Consumer(reader_config(self._settings))
-        try:
-            reader.assign([TopicPartition(self._topic, partition, max(0, end - LOOK_BACK))])
-            while time.monotonic() < deadline:
-                for message in take(reader, LOOK_BACK, 0.5):
-                    if message.error() is not None or (message.offset() or 0) >= end:
-                        return epoch
-                    epoch = -1 if message.leader_epoch() is None else message.leader_epoch() or 0
-            return epoch
-        finally:
-            reader.close()
 
     def _know(self, partition: int, epoch: int | None) -> None:
         if epoch is None:
             self._epochs.pop(partition, None)
         else:
             self._epochs[partition] = epoch
+
+
+def epoch_before(settings: Settings, topic: str, partition: int, end: int) -> int:
+    """The leader epoch of the last record before this offset, not too far back; -1 when there is none."""
+    epoch, deadline = -1, time.monotonic() + READ_TIMEOUT_S
+    reader = Consumer(reader_config(settings))
+    try:
+        reader.assign([TopicPartition(topic, partition, max(0, end - LOOK_BACK))])
+        while time.monotonic() < deadline:
+            for message in take(reader, LOOK_BACK, 0.5):
+                if message.error() is not None or (message.offset() or 0) >= end:
+                    return epoch
+                epoch = -1 if message.leader_epoch() is None else message.leader_epoch() or 0
+        return epoch
+    finally:
+        reader.close()
 
 
 def asking(question: Callable[[], T], patience_s: float) -> T:

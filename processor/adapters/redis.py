@@ -30,6 +30,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError, ResponseError
 
+from processor.adapters.redis_checkpoint import CheckpointScripts
+from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.claims import Restored
 from processor.core.pace import WINDOW_STEPS, window_opens_ms
 from processor.core.states import Claim, parse_claim, short_id
@@ -99,7 +101,7 @@ def _nameless() -> RedisUntrusted:
 def _source(name: str) -> str:
     """A script with what they share."""
     folder = files("processor.adapters").joinpath("lua")
-    return "".join(folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", name))
+    return "".join(folder.joinpath(f"{part}.lua").read_text() for part in ("prelude", "facts", name))
 
 
 async def _policy(client: redis.asyncio.Redis) -> str:
@@ -136,7 +138,7 @@ class _Scripts:
             raise RedisUnavailable(f"Redis does not answer: {error}") from error
 
 
-NOTHING = "-"
+NO_ID = "-"
 """Written for an id that there is none of: the arguments of a script stand between blanks."""
 
 
@@ -154,14 +156,14 @@ class Under(NamedTuple):
         return self._replace(granted=max(self.granted, own))
 
     def to_argument(self) -> str:
-        return f"{self.installation or NOTHING} {self.lineage or NOTHING} {self.granted}"
+        return f"{self.installation or NO_ID} {self.lineage or NO_ID} {self.granted}"
 
 
 NOBODYS_SET = Under()
 """Of tests alone: there is no control topic."""
 
 
-class RedisDedup:
+class RedisDedup(CheckpointScripts):
     """See `processor.ports.Dedup` for the laws."""
 
     def __init__(self, client: redis.asyncio.Redis, prefix: str, lifetime_s: float) -> None:
@@ -405,8 +407,8 @@ class RedisDedup:
     async def server(self) -> ServerSeen:
         """Who the server is, and what its set is worth. Raises `RedisUntrusted` when it does not tell its ids."""
         under = self._seen()
-        told = await self._run("whole", [self.marker], [under.lineage or NOTHING, under.granted])
-        run, installation, lineage = (str(name).removeprefix(NOTHING) for name in told[:3])
+        told = await self._run("whole", [self.marker], [under.lineage or NO_ID, under.granted])
+        run, installation, lineage = (str(name).removeprefix(NO_ID) for name in told[:3])
         if not run:
             raise _nameless()
         return ServerSeen(run, installation, lineage, whole=bool(told[3]))
@@ -416,11 +418,23 @@ class RedisDedup:
         seen, under = await self.server(), self.under()
         return seen.whole and (seen.installation, seen.lineage) == (under.installation, under.lineage)
 
-    async def set_whole(self, token: str, lineage: str = "") -> bool:
-        """Marks the set as whole under this lineage. Ends the lock; false when it is not the token's."""
+    async def set_whole(
+        self, token: str, lineage: str = "", checkpoint: Checkpoint = NOTHING, since: Checkpoint = NOTHING
+    ) -> bool:
+        """Marks the set as whole under this lineage. Ends the lock; false when it is not the token's.
+
+        Args:
+            token: the lock's.
+            lineage: the one that was begun.
+            checkpoint: up to where ledger and attempts are in the set now.
+            since: from where they were read; from the beginning, and the set is sealed anew.
+        """
         under = self.under()
-        marked = [under.installation or NOTHING, lineage or under.lineage or NOTHING]
-        return bool(await self._run("set_whole", [self.marker, self.lock], [token, *marked]))
+        marked = [under.installation or NO_ID, lineage or under.lineage or NO_ID]
+        places = "" if checkpoint == NOTHING else checkpoint.to_text()
+        return bool(
+            await self._run("set_whole", self._checkpoint_keys(), [token, *marked, places, int(since == NOTHING)])
+        )
 
     async def unset_whole(self) -> None:
         """Takes the marker away: nobody claims until the set was rebuilt."""
@@ -446,8 +460,8 @@ class RedisDedup:
         Raises `RebuildLost` where the lock is not the token's.
         """
         told: list[str | int | float | bytes] = [token, ADOPTING, self._seen().to_argument()]
-        whose, whole = await self._run("bar", [self.marker, self.lock], told)
-        return str(whose).removeprefix(NOTHING), bool(whole)
+        whose, whole = await self._run("bar", self._checkpoint_keys()[:3], told)
+        return str(whose).removeprefix(NO_ID), bool(whole)
 
     async def forget_places(self) -> None:
         """Places up to which records count no more: they speak of another topic."""

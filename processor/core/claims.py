@@ -37,6 +37,8 @@ class Restored(NamedTuple):
     that ended there or later says that no call followed under them."""
     ended: str = ""
     """Attempts that certainly call no more, between blanks: their claims, come back with the server, are freed."""
+    opened: tuple[tuple[int, int], ...] = ()
+    """places in the attempts topic of the intents that may be called for"""
 
 
 class Intent(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -48,13 +50,14 @@ class Intent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     offset: int
     overrides: str = ""
     withdrawn: bool = False
+    at: tuple[int, int] = NOWHERE
+    """where it stands itself, in the attempts topic"""
 
     @classmethod
-    def of(cls, attempt: Attempt) -> Intent:
+    def of(cls, attempt: Attempt, at: tuple[int, int] = NOWHERE) -> Intent:
         source, leave = attempt.source, attempt.resend
-        return cls(
-            attempt.attempt, source.partition, source.offset, leave.overrides if leave else "", attempt.withdrawn
-        )
+        overrides = leave.overrides if leave else ""
+        return cls(attempt.attempt, source.partition, source.offset, overrides, attempt.withdrawn, at)
 
 
 class Folded(NamedTuple):
@@ -63,6 +66,7 @@ class Folded(NamedTuple):
     claim: str
     place: tuple[int, int] = NOWHERE
     ended: str = ""
+    opened: tuple[tuple[int, int], ...] = ()
 
 
 def folded(
@@ -83,7 +87,8 @@ def folded(
     names = [intent.attempt for intent in claimed][-OPEN_MAX:]
     partitions = {intent.partition for intent in claimed}
     place = (partitions.pop() if len(partitions) == 1 else -1, max(intent.offset for intent in claimed))
-    return Folded(Claim(State.SENDING, names[0] if len(names) == 1 else nobodys(names)).to_text(), place, ended)
+    claim = Claim(State.SENDING, names[0] if len(names) == 1 else nobodys(names)).to_text()
+    return Folded(claim, place, ended, tuple(intent.at for intent in claimed if intent.at != NOWHERE))
 
 
 def _intents(

@@ -38,9 +38,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """the attempt that its own was allowed to override"""
     decided: bool = False
     """a person's word about a doubt"""
+    offset: int = -1
+    """of itself, in that partition"""
 
     @classmethod
-    def of(cls, delivery: Delivery, partition: int) -> Entry:
+    def of(cls, delivery: Delivery, partition: int, offset: int = -1) -> Entry:
         source = delivery.source
         return cls(
             partition,
@@ -50,6 +52,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
             (source.partition, source.offset, source.timestamp_ms),
             delivery.overrides,
             delivery.held,
+            offset,
         )
 
     @property

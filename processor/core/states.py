@@ -131,7 +131,7 @@ class Change(StrEnum):
     SENT = "accepted by SES"
     RELEASE = "certainly not sent"
     LEAVE = "one of several attempts was never called for"
-    LEAVE_LAST = "the last of several was a resend, and never called for"
+    RELEASE_RESEND = "a resend was certainly not sent"
     DOUBT = "answer lost"
     DROP = "accepted, then dropped by SES"
     RECORD_DROP = "ledger holds dropped"
@@ -172,9 +172,10 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.UNCERTAIN_RECORDED, Change.DROP): State.DROPPED,
     (State.CLOSED, Change.DROP): State.DROPPED,
     (State.SENDING, Change.RELEASE): State.ABSENT,
-    (State.SENDING, Change.LEAVE_LAST): State.UNCERTAIN_RECORDED,
+    (State.SENDING, Change.RELEASE_RESEND): State.UNCERTAIN_RECORDED,
     (State.SENDING, Change.LEAVE): State.SENDING,
     (State.BARRED, Change.RELEASE): State.ABSENT,
+    (State.BARRED, Change.RELEASE_RESEND): State.UNCERTAIN_RECORDED,
     (State.SENDING, Change.DOUBT): State.UNCERTAIN,
     # What the ledger holds is a fact too: a rebuild may have put less back while it was being committed.
     (State.ABSENT, Change.RECORD_SENT): State.SENT_RECORDED,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from processor.adapters.installation import check_set
 from processor.adapters.redis import RedisDedup
+from processor.core.checkpoint import NOTHING
 from processor.core.control import Control, begin_lineage
 from processor.ports import Clock, ControlLog, RebuildLost, ServerSeen
 from processor.recovery.rebuild import LOCK_TTL_S, LOOK_EVERY_S, Tell, restore_all, silent
@@ -67,11 +68,14 @@ class Lineages:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def begin_anew(self, tell: Tell = silent) -> int:
-        """Whole or not, whoever uses it: begins a lineage. Returns the entries; raises as `ensure_whole`."""
+        """Whole or not, whoever uses it: begins a lineage, and reads all of the topics.
+
+        Returns the entries; raises as `ensure_whole`.
+        """
         while True:
             seen = await self._dedup.server()
             self._refuse_foreign(seen)
-            if (count := await self._try(seen, tell)) is not None:
+            if (count := await self._try(seen, tell, anew=True)) is not None:
                 return count
             await asyncio.sleep(LOOK_EVERY_S)
 
@@ -103,8 +107,14 @@ class Lineages:
         self._say(f"{two}: waiting until they have stopped")
         return True
 
-    async def _try(self, seen: ServerSeen, tell: Tell) -> int | None:
-        """Begins a lineage and makes the set whole under it; ``None`` when somebody else was quicker."""
+    async def _try(self, seen: ServerSeen, tell: Tell, *, anew: bool = False) -> int | None:
+        """Begins a lineage and makes the set whole under it; ``None`` when somebody else was quicker.
+
+        Args:
+            seen: the server.
+            tell: is told how far it is.
+            anew: from the beginning, whatever the set's checkpoint says.
+        """
         # One for each try: a chunk of an earlier one that arrives late counts for nothing.
         token = secrets.token_hex(8)
         if not await self._dedup.lock_rebuild(token, LOCK_TTL_S):
@@ -113,9 +123,13 @@ class Lineages:
         lineage = Lineage(id=new_control_id(), server=seen.run, instance=self._instance, at_ms=self._clock.now_ms())
         self._follower.rebuilding = lineage.id
         try:
+            # Asked before as well: an older dump shows as long as the lineage is the one that it was granted under.
+            await self._dedup.checkpoint(token)
             await self._begin(lineage, token)
-            count = await restore_all(self._settings, self._dedup, token, tell, await self._floor())
-            if self._control.newest != lineage.id or not await self._dedup.set_whole(token, lineage.id):
+            since = NOTHING if anew else await self._dedup.checkpoint(token)
+            done = await restore_all(self._settings, self._dedup, token, since, tell, await self._floor())
+            marked = (lineage.id, done.checkpoint, done.since)
+            if self._control.newest != lineage.id or not await self._dedup.set_whole(token, *marked):
                 raise RebuildLost("the rebuild has lost its lock, or another lineage was begun")
         except RebuildLost as lost:
             log.warning(Event.DEDUP_NOT_WHOLE, follows=f"{lost}: it starts again")
@@ -124,8 +138,9 @@ class Lineages:
             self._follower.rebuilding = ""
             await self._dedup.unlock_rebuild(token)
         self._follower.hurry()
-        log.info(Event.DEDUP_REBUILT, entries=count)
-        return count
+        begun = "the beginning" if done.since == NOTHING else "the checkpoint"
+        log.info(Event.DEDUP_REBUILT, entries=done.entries, records=done.records, read_from=begun)
+        return done.entries
 
     async def _floor(self) -> str:
         """The set's floor is the control topic's from now on, or its own where that is higher; and what 0.1 lets expire

@@ -9,6 +9,7 @@ from processor.adapters.control import KafkaControl
 from processor.adapters.installation import Places, check_installation, check_set, places_now
 from processor.adapters.redis import RedisDedup, Under
 from processor.core.control import Control
+from processor.recovery.follow import CheckpointFollower
 from processor.recovery.lineage import Lineages
 from processor.shell.control import ControlFollower, Me
 from schemas.control import Installation
@@ -36,6 +37,7 @@ class Part:
         transactional_id = transactional_config(settings, instance)["transactional.id"]
         self.follower = ControlFollower(self.control_log, self.dedup, clock, Me(instance, transactional_id))
         self.dedup.under = lambda: under(self.follower.control)
+        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock)
         self.lineages = Lineages(settings, self.dedup, self.control_log, self.follower, clock, instance)
 
     async def start(self) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from processor.adapters.ends import ends_of
 from processor.adapters.redis import RedisDedup
 from processor.core.adoption import is_nowhere
+from processor.core.checkpoint import NO_ENDS, NOTHING, Checkpoint, Cut, Ends, folded_on, why_void
 from processor.core.claims import Intent, Restored, folded
 from processor.core.standing import Entry
+from processor.core.states import ABSENT, Claim
 from processor.ports import RebuildLost
 from processor.recovery.spill import RANGES, SpillingRows
 from schemas.codec import decode_attempt, decode_delivery
@@ -22,7 +25,19 @@ from schemas.runtime.errors import BadRecord
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
-__all__ = ["Progress", "Tell", "claims_from_topics", "restore_all", "silent", "take_chunk"]
+__all__ = [
+    "Progress",
+    "Rebuilt",
+    "Rows",
+    "Tell",
+    "Walk",
+    "claims_from_topics",
+    "entry_of",
+    "intent_of",
+    "restore_all",
+    "silent",
+    "take_chunk",
+]
 
 log = get_log()
 T = TypeVar("T")
@@ -48,28 +63,64 @@ def silent(_progress: Progress) -> None:
     """Tells nobody."""
 
 
-async def restore_all(settings: Settings, dedup: RedisDedup, token: str, tell: Tell = silent, floor: str = "") -> int:
-    """Restores chunk after chunk under the lock `token`; returns the number of entries.
+class Rebuilt(NamedTuple):
+    """What a rebuild did."""
+
+    entries: int = 0
+    """of the set that ledger and intents tell of, as far as they were read"""
+    records: int = 0
+    """that were read"""
+    checkpoint: Checkpoint = NOTHING
+    """up to where both topics are in the set now"""
+    since: Checkpoint = NOTHING
+    """from where they were read"""
+
+
+class Rows(NamedTuple):
+    """What was read of one key, in order within each partition."""
+
+    key: Key
+    entries: list[tuple[int, Entry | None]]
+    intents: list[tuple[int, Intent | None]]
+
+
+async def restore_all(
+    settings: Settings,
+    dedup: RedisDedup,
+    token: str,
+    since: Checkpoint = NOTHING,
+    tell: Tell = silent,
+    floor: str = "",
+) -> Rebuilt:
+    """Restores chunk after chunk under the lock `token`, by what came since the checkpoint.
 
     Nothing is granted for months before `floor`, so nothing of them is put back. Raises `RebuildLost` when it
     cannot vouch for all.
     """
-    count = 0
-    source = claims_from_topics(settings, tell)
-    reading = asyncio.create_task(in_thread(take_chunk, source))
+    ends = await in_thread(ends_of, settings, since)
+    if why := why_void(since, ends):
+        log.warning(Event.BEGINS_ANEW, topic=settings.topics.deliveries, why=why)
+        since = NOTHING
+    walk, count = Walk(settings, ends, since, tell), 0
+    source = walk.by_key()
+    reading = asyncio.create_task(in_thread(walk.chunk, source))
     try:
         while chunk := await _read(reading, dedup, token):
             # The next chunk is read while Redis takes this one.
-            reading = asyncio.create_task(in_thread(take_chunk, source))
-            chunk = [known for known in chunk if known.key.month >= floor]
-            await dedup.restore(chunk, token, LOCK_TTL_S)
-            count += sum(bool(known.claim) for known in chunk)
+            reading = asyncio.create_task(in_thread(walk.chunk, source))
+            chunk = [one for one in chunk if one.key.month >= floor]
+            known = [one for one in chunk if isinstance(one, Restored)]
+            if rows := [one for one in chunk if isinstance(one, Rows)]:
+                claims = await dedup.peek_all([one.key for one in rows])
+                known += [found for pair in zip(rows, claims, strict=True) if (found := walk.fold(*pair))]
+            await dedup.restore(known, token, LOCK_TTL_S)
+            count += sum(bool(one.claim) for one in known)
     finally:
         await end(reading)
-    return count
+    return Rebuilt(count, walk.records, walk.cut.checkpoint(), since)
 
 
-async def _read(reading: asyncio.Task[list[Restored]], dedup: RedisDedup, token: str) -> list[Restored]:
+async def _read(reading: asyncio.Task[list[Restored | Rows]], dedup: RedisDedup, token: str) -> list[Restored | Rows]:
     """The chunk, once it is read; keeps the lock meanwhile: a large partition takes long to its first."""
     while not reading.done():
         await asyncio.wait({reading}, timeout=LOCK_TTL_S / 3)
@@ -78,45 +129,102 @@ async def _read(reading: asyncio.Task[list[Restored]], dedup: RedisDedup, token:
     return reading.result()
 
 
-def take_chunk(source: Iterator[Restored]) -> list[Restored]:
-    """The next claims, as many as one script takes; empty at the end."""
-    return [claim for _, claim in zip(range(CHUNK), source, strict=False)]
+def take_chunk(source: Iterator[T]) -> list[T]:
+    """The next ones, as many as one script takes; empty at the end."""
+    return [one for _, one in zip(range(CHUNK), source, strict=False)]
 
 
 def claims_from_topics(settings: Settings, tell: Tell = silent) -> Iterator[Restored]:
     """What each key's claim must be, by the ledger and the intents: each key once, whatever partitions it stands in."""
-    with closing(SpillingRows(Entry)) as entries, closing(SpillingRows(Intent)) as intents:
-        partitions = partition_numbers(settings, settings.topics.deliveries)
-        for done, partition in enumerate(partitions):
-            tell(Progress(done, len(partitions), 0))
-            _put_aside(settings, partition, entries, intents)
-        count = 0
-        for number in range(RANGES):
-            said, opened = entries.of_range(number), intents.of_range(number)
-            for raw in dict.fromkeys((*said, *opened)):
-                found = folded(said.get(raw, ()), opened.get(raw, ()))
-                if found is not None and (key := _key(raw)):
-                    if is_nowhere(found.claim):
-                        found = found._replace(claim="")
-                    count += bool(found.claim)
-                    yield Restored(key, *found)
-            tell(Progress(len(partitions), len(partitions), count))
+    walk = Walk(settings, None, NOTHING, tell)
+    for rows in walk.by_key():
+        if (found := walk.fold(rows)) is not None:
+            yield found
 
 
-def _put_aside(settings: Settings, partition: int, entries: SpillingRows[Entry], intents: SpillingRows[Intent]) -> None:
-    """Reads one partition of the ledger and of the intents."""
-    topics = settings.topics
-    for record in read_topic(settings, topics.deliveries, [partition]):
-        _add(entries, record, lambda raw: Entry.of(decode_delivery(raw), partition))
-    for record in read_topic(settings, topics.attempts, [partition]):
-        _add(intents, record, lambda raw: Intent.of(decode_attempt(raw)))
+class Walk:
+    """Reads ledger and intents, from a checkpoint to their ends as of now, and brings each key's rows together.
+
+    Args:
+        settings: which topics.
+        ends: as asked before; a checkpoint may be taken up to there. None: nobody wants one.
+        since: where it begins.
+        tell: is told how far it is.
+    """
+
+    def __init__(self, settings: Settings, ends: Ends | None, since: Checkpoint, tell: Tell = silent) -> None:
+        self._settings = settings
+        self._since = since
+        self._tell = tell
+        self._whole = since == NOTHING
+        self._wants_cut = ends is not None
+        self._count = 0
+        self.records = 0
+        self.cut = Cut(ends or NO_ENDS)
+
+    def by_key(self) -> Iterator[Rows]:
+        """Each key that the topics tell of since then."""
+        with closing(SpillingRows(Entry)) as entries, closing(SpillingRows(Intent)) as intents:
+            partitions = partition_numbers(self._settings, self._settings.topics.deliveries)
+            for done, some in enumerate([[one] for one in partitions] if self._whole else [partitions]):
+                self._tell(Progress(done, len(partitions), 0))
+                self._put_aside(some, entries, intents)
+            for number in range(RANGES):
+                said, opened = entries.of_range(number), intents.of_range(number)
+                for raw in dict.fromkeys((*said, *opened)):
+                    if key := _key(raw):
+                        yield Rows(key, said.get(raw, []), opened.get(raw, []))
+                self._tell(Progress(len(partitions), len(partitions), self._count))
+
+    def chunk(self, source: Iterator[Rows]) -> list[Restored | Rows]:
+        """The next keys, folded already where nothing of before has to be asked of the set; empty at the end."""
+        found: list[Restored | Rows] = []
+        while not found and (rows := take_chunk(source)):
+            found += [one for one in map(self.fold, rows) if one is not None] if self._whole else rows
+        return found
+
+    def fold(self, rows: Rows, claim: Claim = ABSENT) -> Restored | None:
+        """What the set is told of a key of which it says `claim`; ``None``: nothing."""
+        found = folded(rows.entries, rows.intents) if self._whole else folded_on(claim, rows.entries, rows.intents)
+        if self._wants_cut:
+            self.cut.ended(rows.entries, rows.intents)
+            self.cut.hold(found.opened if found else ())
+        if found is None:
+            return None
+        if is_nowhere(found.claim):
+            found = found._replace(claim="")
+        self._count += bool(found.claim)
+        return Restored(rows.key, *found)
+
+    def _put_aside(self, partitions: list[int], entries: SpillingRows[Entry], intents: SpillingRows[Intent]) -> None:
+        """Reads partitions of the ledger and of the intents: a ledger's entry never before its intent can be read."""
+        topics, since = self._settings.topics, self._since
+        for record in self._counted(read_topic(self._settings, topics.deliveries, partitions, since.ledger.starts)):
+            _add(entries, record, entry_of)
+        for record in self._counted(read_topic(self._settings, topics.attempts, partitions, since.attempts.starts)):
+            _add(intents, record, intent_of)
+
+    def _counted(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            self.records += 1
+            yield record
 
 
-def _add(rows: SpillingRows[T], record: Record, read: Callable[[bytes], T]) -> None:
+def entry_of(record: Record, value: bytes) -> Entry:
+    """Raises `BadRecord`."""
+    return Entry.of(decode_delivery(value), record.partition, record.offset)
+
+
+def intent_of(record: Record, value: bytes) -> Intent:
+    """Raises `BadRecord`."""
+    return Intent.of(decode_attempt(value), (record.partition, record.offset))
+
+
+def _add(rows: SpillingRows[T], record: Record, read: Callable[[Record, bytes], T]) -> None:
     if record.key is None:
         return
     try:
-        rows.add(record.key, record.partition, None if record.value is None else read(record.value))
+        rows.add(record.key, record.partition, None if record.value is None else read(record, record.value))
     except BadRecord as bad:
         _say_unreadable(record, bad)
 

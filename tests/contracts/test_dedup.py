@@ -340,6 +340,17 @@ async def test_who_never_called_leaves_the_others_claim(dedup: RedisDedup) -> No
     assert await dedup.peek(KEY) == Claim(State.UNCERTAIN_RECORDED, attempt="a")
 
 
+@pytest.mark.parametrize("before", [START[State.SENDING], START[State.BARRED]])
+async def test_a_resend_that_was_not_sent_leaves_its_key_in_doubt(dedup: RedisDedup, before: Claim) -> None:
+    """G1: free, it would be called for by whoever comes next, without anybody's leave."""
+    await put(dedup, before)
+    await dedup.release([replace(MINE, overrides="a")])
+    assert await dedup.peek(KEY) == Claim(State.UNCERTAIN_RECORDED, attempt="a")
+    await dedup.release([replace(MINE, overrides="a")])
+    assert (await dedup.claim([MINE]))[0] == Claim(State.UNCERTAIN_RECORDED, attempt="a")
+    assert (await dedup.claim([replace(MINE, overrides="a")]))[0].state is State.SENDING
+
+
 @pytest.mark.parametrize(
     ("ended", "known", "after"),
     [

@@ -138,6 +138,41 @@ def test_a_restart_with_the_data(world: World, valkey: Valkey) -> None:
     finish(world, process)
 
 
+def test_a_restart_with_an_older_file_reads_only_what_came_since(world: World, valkey: Valkey) -> None:
+    """G1: what the file lacks is read from the checkpoint that the file itself holds, and nothing of the month before it."""
+    world.env["MAILONCE_REDIS_URL"] = f"redis://127.0.0.1:{valkey.port}/0"
+    world.publish(job(f"m{n}") for n in range(2000))
+    world.drain("p0")
+    settled = world.sandbox.accepted_count()
+    process = sending(world, valkey.port)
+    wait_for(lambda: stands_at(valkey) > 2 * settled, "the checkpoint")
+    shutil.copytree(valkey.folder / "valkey" / "appendonlydir", valkey.folder / "older")
+    behind = world.sandbox.accepted_count()
+    more(world, "unknown")
+    wait_for(lambda: world.sandbox.accepted_count() > behind + 60, "sending")
+    valkey.kill()
+    shutil.rmtree(valkey.folder / "valkey" / "appendonlydir")
+    (valkey.folder / "older").rename(valkey.folder / "valkey" / "appendonlydir")
+    valkey.start()
+    more(world, "late")
+    wait_for(lambda: rebuilds(process) == 1, "the rebuild")
+    told = [entry for entry in process.events() if entry.get("event") == "dedup set rebuilt"][-1]
+    assert told["read_from"] == "the checkpoint"
+    assert told["records"] < settled
+    finish(world, process)
+
+
+def stands_at(valkey: Valkey) -> int:
+    """How many offsets of ledger and attempts the set's checkpoint has passed."""
+    client = redis.Redis(port=valkey.port, decode_responses=True)
+    try:
+        (name,) = client.keys("*:checkpoint")
+        places = json.loads(str(client.hget(name, "places")))
+    finally:
+        client.close()
+    return sum(place[0] for topic in places.values() for place in topic["places"].values())
+
+
 def test_a_restart_with_an_empty_disk(world: World, valkey: Valkey) -> None:
     """G1: everything Redis knew is gone."""
     process = sending(world, valkey.port)

@@ -8,14 +8,16 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from processor.adapters.redis import Under
+from processor.adapters.redis_checkpoint import Followed, Following
+from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.claims import Restored
-from processor.core.standing import NOBODYS, attempts_in, nobodys
+from processor.core.standing import attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
 from processor.ports import BelowFloor, Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import ADOPTING, RedisUntrusted
 
-__all__ = ["NO_MARKER", "Marker", "MemoryDedup", "Scripts"]
+__all__ = ["NOT_CARRIED", "NO_MARKER", "Carried", "Marker", "MemoryDedup", "Scripts"]
 
 RANK = {
     State.ABSENT: 0,
@@ -41,6 +43,20 @@ class Marker(NamedTuple):
 
 
 NO_MARKER = Marker()
+
+
+class Carried(NamedTuple):
+    """The checkpoint's hash."""
+
+    checkpoint: Checkpoint = NOTHING
+    moves: int = 0
+    sealed: float = 0.0
+    """of which moment the seals must be"""
+    follower: str = ""
+    until_ms: float = 0.0
+
+
+NOT_CARRIED = Carried()
 
 
 class Scripts:
@@ -122,8 +138,7 @@ class Scripts:
             return claim
         if others := [name for name in names if name != item.attempt]:
             return replace(claim, attempt=nobodys(others))
-        overrode = item.overrides and claim.attempt.startswith(NOBODYS)
-        return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if overrode else ABSENT
+        return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if item.overrides else ABSENT
 
     def mark_doubt(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state is State.SENDING and claim.attempt == item.attempt
@@ -147,6 +162,23 @@ class Scripts:
         mine = claim.state in {State.SENDING, State.BARRED} and claim.attempt == item.attempt != ""
         if claim.state is State.ABSENT or older or mine:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
+        return claim
+
+    def follow(self, claim: Claim, read: Followed) -> Claim:
+        """Withdrawals, then what the ledger says."""
+        for name, overrides in read.withdrawn:
+            claim = self.release(claim, Item(read.key, attempt=name, overrides=overrides))
+        known = parse_claim(read.claim)
+        item = Item(read.key, read.attempt, known.partition, known.offset, "", known.fingerprint, known.attempt)
+        match known.state:
+            case State.SENT_RECORDED:
+                return claim if claim.state is State.SENT else self.record_sent(claim, item)
+            case State.UNCERTAIN_RECORDED:
+                return self.record_doubt(claim, item)
+            case State.DROPPED:
+                return self.record_drop(claim, item)
+            case State.CLOSED:
+                return self.close(claim, item)
         return claim
 
     def restore(self, claim: Claim, known: Claim, place: tuple[int, int], ended: str, now_ms: int) -> Claim:
@@ -178,6 +210,9 @@ class MemoryDedup:
         """months before it are closed for good"""
         self.run = "run"
         self.marker = NO_MARKER
+        self.carried = NOT_CARRIED
+        self.seals = 0.0
+        """of which moment; only a server's own copy keeps it"""
         self.under: Callable[[], Under] = Under
         """for whom the scripts work: whoever asks"""
         self._lock: str | None = None
@@ -326,7 +361,7 @@ class MemoryDedup:
     async def restore(self, claims: Sequence[Restored], token: str, ttl_s: float) -> None:
         if not await self.extend_lock(token, ttl_s):
             raise RebuildLost("the rebuild has lost its lock")
-        for key, text, place, ended in claims:
+        for key, text, place, ended, _ in claims:
             held = self.claims.get(key, ABSENT)
             self._put(key, self._scripts.restore(held, parse_claim(text), place, ended, self._now_ms()))
 
@@ -352,13 +387,56 @@ class MemoryDedup:
         await self.server()
         return self._is_whole()
 
-    async def set_whole(self, token: str, lineage: str = "") -> bool:
+    async def set_whole(
+        self, token: str, lineage: str = "", checkpoint: Checkpoint = NOTHING, since: Checkpoint = NOTHING
+    ) -> bool:
         if not self._holds(token):
             return False
         under = self.under()
         self.marker = Marker(under.installation, lineage or under.lineage, self.run)
         self._lock = None
+        moved = self.carried._replace(checkpoint=checkpoint, moves=self.carried.moves + 1)
+        self.carried = NOT_CARRIED if checkpoint == NOTHING else moved
+        if checkpoint != NOTHING and since == NOTHING:
+            self.seals = self._now_ms() + 1.0
+            self.carried = self.carried._replace(sealed=self.seals)
         return True
+
+    async def checkpoint(self, token: str) -> Checkpoint:
+        if not self._holds(token):
+            raise RebuildLost("the rebuild has lost its lock")
+        under, marker = self._seen(), self.marker
+        here = (marker.run, marker.lineage) == (self.run, under.lineage)
+        older = here and marker.granted < under.granted
+        ours = marker.installation == under.installation and marker.run != "" and not older
+        if not ours or self.carried.sealed != self.seals:
+            self.carried = NOT_CARRIED
+        return self.carried.checkpoint
+
+    def _check_under(self, lineage: str) -> None:
+        marker, seen = self.marker, self._seen()
+        ours = (marker.installation, marker.lineage) == (seen.installation, lineage)
+        if not ours or not self._is_whole_here(seen.granted if seen.lineage == lineage else 0):
+            raise NotWhole("the dedup set is not whole")
+
+    async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
+        self._check_under(lineage)
+        carried, now_ms = self.carried, self._now_ms()
+        if not carried.moves or (carried.follower not in {"", who} and now_ms < carried.until_ms):
+            return None
+        self.carried = carried._replace(follower=who, until_ms=now_ms + ttl_s * 1000)
+        return Following(carried.moves, carried.checkpoint)
+
+    async def follow(
+        self, read: Sequence[Followed], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+    ) -> tuple[int, list[Claim]]:
+        self._check_under(lineage)
+        if self.carried.moves != moves:
+            return -1, []
+        after = [self._put(one.key, self._scripts.follow(self.claims.get(one.key, ABSENT), one)) for one in read]
+        if checkpoint is not None:
+            self.carried = self.carried._replace(checkpoint=checkpoint, moves=moves + 1)
+        return self.carried.moves, after
 
     async def bar(self, token: str) -> tuple[str, bool]:
         if not self._holds(token):
@@ -366,7 +444,7 @@ class MemoryDedup:
         held, whole = self.marker, self._is_whole()
         whose = held.lineage if held.installation == ADOPTING else held.installation
         # The real one keeps it in a field of its own.
-        self.marker = Marker(ADOPTING, whose)
+        self.marker, self.carried = Marker(ADOPTING, whose), NOT_CARRIED
         return whose, whole
 
     async def forget_places(self) -> None:
@@ -430,6 +508,10 @@ class MemoryDedup:
 
     async def hide_id(self) -> None:
         self.run = ""
+
+    async def break_seals(self) -> None:
+        """As whoever copies keys."""
+        self.seals = -1.0
 
     async def set_lock(self, held: str) -> None:
         self._lock, self._until_ms = held or None, self._now_ms() + 60_000

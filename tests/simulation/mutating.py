@@ -29,6 +29,8 @@ class Mutation:
     first: int = 1
     """The seed to begin with: one that was seen to catch it."""
     seeds: int = 40
+    alone: bool = False
+    """Nobody follows ledger and attempts: that would mend what the line is there for, a little later."""
 
     @property
     def name(self) -> str:
@@ -62,10 +64,11 @@ def survives(why: str) -> Callable[[Break], Break]:
 def caught(mutation: Mutation) -> str:
     """What a history finds of it that is good without it; empty when it survives."""
     if mutation.story is not None:
-        assert not (before := _told(mutation.story)), f"the story is bad without the mutation: {before}"
+        made = getattr(mutation.story, "made", {}) | ({"follows": False} if mutation.alone else {})
+        assert not (before := _told(mutation.story, made)), f"the story is bad without the mutation: {before}"
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
-            return _told(mutation.story)
+            return _told(mutation.story, made)
     for seed in range(mutation.first, mutation.first + mutation.seeds):
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
@@ -75,8 +78,8 @@ def caught(mutation: Mutation) -> str:
     return ""
 
 
-def _told(story: Story) -> str:
-    with World.made(1, **getattr(story, "made", {})) as world:
+def _told(story: Story, made: dict[str, Any]) -> str:
+    with World.made(1, **made) as world:
         audit = Audit(world)
         found = world.run(story(world, audit)) or []
         return "; ".join([*found, *unknown(world, audit.findings())])

@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Protocol
 
 from tests.simulation.history import History
@@ -46,6 +47,16 @@ class Net:
         self.slow = 1.0
         self.patience = 1.0
         """how many times as long as usual a client waits"""
+
+    @cached_property
+    def beside(self) -> Net:
+        """The same wire with latencies of its own: for what runs beside the rest, and changes nobody else's."""
+        net = Net(random.Random(1), self.later, self.now_s)
+        net.history = self.history
+        net.loses = lambda what, owner: self.loses(what, owner)
+        net.on_step = lambda owner, what: self.on_step(owner, what)
+        net.patience = self.patience
+        return net
 
     def who(self) -> str:
         owner = OWNER.get()

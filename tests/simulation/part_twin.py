@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processor.adapters.installation import check_installation
 from processor.core.adoption import Places
+from processor.recovery.follow import CheckpointFollower
 from processor.recovery.lineage import Lineages
 from processor.recovery.part import under
 from processor.shell.control import ControlFollower, Me, Timing
@@ -31,6 +32,7 @@ class Taking:
         me = Me(process.instance, process.instance)
         self.follower = ControlFollower(self.control_log, self.dedup, clock, me, TIMING)
         self.dedup.under = lambda: under(self.follower.control)
+        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock)
         self.lineages = Lineages(settings, self.dedup, self.control_log, self.follower, clock, process.instance)
 
     def check(self) -> None:

@@ -36,7 +36,7 @@ from processor.shell.worker import Worker
 from processor.telemetry.meter import EvidenceMeter, Meter
 from schemas.control import Installation
 from schemas.kafka.reading import Follower
-from schemas.runtime.ending import in_thread, obey
+from schemas.runtime.ending import end, in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
@@ -272,7 +272,11 @@ async def _process(process: Process, part: Taking) -> None:
         ),
     )
     worker = process.worker
-    await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+    following = [asyncio.create_task(part.checkpoint.run())] if world.follows else []
+    try:
+        await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
+    finally:
+        await end(*following)
     if process.drain and not process.group.startswith("replay") and not process.stopping.is_set():
         await in_thread(compare, settings, worker.targets(), process.month)
 

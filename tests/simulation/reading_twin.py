@@ -29,6 +29,7 @@ import processor.ops.cancel
 import processor.ops.closing
 import processor.ops.uncertain
 import processor.recovery.adoption
+import processor.recovery.follow
 import processor.recovery.lineage
 import processor.recovery.rebuild
 import processor.shell.allowance
@@ -48,7 +49,9 @@ import processor.shell.worker
 import schemas.control
 import schemas.kafka.reading
 import schemas.runtime.ending
+from processor.core.checkpoint import Checkpoint, End, Ends
 from processor.ports import Produced
+from processor.recovery.follow import read_rows
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable
 from tests.simulation.control_log import read_control
@@ -62,6 +65,8 @@ CHUNK = 3
 LOCK_TTL_S = 3.0
 SWEEP_EVERY_S = 4.0
 CHECK_EVERY_S = 2.0
+FOLLOW_EVERY_S = 0.9
+TOGETHER_MAX = 8
 THREAD_S = 0.01
 LOGS = (
     processor.shell.worker,
@@ -80,6 +85,7 @@ LOGS = (
     processor.recovery.rebuild,
     processor.recovery.lineage,
     processor.recovery.adoption,
+    processor.recovery.follow,
     processor.evidence.origin,
     processor.shell.control,
     processor.evidence.run,
@@ -132,6 +138,18 @@ def write_placed(settings: Any, records: Sequence[Produced]) -> list[tuple[int, 
     return places
 
 
+def ends_of(settings: Any, since: Checkpoint) -> Ends:
+    """As `processor.adapters.ends.ends_of`; a simulated partition has no leaders."""
+    kafka, topics = _here().kafka, settings.topics
+    ledger, attempts = (
+        {log.number: End(log.end) for log in kafka.topic(n)} for n in (topics.deliveries, topics.attempts)
+    )
+    return Ends(kafka.topic_id(topics.deliveries), ledger, kafka.topic_id(topics.attempts), attempts)
+
+
+READING = (("read_topic", read_topic), ("partition_numbers", partition_numbers), ("ends_of", ends_of))
+
+
 class SimRecordReader:
     """As `schemas.kafka.reading.RecordReader`."""
 
@@ -179,13 +197,14 @@ async def in_thread(func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     owner = OWNER.get()
     if not isinstance(owner, Reader):
         return func(*args)
-    await asyncio.sleep(owner.net.latency_s(THREAD_S))
+    net = owner.net.beside if func in (ends_of, read_rows) else owner.net
+    await asyncio.sleep(net.latency_s(THREAD_S))
     while owner.kafka.open:
         await asyncio.sleep(0.02)
     result = func(*args)
     if inspect.isawaitable(result):
         result = await result
-    await asyncio.sleep(owner.net.latency_s(THREAD_S))
+    await asyncio.sleep(net.latency_s(THREAD_S))
     return result
 
 
@@ -272,8 +291,9 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
             processor.ops.cancel,
             processor.adapters.control,
             processor.recovery.adoption,
+            processor.recovery.follow,
         ):
-            for name, twin in (("read_topic", read_topic), ("partition_numbers", partition_numbers)):
+            for name, twin in READING:
                 if hasattr(module, name):
                     patch.setattr(module, name, twin)
         patch.setattr(schemas.control, "partition_of", placed)
@@ -303,6 +323,10 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.recovery.adoption, "secrets", ids)
         patch.setattr(processor.recovery.adoption, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.recovery.adoption, "CHUNK", CHUNK)
+        patch.setattr(processor.recovery.follow, "CHUNK", CHUNK)
+        patch.setattr(processor.recovery.follow, "TOGETHER_MAX", TOGETHER_MAX)
+        patch.setattr(processor.recovery.follow, "EVERY_S", FOLLOW_EVERY_S)
+        patch.setattr(processor.recovery.follow, "TTL_S", 3 * FOLLOW_EVERY_S)
         patch.setattr(processor.recovery.rebuild, "CHUNK", CHUNK)
         patch.setattr(processor.recovery.rebuild, "LOCK_TTL_S", LOCK_TTL_S)
         patch.setattr(processor.recovery.lineage, "LOCK_TTL_S", LOCK_TTL_S)

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+import processor.core.checkpoint
 import processor.core.claims
 import processor.core.decide
 import processor.recovery.lineage
@@ -17,6 +18,7 @@ from processor.core.starts import Starts
 from processor.core.states import State
 from processor.core.ticket import Finished
 from processor.ports import ServerSeen
+from processor.recovery.rebuild import Rebuilt
 from tests.simulation.dedup import Marker, Scripts
 from tests.simulation.mutating import Patch, mutation, survives
 from tests.simulation.mutation_stories import (
@@ -47,8 +49,8 @@ def a_rebuild_forgets_the_intents(patch: Patch) -> None:
 
 @mutation(only=("flushed", "wiped_by_a_restart", "replayed"))
 def the_set_is_declared_whole_unread(patch: Patch) -> None:
-    async def believe(*_about: Any) -> int:
-        return 0
+    async def believe(*_about: Any) -> Rebuilt:
+        return Rebuilt()
 
     patch.setattr(processor.recovery.lineage, "restore_all", believe)
 
@@ -73,12 +75,12 @@ def another_partitions_close_hides_an_intent(patch: Patch) -> None:
     patch.setattr(processor.core.claims, "_callable", hides)
 
 
-@mutation(story=a_claim_that_ended_comes_back)
+@mutation(story=a_claim_that_ended_comes_back, alone=True)
 def a_letter_frees_no_claim(patch: Patch) -> None:
     _only_ended(patch, lambda name, withdrawn: name in withdrawn)
 
 
-@mutation(story=a_withdrawn_claim_comes_back)
+@mutation(story=a_withdrawn_claim_comes_back, alone=True)
 def a_withdrawal_frees_no_claim(patch: Patch) -> None:
     """It takes the intent back, as before, and says no more."""
     _only_ended(patch, lambda name, withdrawn: name not in withdrawn)
@@ -91,9 +93,10 @@ def _only_ended(patch: Patch, named: Callable[[str, set[str]], bool]) -> None:
         return found and found._replace(ended=" ".join(name for name in ended if named(name, withdrawn)))
 
     patch.setattr(processor.recovery.rebuild, "folded", fewer)
+    patch.setattr(processor.core.checkpoint, "folded", fewer)
 
 
-@mutation(story=a_claim_that_ended_comes_back)
+@mutation(story=a_claim_that_ended_comes_back, alone=True)
 def a_rebuild_leaves_ended_claims(patch: Patch) -> None:
     restore = Scripts.restore
     patch.setattr(
@@ -160,7 +163,7 @@ def a_rebuild_counts_under_another_run(patch: Patch) -> None:
     patch.setattr(SimSet, "set_whole", _marked_by_anybody)
 
 
-async def _marked_by_anybody(self: Any, _token: str, lineage: str = "") -> bool:
+async def _marked_by_anybody(self: Any, _token: str, lineage: str = "", *_about: Any) -> bool:
     under = self.under()
     self.marker = Marker(under.installation, lineage or under.lineage, self.run)
     return True

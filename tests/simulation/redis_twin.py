@@ -17,13 +17,14 @@ from processor.ports import Lease
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable
 from tests.simulation.budget import Budget
-from tests.simulation.dedup import NO_MARKER, Marker, MemoryDedup
+from tests.simulation.dedup import NO_MARKER, NOT_CARRIED, Carried, Marker, MemoryDedup
 from tests.simulation.net import Lost, Net
 
 __all__ = ["Redis", "Server", "SimDedup", "SimPace"]
 
 REQUEST_S = 0.001
 TIMEOUT_S = 1.0
+BESIDE = {"checkpoint", "follow", "follows"}
 READS = {"time_ms", "peek_all", "peek", "recorded", "server", "is_whole", "noted", "extend_lock"}
 
 
@@ -37,6 +38,8 @@ class State(NamedTuple):
     notes: frozenset[tuple[str, str]]
     feed_ms: int
     floor: str = ""
+    carried: Carried = NOT_CARRIED
+    seals: float = 0.0
 
 
 class SimSet(MemoryDedup):
@@ -44,14 +47,14 @@ class SimSet(MemoryDedup):
 
     def dump(self) -> State:
         lock = (self._lock, self._until_ms) if self._lock else None
-        return State(
-            dict(self.claims), dict(self.places), self.marker, lock, frozenset(self._notes), self._feed_ms, self.floor
-        )
+        kept = frozenset(self._notes), self._feed_ms, self.floor, self.carried, self.seals
+        return State(dict(self.claims), dict(self.places), self.marker, lock, *kept)
 
     def load(self, state: State) -> None:
         self.claims, self.places, self.marker = dict(state.claims), dict(state.places), state.marker
         self._lock, self._until_ms = state.lock or (None, 0.0)
         self._notes, self._feed_ms, self.floor = set(state.notes), state.feed_ms, state.floor
+        self.carried, self.seals = state.carried, state.seals
 
 
 class Server:
@@ -87,14 +90,15 @@ class Server:
         return self.set.dump().lock is not None
 
     def load_keys(self, state: State, keys: list[Key], *, marker: bool) -> None:
-        """Some keys of an old dump are restored into a server that runs on."""
+        """Some keys of an old dump are restored into a server that runs on; with the marker what stands beside it."""
         for key in keys:
             if key in state.claims:
                 self.set.claims[key] = state.claims[key]
             else:
                 self.set.claims.pop(key, None)
         if marker:
-            self.set.marker = state.marker
+            self.set.marker, self.set.carried = state.marker, state.carried
+            self.set.seals = -1.0
         self.past.append(self.set.dump())
 
 
@@ -150,7 +154,7 @@ class _Client:
         self._address = address
 
     async def _ask(self, what: str, call: Callable[[Server], Any], *about: object) -> Any:
-        net = self._redis.net
+        net = self._redis.net.beside if what in BESIDE else self._redis.net
 
         def carried_out() -> Any:
             server = self._redis.at(self._address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.simulation import (
     scenarios_adoption,
+    scenarios_checkpoint,
     scenarios_floor,
     scenarios_kafka,
     scenarios_latest,
@@ -29,5 +30,6 @@ TOLD_IN = (
     scenarios_latest,
     scenarios_adoption,
     scenarios_settling,
+    scenarios_checkpoint,
 )
 """"Each adds its own to `SCENARIOS` when it is imported."""

@@ -43,7 +43,7 @@ def a_bad_record_bars_nothing(patch: Patch) -> None:
     patch.setattr(processor.core.decide, "after_refuse", after_refuse)
 
 
-@mutation(story=a_dead_record_attempted_again)
+@mutation(story=a_dead_record_attempted_again, alone=True)
 def a_bar_frees_the_key_when_its_time_is_over(patch: Patch) -> None:
     def expired(self: Scripts, claim: Claim) -> Claim:
         return ABSENT if claim.state is State.BARRED else Claim(State.UNCERTAIN, attempt=claim.attempt)
@@ -59,7 +59,7 @@ def nobody_looks_for_the_letter_of_a_bar(patch: Patch) -> None:
     patch.setattr(Letters, "told", nothing)
 
 
-@mutation(story=a_dead_record_of_a_commit_that_nobody_heard_of)
+@mutation(story=a_dead_record_of_a_commit_that_nobody_heard_of, alone=True)
 def what_an_unknown_end_recorded_is_freed(patch: Patch) -> None:
     patch.setattr(AfterCommit, "recorded", lambda self, finished: self.give_back(one.attempt for one in finished))
 

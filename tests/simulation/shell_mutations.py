@@ -50,7 +50,7 @@ __all__: list[str] = []
 # ---- after the commit ----
 
 
-@mutation(story=a_claim_that_nobody_heard_of)
+@mutation(story=a_claim_that_nobody_heard_of, alone=True)
 def claims_are_not_released_on_drop(patch: Patch) -> None:
     patch.setattr(AfterCommit, "give_back", lambda *_: None)
 

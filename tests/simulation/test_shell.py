@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulation import (
     adoption_mutations,
+    checkpoint_mutations,
     engine_mutations,
     floor_mutations,
     rebuild_mutations,
@@ -24,6 +25,7 @@ from tests.simulation.simulate import main, simulate
 
 TOLD_IN = (
     adoption_mutations,
+    checkpoint_mutations,
     engine_mutations,
     floor_mutations,
     rebuild_mutations,

@@ -98,7 +98,14 @@ class World:
     """Everything there is. Make it inside `World.made`, then let it `run`."""
 
     def __init__(
-        self, seed: int, loop: VirtualLoop, *, partitions: int = 2, on: Settings | None = None, opened: bool = True
+        self,
+        seed: int,
+        loop: VirtualLoop,
+        *,
+        partitions: int = 2,
+        on: Settings | None = None,
+        opened: bool = True,
+        follows: bool = True,
     ) -> None:
         """
         Args:
@@ -107,8 +114,9 @@ class World:
             partitions: of each topic.
             on: the settings.
             opened: whether the month was opened, as `mailonce produce` does; 0.1 opened none.
+            follows: whether processors follow ledger and attempts.
         """
-        self.seed = seed
+        self.seed, self.follows = seed, follows
         self.loop = loop
         self.later_ms = 0
         """how far the calendar was turned on"""

@@ -2,13 +2,9 @@
 -- KEYS: one bucket per item
 -- ARGV per item: user id, partition, offset, attempt
 for i = 1, #KEYS do
-  local bucket, at = KEYS[i], (i - 1) * 4 + 1
-  local value = redis.call('HGET', bucket, ARGV[at]) or ''
-  local partition, offset = string.match(value, '^D(%d+):(%d+)$')
-  local older = partition and not (partition == ARGV[at + 1] and tonumber(offset) >= tonumber(ARGV[at + 2]))
-  local mine = ARGV[at + 3] ~= '' and string.match(value, '^[AB](.-):%d+$') == ARGV[at + 3]
-  if value == '' or older or mine then
-    put(bucket, ARGV[at], 'D' .. ARGV[at + 1] .. ':' .. ARGV[at + 2])
-  end
+  local at = (i - 1) * 4 + 1
+  local value = redis.call('HGET', KEYS[i], ARGV[at]) or ''
+  local after = with_close(value, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  if after ~= value then put(KEYS[i], ARGV[at], after) end
 end
 return #KEYS

@@ -6,19 +6,10 @@
 local out = {}
 for i = 1, #KEYS do
   local at = (i - 1) * 5 + 1
-  local user, attempt = ARGV[at], ARGV[at + 2]
+  local user = ARGV[at]
   local value = redis.call('HGET', KEYS[i], user) or ''
-  local state = string.sub(value, 1, 1)
-  local holder = string.match(value, '^[AB](.-):%d+$') or string.match(value, '^[UuR]([^:]+)') or string.match(value, '^s.-:(.+)$')
-  -- Of several open intents one was called for: SES's word tells which.
-  local named = not holder
-  for _, name in ipairs(attempts_in(holder)) do named = named or name == attempt end
-  local message = string.match(value, '^S(.*):[^:]*$') or string.sub(value, 2)
-  local same = message == ARGV[at + 1] or message == ARGV[at + 4]
-  local another = not named or (state == 'S' and not same)
-  if not another and value ~= 'R' .. attempt then
-    put(KEYS[i], user, 'R' .. attempt .. ARGV[at + 3])
-  end
+  local after = with_drop(value, ARGV[at + 2], ARGV[at + 3], ARGV[at + 1], ARGV[at + 4])
+  if after ~= value then put(KEYS[i], user, after) end
   out[i] = value
 end
 return out

@@ -1,6 +1,5 @@
 -- Certainly not sent, or never called: takes the item's attempt out of its key's claim, or its bar, and frees a key that no
--- other holds.
--- Where several were held together the last to go may be a resend: its key is in doubt again, as it was before.
+-- other holds. A resend's key is in doubt again, as it was before: the claim hid what it was granted over.
 -- Only in a set that is whole: whoever has begun another lineage may have put the claim into it, and has not heard of this.
 -- KEYS: marker, then one bucket per item
 -- ARGV per item: user id, attempt, attempt that a resend overrides (or nothing)
@@ -17,7 +16,7 @@ for i = 1, #KEYS - 1 do
   end
   if mine and #others > 0 then
     redis.call('HSET', bucket, user, state .. joined(others) .. ':' .. since)
-  elseif mine and overrides ~= '' and string.sub(holder, 1, 1) == '~' then
+  elseif mine and overrides ~= '' then
     redis.call('HSET', bucket, user, 'u' .. overrides)
   elseif mine then
     redis.call('HDEL', bucket, user)

@@ -1,0 +1,50 @@
+-- What was read of ledger and attempts since the checkpoint: first withdrawals, then what the ledger says; then, once all
+-- of it is here, the checkpoint moves. Whoever follows has to have begun at the checkpoint that stands here: one moved by
+-- another meanwhile counts for nothing.
+-- KEYS: marker, checkpoint, then one bucket per item
+-- ARGV: how often the checkpoint has moved, the next checkpoint (empty: it stays), MessagePack: per item user id, what the
+-- ledger says as a value (empty: nothing), of which attempt, partition and offset of a record that
+-- ended, withdrawn attempts (each with the one that it overrides)
+-- Returns how often it has moved now, -1 when another has moved it; each key's value.
+if not is_whole(KEYS[1]) then
+  return redis.error_reply(NOT_WHOLE)
+end
+if redis.call('HGET', KEYS[2], 'moves') ~= ARGV[1] then return { -1 } end
+local function without(value, name, overrides)
+  local state, holder, since = string.match(value, '^([AB])(.-):(%d+)$')
+  local others, mine = {}, false
+  for _, one in ipairs(attempts_in(holder)) do
+    if one == name then mine = true else others[#others + 1] = one end
+  end
+  if mine and #others > 0 then return state .. joined(others) .. ':' .. since end
+  -- A resend's claim hid what it was granted over.
+  if mine then return overrides ~= '' and 'u' .. overrides or '' end
+  return value
+end
+local items, out = cmsgpack.unpack(ARGV[3]), {}
+for i = 1, #items do
+  local user, known, attempt, partition, offset, withdrawn = unpack(items[i])
+  local before = redis.call('HGET', KEYS[i + 2], user) or ''
+  local value, what = before, string.sub(known, 1, 1)
+  for _, pair in ipairs(withdrawn) do value = without(value, pair[1], pair[2]) end
+  if (what == 's' and string.sub(value, 1, 1) ~= 'S') or what == 'u' then
+    -- Whoever holds the attempt may take SES's silence for a doubt yet: the message's id tells him better.
+    value = with_record(value, what, string.sub(known, 2), attempt)
+  elseif what == 'R' then
+    value = with_drop(value, attempt, '', '', '')
+  elseif what == 'D' then
+    value = with_close(value, partition, offset, attempt)
+  end
+  if value == '' and before ~= '' then
+    redis.call('HDEL', KEYS[i + 2], user)
+  elseif value ~= before then
+    put(KEYS[i + 2], user, value)
+  end
+  out[i] = value
+end
+local moves = tonumber(ARGV[1])
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[2], 'places', ARGV[2])
+  moves = redis.call('HINCRBY', KEYS[2], 'moves', 1)
+end
+return { moves, out }

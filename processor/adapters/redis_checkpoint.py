@@ -1,0 +1,109 @@
+"""The dedup set's checkpoint in Redis: up to where ledger and attempts are in the set.
+
+- ``{mailonce:PREFIX}:checkpoint``: a hash beside the marker: the places, how often they have moved, who moves them, and
+  when the seals expire.
+- ``{mailonce:PREFIX}:seal:NN``: keys that expire in a hundred years, each at a millisecond of its own. A server's file
+  and a replica keep the milliseconds; whoever copies keys by their values or by what is left of their time does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from processor.core.checkpoint import NOTHING, Checkpoint
+from processor.core.states import Claim, parse_claim
+from schemas.identity import Key
+
+__all__ = ["SEALS", "CheckpointScripts", "Followed", "Following"]
+
+SEALS = 64
+
+
+class Followed(NamedTuple):
+    """What was read of a key since the checkpoint."""
+
+    key: Key
+    claim: str = ""
+    """what the ledger says, as a claim's text; empty: nothing"""
+    attempt: str = ""
+    """of which attempt it says that"""
+    withdrawn: tuple[tuple[str, str], ...] = ()
+    """attempts that were withdrawn, each with the one that it overrode or nothing"""
+
+
+class Following(NamedTuple):
+    """The checkpoint as whoever follows finds it."""
+
+    moves: int
+    """how often it has moved"""
+    checkpoint: Checkpoint
+
+
+class CheckpointScripts:
+    """The part of `RedisDedup` that is about the checkpoint."""
+
+    _base: str
+    _run: Any
+    _bucket: Any
+    _seen: Any
+    marker: Any
+    lock: Any
+
+    def _checkpoint_keys(self) -> list[str]:
+        seals = [f"{self._base}:seal:{number:02d}" for number in range(SEALS)]
+        return [self.marker, self.lock, f"{self._base}:checkpoint", *seals]
+
+    async def checkpoint(self, token: str) -> Checkpoint:
+        """Where a rebuild under this lock may begin; `NOTHING` where the set may be no prefix of what was written.
+
+        Raises `RebuildLost`.
+        """
+        told = await self._run("checkpoint", self._checkpoint_keys(), [token, self._seen().to_argument()])
+        return _read(told) or NOTHING
+
+    async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
+        """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""
+        keys = [self.marker, f"{self._base}:checkpoint"]
+        told = await self._run("follows", keys, [who, int(ttl_s * 1000), self._under(lineage)])
+        found = _read(told[1]) if told else None
+        return Following(int(told[0]), found) if found else None
+
+    async def follow(
+        self, read: Sequence[Followed], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+    ) -> tuple[int, list[Claim]]:
+        """Applies what was read, then moves the checkpoint, if there is one; all in one step.
+
+        Args:
+            read: keys and what was read of them.
+            moves: how often it had moved when the reading began.
+            lineage: under which everything since the last checkpoint was applied.
+            checkpoint: up to where everything is in the set after this step.
+
+        Returns how often it has moved now, -1 when another has moved it (then nothing is changed), and each key's
+        claim. Raises `NotWhole`.
+        """
+        keys = [self.marker, f"{self._base}:checkpoint", *(self._bucket(one.key) for one in read)]
+        items = []
+        for one in read:
+            claim = parse_claim(one.claim)
+            place = (str(max(claim.partition, 0)), str(max(claim.offset, 0)))
+            items.append([one.key.user_id, one.claim, one.attempt, *place, list(one.withdrawn)])
+        packed = msgspec.msgpack.encode(items)
+        text = checkpoint.to_text() if checkpoint else ""
+        told = await self._run("follow", keys, [moves, text, packed, self._under(lineage)])
+        return int(told[0]), [parse_claim(value) for value in (told[1] if len(told) > 1 else [])]
+
+    def _under(self, lineage: str) -> str:
+        under = self._seen()
+        return str((under if under.lineage == lineage else under._replace(lineage=lineage, granted=0)).to_argument())
+
+
+def _read(text: Any) -> Checkpoint | None:
+    """``None`` for what this version does not understand: then the set is rebuilt whole."""
+    try:
+        return Checkpoint.of_text(str(text)) if text else None
+    except msgspec.DecodeError:
+        return None
