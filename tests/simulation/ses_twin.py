@@ -111,11 +111,11 @@ class Ses:
         if dropped:
             body["failure"] = {"errorMessage": "an attribute is missing", "templateName": "t"}
         for delay_s in self.tells():
-            self.net.later(delay_s, self.sqs.put, msgspec.json.encode(body))
+            self.sqs.put_later(delay_s, msgspec.json.encode(body))
         if message.key.user_id in self.bounces:
             address = f"{message.key.user_id}@mail.example.net"
             about = {"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": address}]}
-            self.net.later(1.0, self.sqs.put, msgspec.json.encode(body | {"eventType": "Bounce", "bounce": about}))
+            self.sqs.put_later(1.0, msgspec.json.encode(body | {"eventType": "Bounce", "bounce": about}))
 
 
 class Sqs:
@@ -125,6 +125,8 @@ class Sqs:
         self._net = net
         self._messages: dict[str, tuple[bytes, float]] = {}
         self._count = 0
+        self.coming = 0
+        """events that are on their way from SES"""
 
     def put(self, body: bytes) -> None:
         self._count += 1
@@ -136,6 +138,14 @@ class Sqs:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def put_later(self, delay_s: float, body: bytes) -> None:
+        def come() -> None:
+            self.coming -= 1
+            self.put(body)
+
+        self.coming += 1
+        self._net.later(delay_s, come)
 
     @property
     def empty(self) -> bool:

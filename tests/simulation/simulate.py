@@ -204,7 +204,7 @@ def _why(world: World) -> list[str]:
         committed = group.offsets.get(log.number, (log.start, ""))[0]
         if committed < log.end and world.kafka.read(jobs, log.number, committed)[0]:
             why.append(f"partition {log.number} committed to {committed} of {log.end}")
-    if not world.sqs.empty:
+    if world.sqs.coming or not world.sqs.empty:
         why.append("events wait")
     return why
 
