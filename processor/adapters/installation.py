@@ -7,6 +7,9 @@ the name of the old one. Topic ids tell those apart (KIP-516; Kafka 2.8 and newe
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -21,9 +24,9 @@ from schemas.kafka.reading import TIMEOUT_S, answer, error_text
 from schemas.runtime.errors import BrokerUnavailable, InstallationForeign, RedisForeign
 from schemas.runtime.settings import Settings
 
-__all__ = ["NO_ID", "Places", "check_installation", "check_set", "ensure_installation", "places_now"]
+__all__ = ["Places", "check_installation", "check_set", "describe", "ensure_installation", "places_now", "topic_id"]
 
-NO_ID = "A" * 22
+_NO_ID = "A" * 22
 """A topic id of zeros: the broker has none."""
 
 
@@ -31,13 +34,31 @@ def places_now(settings: Settings) -> Places:
     """Asked of the brokers. Raises `BrokerUnavailable`."""
     topics, admin = settings.topics, AdminClient(admin_config(settings))
     names = [topics.control, topics.jobs, topics.attempts, topics.deliveries]
-    try:
+    with _told():
         cluster = answer(admin.describe_cluster(request_timeout=TIMEOUT_S)).cluster_id or ""
+    found = {name: topic_id(about) for name, about in describe(admin, names).items()}
+    return Places(cluster, {name: topic for name, topic in found.items() if topic})
+
+
+def describe(admin: AdminClient, names: list[str]) -> dict[str, Any]:
+    """Topics as the brokers describe them. Raises `BrokerUnavailable`, also when there is no such topic."""
+    with _told():
         asked = admin.describe_topics(TopicCollection(names), request_timeout=TIMEOUT_S)
-        found = {name: str(answer(future).topic_id or "") for name, future in asked.items()}
+        return {name: answer(future) for name, future in asked.items()}
+
+
+def topic_id(about: Any) -> str:
+    """Empty where the broker tells none."""
+    told = str(about.topic_id or "")
+    return "" if told == _NO_ID else told
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except KafkaException as error:
         raise BrokerUnavailable(f"Kafka does not say which topics it has: {error_text(error)}") from error
-    return Places(cluster, {name: topic for name, topic in found.items() if topic and topic != NO_ID})
 
 
 def ensure_installation(settings: Settings) -> Installation:

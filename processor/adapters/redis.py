@@ -460,7 +460,7 @@ class RedisDedup(CheckpointScripts):
         Raises `RebuildLost` where the lock is not the token's.
         """
         told: list[str | int | float | bytes] = [token, ADOPTING, self._seen().to_argument()]
-        whose, whole = await self._run("bar", self._checkpoint_keys()[:3], told)
+        whose, whole = await self._run("bar", [self.marker, self.lock, self.checkpoint_key], told)
         return str(whose).removeprefix(NO_ID), bool(whole)
 
     async def forget_places(self) -> None:

@@ -15,23 +15,11 @@ import msgspec
 
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.states import Claim, parse_claim
-from schemas.identity import Key
+from processor.core.window import News
 
-__all__ = ["SEALS", "CheckpointScripts", "Followed", "Following"]
+__all__ = ["SEALS", "CheckpointScripts", "Following"]
 
 SEALS = 64
-
-
-class Followed(NamedTuple):
-    """What was read of a key since the checkpoint."""
-
-    key: Key
-    claim: str = ""
-    """what the ledger says, as a claim's text; empty: nothing"""
-    attempt: str = ""
-    """of which attempt it says that"""
-    withdrawn: tuple[tuple[str, str], ...] = ()
-    """attempts that were withdrawn, each with the one that it overrode or nothing"""
 
 
 class Following(NamedTuple):
@@ -52,9 +40,13 @@ class CheckpointScripts:
     marker: Any
     lock: Any
 
+    @property
+    def checkpoint_key(self) -> str:
+        return f"{self._base}:checkpoint"
+
     def _checkpoint_keys(self) -> list[str]:
         seals = [f"{self._base}:seal:{number:02d}" for number in range(SEALS)]
-        return [self.marker, self.lock, f"{self._base}:checkpoint", *seals]
+        return [self.marker, self.lock, self.checkpoint_key, *seals]
 
     async def checkpoint(self, token: str) -> Checkpoint:
         """Where a rebuild under this lock may begin; `NOTHING` where the set may be no prefix of what was written.
@@ -66,13 +58,13 @@ class CheckpointScripts:
 
     async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
         """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""
-        keys = [self.marker, f"{self._base}:checkpoint"]
+        keys = [self.marker, self.checkpoint_key]
         told = await self._run("follows", keys, [who, int(ttl_s * 1000), self._under(lineage)])
         found = _read(told[1]) if told else None
         return Following(int(told[0]), found) if found else None
 
     async def follow(
-        self, read: Sequence[Followed], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
     ) -> tuple[int, list[Claim]]:
         """Applies what was read, then moves the checkpoint, if there is one; all in one step.
 
@@ -85,7 +77,7 @@ class CheckpointScripts:
         Returns how often it has moved now, -1 when another has moved it (then nothing is changed), and each key's
         claim. Raises `NotWhole`.
         """
-        keys = [self.marker, f"{self._base}:checkpoint", *(self._bucket(one.key) for one in read)]
+        keys = [self.marker, self.checkpoint_key, *(self._bucket(one.key) for one in read)]
         items = []
         for one in read:
             claim = parse_claim(one.claim)

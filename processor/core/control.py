@@ -106,8 +106,13 @@ class Control:
                 self.lineages.pop(record.name, None)
                 self.newest = next(reversed(self.lineages), "")
 
+    @property
+    def closed_before(self) -> str:
+        """Months before this one are closed for good; empty where no floor was set yet."""
+        return self.floor.month if self.floor else ""
+
     def _raise(self, floor: Floor) -> None:
-        if self.floor is None or floor.month > self.floor.month:
+        if floor.month > self.closed_before:
             self.floor = floor
 
     def _look_at(self, heartbeat: Heartbeat, offset: int) -> None:

@@ -64,7 +64,7 @@ def highest(control: Control, this_month: str, retention_months: int) -> str:
 
 def raising(control: Control, month: str, now_ms: int, who: str) -> list[tuple[bytes, Content | None]]:
     """The record that raises the floor to a month; none where it stands there, or higher."""
-    if not month or (control.floor is not None and control.floor.month >= month):
+    if month <= control.closed_before:
         return []
     floor = Floor(month=month, at_ms=now_ms, who=who)
     return [(control_key(floor), floor)]

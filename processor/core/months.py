@@ -49,7 +49,7 @@ class Months:
     @property
     def floor(self) -> str:
         """Months before it are closed for good; empty where no floor was set yet."""
-        return self._control.floor.month if self._control.floor else ""
+        return self._control.closed_before
 
     def starts(self, topic: str, months: Collection[str]) -> dict[int, int]:
         """Where a reader of these months starts in each partition; at 0 in those that are left out."""

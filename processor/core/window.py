@@ -28,10 +28,11 @@ class News(NamedTuple):
     """What the set is to be told of a key."""
 
     key: Key
-    claim: str
+    claim: str = ""
     """what the ledger says, as text; empty: nothing"""
-    attempt: str
-    withdrawn: tuple[tuple[str, str], ...]
+    attempt: str = ""
+    """of which attempt it says that"""
+    withdrawn: tuple[tuple[str, str], ...] = ()
     """attempts that were withdrawn, each with the one that it overrode or nothing"""
 
 
@@ -59,7 +60,7 @@ class Window:
 
     def _news(self, key: Key, rows: KeyRows | None) -> News:
         if rows is None:
-            return News(key, "", "", ())
+            return News(key)
         stands = standing(rows.entries)
         pairs = [(one.attempt, one.overrides) for _, one in rows.intents if one is not None and one.withdrawn]
         return News(key, stands.claim if stands else "", stands.attempt if stands else "", tuple(pairs))

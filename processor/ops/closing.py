@@ -65,12 +65,9 @@ async def close_at(settings: Settings, dedup: RedisDedup, places: Sequence[tuple
         control = await in_thread(read_control, settings)
         dedup.under = partial(under, control)
         found = await _closed(dedup, places)
-        if floor := control.floor:
-            # The set has forgotten what became of these: `absent` says nothing there.
-            found = [
-                Standing.PAST if key.month < floor.month else one
-                for one, (key, _, _) in zip(found, places, strict=True)
-            ]
+        # The set has forgotten what became of closed months: `absent` says nothing there.
+        past = [key.month < control.closed_before for key, _, _ in places]
+        found = [Standing.PAST if closed else one for one, closed in zip(found, past, strict=True)]
         after = await in_thread(read_control, settings)
         rebuilt = Standing.LATER in found and bool(after.users_of_newest("", boot_s()))
         if after.newest == control.newest and not (rebuilt and boot_s() < until_s):

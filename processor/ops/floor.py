@@ -20,7 +20,7 @@ from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import FloorRefused, UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["Act", "Plan", "act_of", "floor_of", "look", "may_rise", "refuse_closed", "rise"]
+__all__ = ["Act", "Plan", "act_of", "look", "may_rise", "refuse_closed", "rise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,9 @@ def act_of(settings: Settings, dedup: RedisDedup) -> Act:
     )
 
 
-def floor_of(control: Control) -> str:
-    """Months before it are closed for good; empty where no floor was set yet."""
-    return control.floor.month if control.floor else ""
-
-
 def refuse_closed(control: Control, month: str) -> None:
     """Raises `UsageError` for a month that is closed for good: nothing of it would be sent."""
-    if month < (floor := floor_of(control)):
+    if month < (floor := control.closed_before):
         raise UsageError(
             f"{month} is closed for good, as all months before {floor}: the dedup set has forgotten who got a mail "
             f"then, so nothing of it is sent. Nothing was published"
@@ -80,7 +75,7 @@ def refuse_closed(control: Control, month: str) -> None:
 
 def may_rise(control: Control, now_ms: int, retention_months: int) -> bool:
     """Whether the clocks are worth asking: by this machine's own the floor could be higher than it is."""
-    return highest(control, Clocks(now_ms, now_ms, now_ms).month, retention_months) > floor_of(control)
+    return highest(control, Clocks(now_ms, now_ms, now_ms).month, retention_months) > control.closed_before
 
 
 async def look(act: Act) -> Plan:
@@ -103,9 +98,10 @@ async def rise(act: Act, who: str, month: str = "") -> Plan:
 
     await act.change(decide)
     # The set follows what stands, whoever wrote it: a rival may have been quicker, an earlier act been broken off here.
-    await act.dedup.raise_floor(floor_of(await act.read()))
+    control = await act.read()
+    set_floor = await act.dedup.raise_floor(control.closed_before)
     await act.dedup.drop_below_floor()
-    return await _plan(act, present)
+    return Plan(control.closed_before, highest(control, present, act.retention_months), set_floor)
 
 
 async def _month(act: Act) -> str:
@@ -117,7 +113,7 @@ async def _month(act: Act) -> str:
 
 async def _plan(act: Act, present: str) -> Plan:
     control = await act.read()
-    return Plan(floor_of(control), highest(control, present, act.retention_months), await act.dedup.raise_floor())
+    return Plan(control.closed_before, highest(control, present, act.retention_months), await act.dedup.raise_floor())
 
 
 def _check(plan: Plan, month: str) -> None:

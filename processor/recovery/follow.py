@@ -11,11 +11,10 @@ from contextlib import suppress
 
 from processor.adapters.ends import ends_of
 from processor.adapters.redis import RedisDedup
-from processor.adapters.redis_checkpoint import Followed
 from processor.core.adoption import is_nowhere
 from processor.core.checkpoint import Checkpoint, End, Ends, why_void
 from processor.core.states import Claim
-from processor.core.window import KeyRows, Window
+from processor.core.window import KeyRows, News, Window
 from processor.ports import Clock, NotWhole
 from processor.recovery.rebuild import entry_of, intent_of
 from processor.shell.control import ControlFollower
@@ -83,8 +82,8 @@ class CheckpointFollower:
             claims: dict[Key, Claim] = {}
             news = window.take(rows)
             for first in range(0, len(news), CHUNK):
-                chunk = [Followed(*one) for one in news[first : first + CHUNK]]
-                chunk = [one._replace(claim="") if self._is_void(one) else one for one in chunk]
+                some_news = news[first : first + CHUNK]
+                chunk = [one._replace(claim="") if self._is_void(one) else one for one in some_news]
                 moves, after = await self._dedup.follow(chunk, self._moves, self._lineage)
                 if moves < 0:
                     raise NotWhole("another process follows")
@@ -96,10 +95,9 @@ class CheckpointFollower:
             if moves < 0:
                 self._window = None
 
-    def _is_void(self, one: Followed) -> bool:
+    def _is_void(self, one: News) -> bool:
         """Places of other topics mean nothing here, and of a closed month nothing is kept."""
-        floor = self._follower.control.floor
-        return is_nowhere(one.claim) or (floor is not None and one.key.month < floor.month)
+        return is_nowhere(one.claim) or one.key.month < self._follower.control.closed_before
 
 
 def portions(since: Checkpoint, ends: Ends) -> Iterator[Ends]:

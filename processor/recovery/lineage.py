@@ -145,8 +145,7 @@ class Lineages:
     async def _floor(self) -> str:
         """The set's floor is the control topic's from now on, or its own where that is higher; and what 0.1 lets expire
         stays: only a floor takes entries away."""
-        floor = self._control.floor
-        return await self._dedup.prepare(floor.month if floor else "")
+        return await self._dedup.prepare(self._control.closed_before)
 
     async def _begin(self, lineage: Lineage, token: str) -> None:
         """Returns once nobody calls under an older lineage. Raises `RebuildLost` when another one was begun."""

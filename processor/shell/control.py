@@ -309,8 +309,7 @@ class FollowedMonths:
 
     @property
     def floor(self) -> str:
-        floor = self._follower.control.floor
-        return floor.month if floor else ""
+        return self._follower.control.closed_before
 
     def ask(self) -> int:
         self._follower.hurry()

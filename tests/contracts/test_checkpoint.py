@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from processor.adapters.redis import RedisDedup, Under
-from processor.adapters.redis_checkpoint import Followed, Following
+from processor.adapters.redis_checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint, Place, Topic
 from processor.core.states import Claim, parse_claim
+from processor.core.window import News
 from processor.ports import Item, NotWhole, RebuildLost
 from schemas.identity import Key
 
@@ -117,12 +118,12 @@ async def test_the_checkpoint_moves_from_where_it_stands(dedup: RedisDedup) -> N
     await rebuilt(dedup, at(5))
     assert await dedup.follow([], 1, "l1") == (1, [])
     assert await dedup.follow([], 1, "l1", at(6)) == (2, [])
-    assert await dedup.follow([Followed(KEY, "sf", "a")], 1, "l1", at(9)) == (-1, [])
+    assert await dedup.follow([News(KEY, "sf", "a")], 1, "l1", at(9)) == (-1, [])
     assert await dedup.peek_all([KEY]) == [Claim(parse_claim("").state)]
     assert await dedup.follows("p", "l1", 30) == Following(2, at(6))
     for lineage in ("l0", "l2"):
         with pytest.raises(NotWhole):
-            await dedup.follow([Followed(KEY, "sf", "a")], 2, lineage, at(9))
+            await dedup.follow([News(KEY, "sf", "a")], 2, lineage, at(9))
     assert await begins_at(dedup) == at(6)
 
 
@@ -168,7 +169,7 @@ async def test_what_follows_is_applied_as_whoever_wrote_it_would(
     """G1: facts over what knows less, and never over another attempt's claim but for `sent`."""
     await rebuilt(dedup, at(5))
     await dedup.poke(KEY, parse_claim(before))  # type: ignore[attr-defined]
-    read = Followed(KEY, claim, {"u": claim[1:]}.get(claim[:1], "a"), withdrawn)
-    moves, found = await dedup.follow([read, Followed(Key("other", "2026-11"))], 1, "l1", at(6))
+    read = News(KEY, claim, {"u": claim[1:]}.get(claim[:1], "a"), withdrawn)
+    moves, found = await dedup.follow([read, News(Key("other", "2026-11"))], 1, "l1", at(6))
     assert (moves, [one.to_text() for one in found]) == (2, [after, ""])
     assert [one.to_text() for one in await dedup.peek_all([KEY])] == [after]

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from processor.adapters.redis import Under
-from processor.adapters.redis_checkpoint import Followed, Following
+from processor.adapters.redis_checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.claims import Restored
 from processor.core.standing import attempts_in, nobodys
 from processor.core.states import ABSENT, Claim, State, parse_claim
+from processor.core.window import News
 from processor.ports import BelowFloor, Item, NotWhole, RebuildLost, ServerSeen
 from schemas.identity import Key
 from schemas.runtime.errors import ADOPTING, RedisUntrusted
@@ -164,7 +165,7 @@ class Scripts:
             return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
         return claim
 
-    def follow(self, claim: Claim, read: Followed) -> Claim:
+    def follow(self, claim: Claim, read: News) -> Claim:
         """Withdrawals, then what the ledger says."""
         for name, overrides in read.withdrawn:
             claim = self.release(claim, Item(read.key, attempt=name, overrides=overrides))
@@ -428,7 +429,7 @@ class MemoryDedup:
         return Following(carried.moves, carried.checkpoint)
 
     async def follow(
-        self, read: Sequence[Followed], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
     ) -> tuple[int, list[Claim]]:
         self._check_under(lineage)
         if self.carried.moves != moves:

@@ -19,6 +19,26 @@ local function with_drop(value, attempt, follows, message, long)
   if another or value == 'R' .. attempt then return value end
   return 'R' .. attempt .. follows
 end
+-- An attempt was certainly not sent, or never called: it leaves the claim or the bar. `overrides`: what a resend was granted
+-- over, which its claim hid; when the last one goes the key is in doubt again, or free.
+local function without(value, attempt, overrides)
+  local state, holder, since = string.match(value, '^([AB])(.-):(%d+)$')
+  local others, mine = {}, false
+  for _, name in ipairs(attempts_in(holder)) do
+    if name == attempt then mine = true else others[#others + 1] = name end
+  end
+  if not mine then return value end
+  if #others > 0 then return state .. joined(others) .. ':' .. since end
+  return overrides ~= '' and 'u' .. overrides or ''
+end
+-- Writes what became of a key's value; one that is empty now leaves nothing behind.
+local function exchange(bucket, user, before, after)
+  if after == '' and before ~= '' then
+    redis.call('HDEL', bucket, user)
+  elseif after ~= before then
+    put(bucket, user, after)
+  end
+end
 -- A record ended without a mail, unless the key knows better.
 local function with_close(value, ended, ended_at, attempt)
   local partition, offset = string.match(value, '^D(%d+):(%d+)$')

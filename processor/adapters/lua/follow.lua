@@ -3,24 +3,13 @@
 -- another meanwhile counts for nothing.
 -- KEYS: marker, checkpoint, then one bucket per item
 -- ARGV: how often the checkpoint has moved, the next checkpoint (empty: it stays), MessagePack: per item user id, what the
--- ledger says as a value (empty: nothing), of which attempt, partition and offset of a record that
--- ended, withdrawn attempts (each with the one that it overrides)
+-- ledger says as a value (empty: nothing), of which attempt, partition and offset of a record that ended, withdrawn
+-- attempts (each with the one that it overrides)
 -- Returns how often it has moved now, -1 when another has moved it; each key's value.
 if not is_whole(KEYS[1]) then
   return redis.error_reply(NOT_WHOLE)
 end
 if redis.call('HGET', KEYS[2], 'moves') ~= ARGV[1] then return { -1 } end
-local function without(value, name, overrides)
-  local state, holder, since = string.match(value, '^([AB])(.-):(%d+)$')
-  local others, mine = {}, false
-  for _, one in ipairs(attempts_in(holder)) do
-    if one == name then mine = true else others[#others + 1] = one end
-  end
-  if mine and #others > 0 then return state .. joined(others) .. ':' .. since end
-  -- A resend's claim hid what it was granted over.
-  if mine then return overrides ~= '' and 'u' .. overrides or '' end
-  return value
-end
 local items, out = cmsgpack.unpack(ARGV[3]), {}
 for i = 1, #items do
   local user, known, attempt, partition, offset, withdrawn = unpack(items[i])
@@ -35,11 +24,7 @@ for i = 1, #items do
   elseif what == 'D' then
     value = with_close(value, partition, offset, attempt)
   end
-  if value == '' and before ~= '' then
-    redis.call('HDEL', KEYS[i + 2], user)
-  elseif value ~= before then
-    put(KEYS[i + 2], user, value)
-  end
+  exchange(KEYS[i + 2], user, before, value)
   out[i] = value
 end
 local moves = tonumber(ARGV[1])

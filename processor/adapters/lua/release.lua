@@ -8,18 +8,7 @@ if not is_whole(KEYS[1]) then
 end
 for i = 1, #KEYS - 1 do
   local bucket, at = KEYS[i + 1], (i - 1) * 3 + 1
-  local user, attempt, overrides = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local state, holder, since = string.match(redis.call('HGET', bucket, user) or '', '^([AB])(.-):(%d+)$')
-  local others, mine = {}, false
-  for _, name in ipairs(attempts_in(holder)) do
-    if name == attempt then mine = true else others[#others + 1] = name end
-  end
-  if mine and #others > 0 then
-    redis.call('HSET', bucket, user, state .. joined(others) .. ':' .. since)
-  elseif mine and overrides ~= '' then
-    redis.call('HSET', bucket, user, 'u' .. overrides)
-  elseif mine then
-    redis.call('HDEL', bucket, user)
-  end
+  local before = redis.call('HGET', bucket, ARGV[at]) or ''
+  exchange(bucket, ARGV[at], before, without(before, ARGV[at + 1], ARGV[at + 2]))
 end
 return #KEYS - 1

@@ -7,11 +7,11 @@ redis.call('HSET', KEYS[1], 'installation', ARGV[2], 'lineage', ARGV[3], 'run', 
   'granted', 0)
 if ARGV[4] == '' then
   redis.call('DEL', KEYS[3])
-else
-  redis.call('HSET', KEYS[3], 'places', ARGV[4])
-  redis.call('HINCRBY', KEYS[3], 'moves', 1)
+  return 1
 end
-if ARGV[4] ~= '' and ARGV[5] == '1' then
+redis.call('HSET', KEYS[3], 'places', ARGV[4])
+redis.call('HINCRBY', KEYS[3], 'moves', 1)
+if ARGV[5] == '1' then
   local sealed = now_ms() + 100 * 365 * 86400000
   redis.call('HSET', KEYS[3], 'sealed', string.format('%.0f', sealed))
   for i = 4, #KEYS do
