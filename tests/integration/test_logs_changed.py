@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from processor.ops.replay import set_group
 from processor.ops.status import month_status
@@ -34,7 +35,16 @@ def recreate(world: World) -> None:
         future = admin.create_topics([NewTopic(name, world.settings.partitions, 1, config=config)])[name]
         return future.exception(WAIT_S) is None
 
+    def empty() -> bool:
+        """A broker that has heard of the deletion alone, or of neither, still takes records into the old log."""
+        parts = {TopicPartition(name, number): OffsetSpec.latest() for number in range(world.settings.partitions)}
+        try:
+            return all(end.result(WAIT_S).offset == 0 for end in admin.list_offsets(parts).values())
+        except KafkaException:
+            return False
+
     wait_for(made, "making the topic anew")
+    wait_for(empty, "the new topic")
 
 
 def test_a_committed_offset_beyond_the_end_is_no_reason_to_send_nothing(world: World) -> None:
