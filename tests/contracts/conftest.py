@@ -12,7 +12,8 @@ import redis.asyncio
 import uvloop
 
 from infra.embedded import Stack
-from processor.adapters.redis import RedisDedup, _Scripts
+from processor.adapters.redis import RedisDedup
+from processor.adapters.redis.client import Scripts
 from processor.core.states import ABSENT, Claim
 from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
@@ -61,7 +62,7 @@ class PokedDedup(RedisDedup):
         self._client = redis.asyncio.Redis(
             host=known["host"], port=known["port"], username=name, password="", decode_responses=True
         )
-        self._run = _Scripts(self._client).run
+        self._run = Scripts(self._client).run
 
     async def break_seals(self) -> None:
         """Each is copied over itself, as tools copy keys: by its value and by what is left of its time."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from processor.adapters.redis import RedisDedup, Under
-from processor.adapters.redis_checkpoint import Following
+from processor.adapters.redis.checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint, Place, Topic
 from processor.core.states import Claim, parse_claim
 from processor.core.window import News

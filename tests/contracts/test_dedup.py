@@ -772,7 +772,7 @@ async def test_a_throttle_halves_the_pace_and_it_comes_back(client: redis.asynci
 
 async def test_the_quota_is_one_for_the_group(client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of both come off what SES said; what SES may not have counted yet does, too; a lost budget is said so."""
-    monkeypatch.setattr("processor.adapters.redis.UNCOUNTED_MS", 600_000)
+    monkeypatch.setattr("processor.adapters.redis.pace.UNCOUNTED_MS", 600_000)
     prefix = f"c{uuid4().hex[:8]}-"
     one, two = RedisPace(client, prefix, 144), RedisPace(client, prefix, 144)
     assert await one.lease(5, 0, quota=True) == Lease(0, 0.0, None)
@@ -785,7 +785,7 @@ async def test_the_quota_is_one_for_the_group(client: redis.asyncio.Redis, monke
     assert await two.leased() == before
     await two.set_room(15, await two.leased())
     assert await one.lease(50, 0, quota=True) == Lease(5, 0.0, 0)
-    monkeypatch.setattr("processor.adapters.redis.UNCOUNTED_MS", 50)
+    monkeypatch.setattr("processor.adapters.redis.pace.UNCOUNTED_MS", 50)
     while await one.leased() != 15:
         await asyncio.sleep(0.01)
     await one.set_room(0.5, await one.leased())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from processor.adapters.redis import Under
-from processor.adapters.redis_checkpoint import Following
+from processor.adapters.redis.checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.claims import Restored
 from processor.core.standing import attempts_in, nobodys

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from processor.adapters.redis.bucket import RedisSet
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.states import Claim, parse_claim
 from processor.core.window import News
@@ -30,15 +31,8 @@ class Following(NamedTuple):
     checkpoint: Checkpoint
 
 
-class CheckpointScripts:
-    """The part of `RedisDedup` that is about the checkpoint."""
-
-    _base: str
-    _run: Any
-    _bucket: Any
-    _seen: Any
-    marker: Any
-    lock: Any
+class CheckpointScripts(RedisSet):
+    """The part of the set that is about the checkpoint."""
 
     @property
     def checkpoint_key(self) -> str:
@@ -54,13 +48,13 @@ class CheckpointScripts:
         Raises `RebuildLost`.
         """
         told = await self._run("checkpoint", self._checkpoint_keys(), [token, self._seen().to_argument()])
-        return _read(told) or NOTHING
+        return _parsed(told) or NOTHING
 
     async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
         """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""
         keys = [self.marker, self.checkpoint_key]
         told = await self._run("follows", keys, [who, int(ttl_s * 1000), self._under(lineage)])
-        found = _read(told[1]) if told else None
+        found = _parsed(told[1]) if told else None
         return Following(int(told[0]), found) if found else None
 
     async def follow(
@@ -93,7 +87,7 @@ class CheckpointScripts:
         return str((under if under.lineage == lineage else under._replace(lineage=lineage, granted=0)).to_argument())
 
 
-def _read(text: Any) -> Checkpoint | None:
+def _parsed(text: Any) -> Checkpoint | None:
     """``None`` for what this version does not understand: then the set is rebuilt whole."""
     try:
         return Checkpoint.of_text(str(text)) if text else None

@@ -1,0 +1,70 @@
+"""Claims: what a processor changes of a key, one script a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from processor.adapters.redis.bucket import RedisSet, flat
+from processor.core.states import Claim, parse_claim
+from processor.ports import Item
+from schemas.identity import Key
+
+__all__ = ["ClaimScripts"]
+
+
+class ClaimScripts(RedisSet):
+    """See `processor.ports.Dedup` for the laws."""
+
+    async def claim(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read(
+            "claim",
+            items,
+            lambda i: (i.key.user_id, i.attempt, i.partition, i.offset, i.overrides),
+            self.floor,
+            places=True,
+        )
+
+    async def supersede(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read("supersede", items, lambda i: (i.key.user_id, i.partition, i.offset), places=True)
+
+    async def cancel(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset))
+
+    async def refuse(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._read("refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
+
+    async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
+        values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
+        return [parse_claim(value) if value else None for value in values]
+
+    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+        return [parse_claim(after) for _, after in await self._fact("sent", items, lambda i: i.fingerprint)]
+
+    async def release(self, items: Sequence[Item]) -> None:
+        if items:
+            keys = [self.marker, *(self._bucket(item.key) for item in items)]
+            about = flat(items, lambda i: (i.key.user_id, i.attempt, i.overrides))
+            await self._run("release", keys, [*about, self._seen().to_argument()])
+
+    async def mark_refused(self, items: Sequence[Item]) -> None:
+        await self._write("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
+
+    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+        return [parse_claim(value) for value in after]
+
+    async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
+        # After a resend the attempt stays as well: a late word of SES's about the earlier one must not be taken for it.
+        return await self._record(
+            "s", items, lambda i: f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint
+        )
+
+    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        return await self._record("u", items, lambda i: i.attempt)
+
+    async def _record(self, what: str, items: Sequence[Item], text: Callable[[Item], str]) -> list[Claim]:
+        values = await self._write("record", items, lambda i: (i.key.user_id, what, text(i), i.attempt))
+        return [parse_claim(value) for value in values]
+
+    async def close(self, items: Sequence[Item]) -> None:
+        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
