@@ -205,7 +205,8 @@ class KafkaControl:
     # ---- the end ----
 
     async def stop(self) -> None:
-        await within(CLOSE_S, self._thread(self._close))
+        with contextlib.suppress(RuntimeError):  # stopped before
+            await within(CLOSE_S, self._thread(self._close))
         self._thread.close()
 
     def _close(self) -> None:
