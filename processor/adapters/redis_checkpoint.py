@@ -34,6 +34,7 @@ class CheckpointScripts:
     """The part of `RedisDedup` that is about the checkpoint."""
 
     _base: str
+    _lifetime_ms: int
     _run: Any
     _bucket: Any
     _seen: Any
@@ -64,7 +65,12 @@ class CheckpointScripts:
         return Following(int(told[0]), found) if found else None
 
     async def follow(
-        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self,
+        read: Sequence[News],
+        moves: int,
+        lineage: str,
+        checkpoint: Checkpoint | None = None,
+        expire: bool = False,
     ) -> tuple[int, list[Claim]]:
         """Applies what was read, then moves the checkpoint, if there is one; all in one step.
 
@@ -73,6 +79,7 @@ class CheckpointScripts:
             moves: how often it had moved when the reading began.
             lineage: under which everything since the last checkpoint was applied.
             checkpoint: up to where everything is in the set after this step.
+            expire: whether the keys' claims become uncertain that are past their lifetime.
 
         Returns how often it has moved now, -1 when another has moved it (then nothing is changed), and each key's
         claim. Raises `NotWhole`.
@@ -85,7 +92,8 @@ class CheckpointScripts:
             items.append([one.key.user_id, one.claim, one.attempt, *place, list(one.withdrawn)])
         packed = msgspec.msgpack.encode(items)
         text = checkpoint.to_text() if checkpoint else ""
-        told = await self._run("follow", keys, [moves, text, packed, self._under(lineage)])
+        lifetime_ms = self._lifetime_ms if expire else 0
+        told = await self._run("follow", keys, [moves, text, packed, lifetime_ms, self._under(lineage)])
         return int(told[0]), [parse_claim(value) for value in (told[1] if len(told) > 1 else [])]
 
     def _under(self, lineage: str) -> str:

@@ -54,6 +54,7 @@ class Event(StrEnum):
     LIFETIME_SHORT = "lifetime shorter than a late settling"
     SENT_AGAIN = "sent was lowered"
     COMPARED = "jobs compared with outcomes"
+    LEFT_BEHIND = "settled what a process left behind"
     BEGINS_ANEW = "reading starts at the beginning"
     PROGRESS = "progress"
     READER_WAITS = "waiting for an open transaction"

@@ -173,3 +173,12 @@ async def test_what_follows_is_applied_as_whoever_wrote_it_would(
     moves, found = await dedup.follow([read, News(Key("other", "2026-11"))], 1, "l1", at(6))
     assert (moves, [one.to_text() for one in found]) == (2, [after, ""])
     assert [one.to_text() for one in await dedup.peek_all([KEY])] == [after]
+
+
+async def test_a_claim_past_its_lifetime_becomes_uncertain_when_it_is_asked_for(dedup: RedisDedup) -> None:
+    """G2: nobody reads its record, so whoever follows tells of it; one within its lifetime stays."""
+    await rebuilt(dedup, at(5))
+    for before, after in (("Aa:1", "Ua"), (f"Aa:{SINCE}", f"Aa:{SINCE}"), ("sf", "sf"), ("", "")):
+        await dedup.poke(KEY, parse_claim(before))  # type: ignore[attr-defined]
+        assert await dedup.follow([News(KEY)], 1, "l1") == (1, [parse_claim(before)])
+        assert await dedup.follow([News(KEY)], 1, "l1", None, True) == (1, [parse_claim(after)])

@@ -429,12 +429,18 @@ class MemoryDedup:
         return Following(carried.moves, carried.checkpoint)
 
     async def follow(
-        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self,
+        read: Sequence[News],
+        moves: int,
+        lineage: str,
+        checkpoint: Checkpoint | None = None,
+        expire: bool = False,
     ) -> tuple[int, list[Claim]]:
         self._check_under(lineage)
         if self.carried.moves != moves:
             return -1, []
-        after = [self._put(one.key, self._scripts.follow(self.claims.get(one.key, ABSENT), one)) for one in read]
+        claims = [self._current(one.key) if expire else self.claims.get(one.key, ABSENT) for one in read]
+        after = [self._put(one.key, self._scripts.follow(claim, one)) for one, claim in zip(read, claims, strict=True)]
         if checkpoint is not None:
             self.carried = self.carried._replace(checkpoint=checkpoint, moves=moves + 1)
         return self.carried.moves, after

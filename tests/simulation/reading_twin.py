@@ -32,6 +32,7 @@ import processor.recovery.adoption
 import processor.recovery.follow
 import processor.recovery.lineage
 import processor.recovery.rebuild
+import processor.recovery.withdraw
 import processor.shell.allowance
 import processor.shell.attempts
 import processor.shell.bars
@@ -86,6 +87,7 @@ LOGS = (
     processor.recovery.lineage,
     processor.recovery.adoption,
     processor.recovery.follow,
+    processor.recovery.withdraw,
     processor.evidence.origin,
     processor.shell.control,
     processor.evidence.run,
@@ -313,6 +315,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.ops.balance, "write_records", write_records)
         patch.setattr(processor.ops.cancel, "write_placed", write_placed)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
+        patch.setattr(processor.recovery.withdraw, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
         patch.setattr(processor.shell.bars, "new_attempt_id", ids.attempt)
