@@ -262,34 +262,36 @@ class RedisDedup(CheckpointScripts):
             name, items, lambda i: (i.key.user_id, short_id(i.message_id), i.attempt, text(i), i.message_id)
         )
 
+    async def _lower(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> Any:
+        """What frees or lowers: only in a set that is whole. Raises `NotWhole`."""
+        if not items:
+            return []
+        keys = [self.marker, *(self._bucket(item.key) for item in items)]
+        return await self._run(name, keys, [*_flat(items, per_item), self._seen().to_argument()])
+
     async def release(self, items: Sequence[Item]) -> None:
-        if items:
-            keys = [self.marker, *(self._bucket(item.key) for item in items)]
-            about = _flat(items, lambda i: (i.key.user_id, i.attempt, i.overrides))
-            await self._run("release", keys, [*about, self._seen().to_argument()])
+        await self._lower("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
 
     async def mark_refused(self, items: Sequence[Item]) -> None:
-        await self._write("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
+        await self._lower("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+        after = await self._lower("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in after]
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
         # After a resend the attempt stays as well: a late word of SES's about the earlier one must not be taken for it.
-        return await self._record(
-            "s", items, lambda i: f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint
-        )
+        def about(i: Item) -> tuple[str, str, str]:
+            return i.key.user_id, f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint, i.attempt
+
+        return [parse_claim(value) for value in await self._write("record", items, about)]
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._record("u", items, lambda i: i.attempt)
-
-    async def _record(self, what: str, items: Sequence[Item], text: Callable[[Item], str]) -> list[Claim]:
-        values = await self._write("record", items, lambda i: (i.key.user_id, what, text(i), i.attempt))
+        values = await self._lower("record_doubt", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in values]
 
     async def close(self, items: Sequence[Item]) -> None:
-        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
+        await self._lower("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
         """SES's event proves acceptance: writes the fact over anything that knows less; returns what stood there."""

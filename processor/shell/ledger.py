@@ -80,6 +80,11 @@ class Scribe:
                 return [self._changed(attempt)]
         return []
 
+    def fact(self, finished: Finished) -> Produced:
+        """The ledger's entry alone of what SES accepted."""
+        assert isinstance(finished.result, Settle)
+        return self._delivery(finished.attempt, finished.result)
+
     def _changed(self, attempt: Attempt) -> Produced:
         detail = "the key's mail went out with other content; this record was not sent"
         return self._dead_letter(attempt, "changed-after-sending", detail)

@@ -260,6 +260,10 @@ class MemoryDedup:
         if not self._is_whole():
             raise NotWhole("the dedup set is not whole")
 
+    def _check_some(self, items: Sequence[Item]) -> None:
+        if items:
+            self._check()
+
     async def raise_floor(self, month: str = "") -> str:
         self.floor = max(self.floor, month)
         return self.floor
@@ -331,23 +335,26 @@ class MemoryDedup:
         return self._write(items, self._scripts.mark_sent)
 
     async def release(self, items: Sequence[Item]) -> None:
-        if items:
-            self._check()
+        self._check_some(items)
         self._write(items, self._scripts.release)
 
     async def mark_refused(self, items: Sequence[Item]) -> None:
+        self._check_some(items)
         self._write(items, lambda claim, item: self._scripts.mark_refused(claim, item, self._now_ms()))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        self._check_some(items)
         return self._write(items, self._scripts.mark_doubt)
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
         return self._write(items, self._scripts.record_sent)
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        self._check_some(items)
         return self._write(items, self._scripts.record_doubt)
 
     async def close(self, items: Sequence[Item]) -> None:
+        self._check_some(items)
         self._write(items, self._scripts.close)
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
