@@ -16,10 +16,14 @@ import msgspec
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.states import Claim, parse_claim
 from processor.core.window import News
+from schemas.runtime.logs import Event, get_log
 
 __all__ = ["SEALS", "CheckpointScripts", "Following"]
 
+log = get_log()
+
 SEALS = 64
+WHOLE = "every rebuild of the dedup set reads all of ledger and attempts: use Redis 7 or later, or Valkey"
 
 
 class Following(NamedTuple):
@@ -38,6 +42,8 @@ class CheckpointScripts:
     _run: Any
     _bucket: Any
     _seen: Any
+    _said = False
+    """whether it was said that this server keeps no checkpoint"""
     marker: Any
     lock: Any
 
@@ -54,8 +60,12 @@ class CheckpointScripts:
 
         Raises `RebuildLost`.
         """
-        told = await self._run("checkpoint", self._checkpoint_keys(), [token, self._seen().to_argument()])
-        return _read(told) or NOTHING
+        arguments = [token, self._seen().to_argument()]
+        places, tells = await self._run("checkpoint", self._checkpoint_keys(), arguments)
+        if not tells and not self._said:
+            log.warning(Event.NO_CHECKPOINT, why="PEXPIRETIME is unknown or forbidden", follows=WHOLE)
+            self._said = True
+        return _read(places) or NOTHING
 
     async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
         """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""

@@ -149,8 +149,10 @@ class Control:
         return max((heartbeat.granted for heartbeat in told if heartbeat.lineage == self.newest), default=0)
 
     def unaware(self, lineage: str, me: str) -> list[Other]:
-        """Other processes whose heartbeat stands, whatever its age, that have not shown that they know the lineage."""
-        return [other for other in self.others(me) if other.heartbeat.knows != lineage]
+        """Other processes that may call under an older lineage yet: whose heartbeat stands, and that have not shown that
+        they know this one. Whoever has lapsed and was not heard since reads it before he is current again."""
+        known = (other for other in self.others(me) if other.heartbeat.knows != lineage)
+        return [other for other in known if not self.lapses.silent(other.heartbeat.process)]
 
     def longest_current_s(self, me: str) -> float:
         """The longest currency that any other process named."""

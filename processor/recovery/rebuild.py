@@ -43,7 +43,8 @@ __all__ = [
 log = get_log()
 T = TypeVar("T")
 
-LOCK_TTL_S = 30.0
+LOCK_TTL_S = 10.0
+"""Whoever dies in a rebuild holds up the next for so long: no longer than his last heartbeat does."""
 LOOK_EVERY_S = 0.5
 CHUNK = 1000
 

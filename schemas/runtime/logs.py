@@ -43,6 +43,7 @@ class Event(StrEnum):
     TRANSACTION_UNKNOWN = "transaction's end unknown"
     REDIS_UNAVAILABLE = "redis unavailable"
     DEDUP_NOT_WHOLE = "dedup set not whole"
+    NO_CHECKPOINT = "dedup set without checkpoint"
     DEDUP_REBUILT = "dedup set rebuilt"
     ADOPTED = "adopted"
     EVENTS_OF_OTHERS = "events of another installation"

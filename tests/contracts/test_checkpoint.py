@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from processor.adapters import redis_checkpoint
 from processor.adapters.redis import RedisDedup, Under
 from processor.adapters.redis_checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint, Place, Topic
@@ -82,6 +83,21 @@ async def test_a_set_that_may_be_no_prefix_is_rebuilt_whole(
     await rebuilt(dedup, at(5))
     await void(dedup)
     assert await begins_at(dedup) == NOTHING
+
+
+async def test_a_server_that_keeps_no_checkpoint_is_told_of_once(
+    redis_dedup: RedisDedup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis before 7 does not tell when a key expires: every rebuild reads everything, and somebody should know."""
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(redis_checkpoint.log, "warning", lambda event, **about: said.append({"event": event} | about))
+    await rebuilt(redis_dedup, at(5))
+    assert await begins_at(redis_dedup) == at(5)
+    assert said == []
+    await redis_dedup.forbid("pexpiretime")  # type: ignore[attr-defined]
+    assert await begins_at(redis_dedup) == NOTHING
+    assert await begins_at(redis_dedup) == NOTHING
+    assert [one["event"] for one in said] == ["dedup set without checkpoint"]
 
 
 async def test_what_a_restart_brings_back_is_a_prefix(dedup: RedisDedup) -> None:
