@@ -149,8 +149,8 @@ class Control:
         return max((heartbeat.granted for heartbeat in told if heartbeat.lineage == self.newest), default=0)
 
     def unaware(self, lineage: str, me: str) -> list[Other]:
-        """Other processes that may call under an older lineage yet: whose heartbeat stands, and that have not shown that
-        they know this one. Whoever has lapsed and was not heard since reads it before he is current again."""
+        """Other processes that may call under an older lineage yet: whose heartbeat stands, whatever its age, and that
+        have not shown that they know this one. Who has lapsed since reads of it before they are current again."""
         known = (other for other in self.others(me) if other.heartbeat.knows != lineage)
         return [other for other in known if not self.lapses.silent(other.heartbeat.process)]
 
