@@ -10,7 +10,7 @@ from producer.staging.spool import ESCAPE, FIRST_LINE, SEPARATOR
 from schemas.codec import decode_job, encode, fingerprint, unmarked
 from schemas.control import MonthOpened
 from schemas.identity import Key
-from schemas.kafka.reading import read_topic
+from schemas.kafka.reading import read_messages
 from schemas.limits import JOB_BYTES_MAX
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
@@ -47,12 +47,15 @@ def records_of_month(
     is never sent, and so not held. Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
     """
     suffix, jobs = f":{month}".encode(), settings.topics.jobs
-    for record in read_topic(settings, jobs, starts=opened.starts(jobs) if opened else None):
-        if record.key is None or not record.key.endswith(suffix):
-            continue
-        if opened is not None and opened.partition_of(record.key) != record.partition:
-            continue
-        yield record.key, record.value
+    for messages in read_messages(settings, jobs, starts=opened.starts(jobs) if opened else None):
+        for message in messages:
+            key, value = message.key(), message.value()
+            # librdkafka's client gives bytes; its types allow texts.
+            if not isinstance(key, bytes) or not key.endswith(suffix) or isinstance(value, str):
+                continue
+            if opened is not None and opened.partition_of(key) != message.partition():
+                continue
+            yield key, value
 
 
 def held_of(key: bytes, value: bytes | None) -> str:

@@ -215,7 +215,7 @@ def _refuse_rest(part: Part, lines: _Lines, first: int, error: Exception, separa
     if isinstance(error, _TooLong):
         what = f"a row of more than {_RECORD_CHARS_MAX:,} characters (is a quote left open?)"
     elif "unexpected end of data" in str(error):
-        what = "the file ends inside a quoted cell (is a quote left open, or the file cut off?)"
+        what = "the file ends inside a quoted cell (is a quote left open? is the file cut off?)"
     else:
         what = f"not readable as CSV: {error} in line {failed} (is a quote left open, or not doubled inside a cell?)"
     lost = f"; lines {first} to {last} are not read: nobody can tell where the next row begins" if last > first else ""

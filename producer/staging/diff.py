@@ -39,13 +39,8 @@ _FRESH, _UNCHANGED, _DOUBTFUL = 0, 1, 2
 _MOVED_MAX = 20
 
 
-class Fresh(NamedTuple):
-    """A good row that is not published: its id, its job up to what says nothing of the content, its place."""
-
-    user_id: str
-    content: str
-    file: int
-    line: int
+Fresh = tuple[str, str, int, int]
+"""A good row that is not published: its id, its job up to what says nothing of the content, its file and line"""
 
 
 class Doubtful(NamedTuple):
@@ -135,7 +130,7 @@ class Diff:
             f"SELECT user_id, content, file, line FROM ({self._staged.staging.placed(rows)})"
         )
         while batch := found.fetchmany(_AT_ONCE):
-            yield [Fresh(*one) for one in batch]
+            yield batch
 
     def doubtful(self) -> Iterator[Doubtful]:
         """All others but the unchanged, in the source's order."""

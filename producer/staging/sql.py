@@ -35,6 +35,12 @@ LINE_BYTES_MAX = 8_000_000
 """Of a spooled line; readers write none that is longer"""
 
 
+_PLAIN = "cell"
+"""SQL: a spooled cell as it was; each escape put back"""
+for _char, _letter in ESCAPES.items():
+    _PLAIN = f"replace({_PLAIN}, '{ESCAPE}{_letter}', chr({ord(_char)}))"
+
+
 def literal(text: str) -> str:
     """A text as SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -48,7 +54,9 @@ def column(name: str) -> str:
 def _spooled(path: Path) -> str:
     """The lines of a part's file, ``l``; their cells, ``parts``; whether it is one that cannot be read, ``refused``."""
     return f"""
-        (SELECT l, string_split(l, chr(31)) AS parts, starts_with(l, '{REFUSED}') AS refused
+        (SELECT l, starts_with(l, '{REFUSED}') AS refused,
+            CASE WHEN contains(l, '{ESCAPE}') THEN list_transform(string_split(l, chr(31)), lambda cell: {_PLAIN})
+            ELSE string_split(l, chr(31)) END AS parts
         FROM {_lines(path)} WHERE l != '{FIRST_LINE}')"""
 
 
@@ -69,16 +77,9 @@ def _lines(path: Path) -> str:
     return f"read_csv({literal(str(path))}, {options})"
 
 
-def _plain(cell: str) -> str:
-    put_back = cell
-    for char, letter in ESCAPES.items():
-        put_back = f"replace({put_back}, '{ESCAPE}{letter}', chr({ord(char)}))"
-    return f"CASE WHEN contains({cell}, '{ESCAPE}') THEN {put_back} ELSE {cell} END"
-
-
 def cells_to_row(names: Sequence[str], path: Path, skip: int = 0) -> str:
     """From a line of cells: id, address, the rest as JSON; or the cells, and why they are no row."""
-    parts = [_plain(f"parts[{number}]") for number in range(skip + 1, skip + len(names) + 1)]
+    parts = [f"parts[{number}]" for number in range(skip + 1, skip + len(names) + 1)]
     user_id, email = parts[list(names).index("user_id")], parts[list(names).index("email")]
     members = [
         f"{literal(_key(name))} || to_json({part})"
@@ -94,7 +95,7 @@ def cells_to_row(names: Sequence[str], path: Path, skip: int = 0) -> str:
              THEN 'a cell of ' || {longest} || ' characters: at most {CELL_CHARS_MAX} are read' END"""
     unread = f"""
         CASE WHEN refused THEN json_extract(l[3:], '$.raw')::VARCHAR
-             ELSE to_json(list_transform(parts[{skip + 1}:], lambda cell: {_plain("cell")}))::VARCHAR END"""
+             ELSE to_json(parts[{skip + 1}:])::VARCHAR END"""
     return f"""
         SELECT CASE WHEN problem IS NULL THEN {user_id} END, CASE WHEN problem IS NULL THEN {email} END,
                CASE WHEN problem IS NULL THEN '{{' || {data} || '}}' ELSE {unread} END, problem
@@ -104,7 +105,7 @@ def cells_to_row(names: Sequence[str], path: Path, skip: int = 0) -> str:
 def ready_to_row(path: Path) -> str:
     """From a line of id, address and the rest as JSON; or of what cannot be read."""
     return f"""
-        SELECT CASE WHEN NOT refused THEN {_plain("parts[1]")} END, CASE WHEN NOT refused THEN {_plain("parts[2]")} END,
+        SELECT CASE WHEN NOT refused THEN parts[1] END, CASE WHEN NOT refused THEN parts[2] END,
                CASE WHEN NOT refused THEN parts[3] ELSE json_extract(l[3:], '$.raw')::VARCHAR END,
                CASE WHEN refused THEN json_extract_string(l[3:], '$.problem') END
         FROM {_spooled(path)}"""
