@@ -106,7 +106,7 @@ def publish_month(
     `replaced` is told of records that took the place of earlier ones, some hundreds at once. Raises `SourceError` for a
     source that must not be published, `BrokerUnavailable`, and `OutOfBalance`.
     """
-    rejects = rejects or Rejects(source)
+    rejects = Rejects(source) if rejects is None else rejects
     check_expected(source.staging.count, order.expect_rows)
     tell(_READING, 0, None)
     opened = opener.opened()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,21 +56,28 @@ class Rejects:
         self._writer: Any = None
         if path is not None:
             _check(path, source.staging.paths)
-            self._open(path)
+            self._open(source, path)
 
-    def _open(self, path: Path) -> None:
-        # What is no file (a pipe, /dev/null) is written to as it is; a file is put in its place when it is whole.
+    def _open(self, source: Staged, path: Path) -> None:
+        """Tries the place, and writes elsewhere until the end: a run that is killed leaves nothing beside the source."""
         path = self._path = path.resolve()
-        self._draft = path.with_name(f".{path.name}.{os.getpid()}") if path.is_file() or not path.exists() else path
+        trial = path.with_name(f".{path.name}.{os.getpid()}") if _is_file(path) else path
         try:
-            number = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            self._private(trial).close()
         except OSError as error:
-            raise UsageError(
-                f"{path}: {error.strerror}: rejected rows could not be written there (--rejects FILE)"
-            ) from None
-        self._out = open(number, "w", newline="", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115
+            why = f"{path}: {error.strerror}: rejected rows could not be written there (--rejects FILE)"
+            raise UsageError(why) from None
+        if trial != path:
+            trial.unlink(missing_ok=True)
+        self._draft = source.staging.folder.path / "rejects.csv"
+        self._out = self._private(self._draft)
         self._writer = csv.writer(self._out)
         self._writer.writerow([*REJECT_COLUMNS, *self._columns])
+
+    @staticmethod
+    def _private(path: Path) -> IO[str]:
+        number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        return open(number, "w", newline="", encoding="utf-8", errors="surrogateescape")
 
     def __enter__(self) -> Rejects:
         return self
@@ -115,15 +123,29 @@ class Rejects:
             return None
         self._out.close()
         self._out = self._writer = None
-        if self._draft == self._path:
-            return self._told if self._by_reason else None
-        if keep and self._by_reason:
-            self._draft.replace(self._path)
-            return self._told
-        self._draft.unlink(missing_ok=True)
-        if keep:
-            self._path.unlink(missing_ok=True)
-        return None
+        if not keep:
+            return None
+        if not self._by_reason:
+            if _is_file(self._path):
+                self._path.unlink(missing_ok=True)
+            return None
+        try:
+            self._put(self._draft, self._path)
+        except OSError as error:
+            raise UsageError(f"{self._path}: {error.strerror}: the rejected rows were not written") from None
+        return self._told
+
+    def _put(self, draft: Path, path: Path) -> None:
+        """What is no file (a pipe, /dev/null) is written to as it is; a file is put in its place when it is whole."""
+        near = path.with_name(f".{path.name}.{os.getpid()}") if _is_file(path) else path
+        with draft.open(newline="", encoding="utf-8", errors="surrogateescape") as whole, self._private(near) as out:
+            shutil.copyfileobj(whole, out)
+        if near != path:
+            near.replace(path)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or not path.exists()
 
 
 def _check(path: Path, sources: Sequence[Path]) -> None:
