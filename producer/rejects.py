@@ -59,7 +59,7 @@ class Rejects:
             self._open(source, path)
 
     def _open(self, source: Staged, path: Path) -> None:
-        """Tries the place, and writes elsewhere until the end: a run that is killed leaves nothing beside the source."""
+        """Tries the place, and writes elsewhere until the end: a killed run leaves nothing beside the source."""
         path = self._path = path.resolve()
         trial = path.with_name(f".{path.name}.{os.getpid()}") if _is_file(path) else path
         try:
