@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from processor.adapters.redis import RedisDedup
     from processor.recovery.part import Part
-    from producer.sources import Source
     from producer.sources.shaped import Shape
+    from producer.staging.staged import Staged
     from schemas.runtime.settings import Settings
 
 __all__ = [
@@ -133,7 +133,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_rows(uri: str, month: str, shape: Shape) -> Source:
+def open_rows(uri: str, month: str, shape: Shape) -> Staged:
     """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`."""
     from mailonce.shown import console
     from producer.sources.shaped import open_shaped

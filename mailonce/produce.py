@@ -27,8 +27,11 @@ from mailonce.shown import bars, console, follow, print_json
 from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from producer.plan import OnDuplicate, Reject
-    from producer.sources import Source
+    from rich.console import Console
+
+    from producer.plan import OnDuplicate
+    from producer.rejects import Rejects as RejectedRows
+    from producer.rows import Source
     from schemas.runtime.settings import Settings
 
 __all__ = ["app"]
@@ -43,6 +46,7 @@ Cancelled = Annotated[bool, typer.Option(help="Publish cancelled mails again.")]
 Limit = Annotated[int | None, typer.Option(min=0, help="So many rows at the most, for a trial run.")]
 Sample = Annotated[int, typer.Option(min=0, help="Show so many jobs, publish nothing.")]
 Rate = Annotated[float, typer.Option(help="Jobs a second at the most, to spare a shared cluster; 0: all.")]
+Expected = Annotated[int | None, typer.Option(min=0, help="Refuse a source that has not so many rows.")]
 DryRun = Annotated[bool, typer.Option(help="Say what would happen, publish nothing.")]
 
 
@@ -60,6 +64,7 @@ def produce(
     sample: Sample = 0,
     max_rate: Rate = 0,
     dry_run: DryRun = False,
+    expect_rows: Expected = None,
     as_json: Json = False,
 ) -> None:
     """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected.
@@ -71,9 +76,11 @@ def produce(
     from processor.ops.floor import refuse_closed
     from processor.ops.months import Opener
     from producer.month import Order, publish_month
+    from producer.rejects import Rejects as RejectedRows
+    from producer.rejects import rejects_path
     from producer.sources.shaped import parse_shape
 
-    order = Order(month, template, _duplicate(on_duplicate), include_cancelled, max_rate, dry_run)
+    order = Order(month, template, _duplicate(on_duplicate), include_cancelled, max_rate, dry_run, expect_rows)
     shape = parse_shape(maps, where, limit)
     if sample:
         return _show_sample(open_rows(source, month, shape), month, template, sample)
@@ -81,17 +88,18 @@ def produce(
     rows = open_rows(source, month, shape)
     refuse_closed(read_control(settings), month)
     corrections = Corrections(settings)
-    with bars(remaining=True) as shown:
+    rejected = RejectedRows(rows, None if dry_run else rejects or rejects_path(source, rows.name, month))
+    with rejected, bars(remaining=True) as shown:
         opener = Opener(settings, month)
-        done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
+        done = publish_month(settings, rows, order, follow(shown), opener, corrections.close, rejected)
+        written = rejected.close(keep=True)
     floor = None if dry_run else _close_old_months(settings)
     if done.published:
         warn_of_a_long_month(settings, done.published)
-    written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))
     facts = {"month": month, **done.to_dict(), **corrections.to_dict()}
     facts |= {"rejects_file": written, "floor": floor, "dry_run": dry_run}
     _report(facts, done.rejects, as_json=as_json)
-    if done.rejects:
+    if len(done.rejects):
         raise typer.Exit(EXIT_BAD_DATA)
     return None
 
@@ -144,28 +152,7 @@ def _show_sample(source: Source, month: str, template: str, count: int) -> None:
             print_json(msgspec.to_builtins(entry) | {"email": mask(entry.email)})
 
 
-def _rejects_file(source: str, month: str) -> Path:
-    """A file in the present folder, by the source's name."""
-    plain = "".join(char if char.isalnum() or char in "-_" else "-" for char in Path(source).stem).strip("-")
-    return Path(f"{plain or 'source'}-{month}.rejects.csv")
-
-
-def _write_rejects(rejects: list[Reject], path: Path) -> str | None:
-    """Reason first, then the row as it was; without rejects there is no file."""
-    import csv
-
-    if not rejects:
-        return None
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as out:
-        writer = csv.writer(out)
-        writer.writerow(["line", "reason", "detail", "row…"])
-        for reject in rejects:
-            place = f"{reject.file}:{reject.line}" if reject.file else reject.line
-            writer.writerow([place, reject.reason, reject.detail, *reject.raw])
-    return str(path)
-
-
-def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> None:
+def _report(facts: dict[str, Any], rejects: RejectedRows, *, as_json: bool) -> None:
     if as_json:
         print_json(facts, plain=True)
         return
@@ -182,13 +169,19 @@ def _report(facts: dict[str, Any], rejects: list[Reject], *, as_json: bool) -> N
         told.print(f"  months before {facts['floor']} are closed for good from now on", highlight=False)
     if facts["cancelled"]:
         told.print(f"  {facts['cancelled']:,} were cancelled and stay so (--include-cancelled)", highlight=False)
-    if not rejects:
-        return
+    for name, what in (("filtered", "left out by --where"), ("after_limit", "after --limit")):
+        if facts[name]:
+            told.print(f"  {facts[name]:,} {what}", highlight=False)
+    if len(rejects):
+        _report_rejects(told, facts, rejects)
+
+
+def _report_rejects(told: Console, facts: dict[str, Any], rejects: RejectedRows) -> None:
     told.print(f"[yellow]{len(rejects):,} rows rejected[/]", highlight=False)
-    for reject in rejects[:20]:
+    for reject in rejects.first:
         place = f"{reject.file or facts['source']}:{reject.line}"
-        told.print(f"  {place}: {reject.reason}: {reject.detail}", highlight=False, markup=False)
-    if len(rejects) > 20:
-        told.print(f"  … and {len(rejects) - 20:,} more", highlight=False)
+        told.print(f"  {place}: {reject.reason}: {reject.detail}", highlight=False, markup=False, soft_wrap=True)
+    if len(rejects) > len(rejects.first):
+        told.print(f"  … and {len(rejects) - len(rejects.first):,} more", highlight=False)
     if facts["rejects_file"]:
         told.print(f"  all of them, with their rows: {facts['rejects_file']}", highlight=False, markup=False)

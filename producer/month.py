@@ -1,26 +1,36 @@
-"""A month's jobs, from a source into the jobs topic."""
+"""A month's jobs, from a staged source into the jobs topic.
+
+source -> staging -> checks and diff in SQL -> the rules, for whatever is not certain -> the topic
+"""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any, Protocol
 
-from producer.plan import OnDuplicate, Reject, find_users, plan_of
-from producer.publish import Publisher, Replaced, jobs_of_month
-from producer.sources import Source
+import msgspec
+
+from producer.balance import Balance, check_expected
+from producer.plan import OnDuplicate, Reject, verdict
+from producer.publish import Publisher, Replaced
+from producer.published import read_held, records_of_month, write_held
+from producer.rejects import Rejects
+from producer.staging.diff import Diff, Fresh, Moved
+from producer.staging.staged import Staged
 from schemas.control import MonthOpened
-from schemas.records import Job
+from schemas.runtime.errors import SourceError
 from schemas.runtime.settings import Settings
 
 __all__ = ["Opener", "Order", "Produced", "Tell", "publish_month"]
 
 Tell = Callable[[str, int, int | None], None]
 """told of each step: its name, how much is done, how much there is, if that is known"""
-TELL_EVERY = 500
-"""rows"""
+TELL_EVERY = 5000
+"""records"""
+_READING = "reading what is published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,7 @@ class Order:
     max_rate: float = 0
     """jobs a second; 0: as fast as it goes"""
     dry_run: bool = False
+    expect_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +53,30 @@ class Produced:
 
     source: str
     snapshot: str
-    rows: int
-    published: int
+    balance: Balance
     changed: int
-    unchanged: int
-    cancelled: int
-    rejects: list[Reject]
+    rejects: Rejects
+
+    @property
+    def published(self) -> int:
+        return self.balance.published
 
     def to_dict(self) -> dict[str, Any]:
         """With the rejects' number by reason in their place."""
+        balance = self.balance
         return {
             "source": self.source,
             "snapshot": self.snapshot,
-            "rows": self.rows,
-            "published": self.published,
+            "rows": balance.rows,
+            "published": balance.published,
             "changed": self.changed,
-            "unchanged": self.unchanged,
-            "cancelled": self.cancelled,
+            "unchanged": balance.unchanged,
+            "cancelled": balance.cancelled,
             "rejected": len(self.rejects),
-            "rejected_by_reason": dict(Counter(reject.reason for reject in self.rejects)),
+            "rejected_by_reason": self.rejects.by_reason,
+            "replaced": balance.replaced,
+            "filtered": balance.filtered,
+            "after_limit": balance.after_limit,
         }
 
 
@@ -78,64 +94,144 @@ class Opener(Protocol):
 
 def publish_month(
     settings: Settings,
-    source: Source,
+    source: Staged,
     order: Order,
     tell: Tell,
     opener: Opener,
     replaced: Callable[[list[Replaced]], None],
+    rejects: Rejects | None = None,
 ) -> Produced:
-    """Publishes what the topic does not hold yet; in a dry run says what that would be. Raises `BrokerUnavailable`.
+    """Publishes what the topic does not hold yet; in a dry run says what that would be.
 
-    `replaced` is told of records that took the place of earlier ones, some hundreds at once.
+    `replaced` is told of records that took the place of earlier ones, some hundreds at once. Raises `SourceError` for a
+    source that must not be published, `BrokerUnavailable`, and `OutOfBalance`.
     """
-    step = "reading what is published"
-    tell(step, 0, None)
+    rejects = Rejects(source) if rejects is None else rejects
+    check_expected(source.staging.count, order.expect_rows)
+    tell(_READING, 0, None)
     opened = opener.opened()
     if opened is None and not order.dry_run:
         opener.look()
-    known = jobs_of_month(settings, order.month, lambda count: tell(step, count, None), opened)
-    tell(step, len(known) or 1, len(known) or 1)
-    users = find_users(source.user_ids())
+    path, known = _read_published(settings, source, order.month, opened, tell)
+    diff = Diff(source, order.month, order.template, path if known else None)
+    _refuse_moved(diff.moved(), order.month)
 
     def open_month() -> MonthOpened | None:
         # One that holds jobs and was not opened by now was published by 0.1, or by other means: it stays as it is.
         return opened or (opener.opened() if known else opener.open())
 
-    publisher = Publisher(settings, known, order.include_cancelled, order.dry_run, open_month, replaced)
-    planned = plan_of(source, order.month, order.template, users, order.on_duplicate, _now_ms)
-    rejects = _publish(publisher, planned, order, users.rows, tell)
-    return Produced(
-        source=source.name,
-        snapshot=source.snapshot,
-        rows=users.rows,
+    publisher = Publisher(settings, order.include_cancelled, order.dry_run, open_month, replaced)
+    publisher.unchanged = diff.unchanged
+    _Pipeline(source, diff, publisher, rejects, order, tell).run()
+    balance = Balance(
+        rows=source.staging.count,
         published=publisher.published,
-        changed=publisher.changed,
         unchanged=publisher.unchanged,
         cancelled=publisher.cancelled,
-        rejects=rejects,
+        rejected=len(rejects) - rejects.replaced,
+        replaced=rejects.replaced,
+        filtered=source.filtered,
+        after_limit=source.after_limit,
     )
+    balance.check()
+    return Produced(source.name, source.snapshot, balance, publisher.changed, rejects)
 
 
-def _publish(
-    publisher: Publisher, planned: Iterable[Job | Reject], order: Order, rows: int, tell: Tell
-) -> list[Reject]:
-    """Returns what becomes no job."""
-    step = "planning" if order.dry_run else "publishing"
-    rejects: list[Reject] = []
-    tell(step, 0, rows)
-    began_s = time.monotonic()
-    for count, entry in enumerate(planned, 1):
-        if isinstance(entry, Reject):
-            rejects.append(entry)
-        else:
-            publisher.publish(entry)
-        if order.max_rate > 0 and (ahead_s := publisher.published / order.max_rate - (time.monotonic() - began_s)) > 0:
+def _read_published(
+    settings: Settings, source: Staged, month: str, opened: MonthOpened | None, tell: Tell
+) -> tuple[Any, int]:
+    """A file with what the topic holds of the month, and how many records that is."""
+    path, known = source.staging.folder.path / "published", 0
+    with path.open("wb", buffering=1 << 20) as out:
+        for known in write_held(records_of_month(settings, month, opened), month, out):
+            if known % TELL_EVERY == 0:
+                tell(_READING, known, None)
+    tell(_READING, known or 1, known or 1)
+    return path, known
+
+
+def _refuse_moved(moved: list[Moved], month: str) -> None:
+    """Raises `SourceError` for an address that is published under an id that the source no longer has."""
+    if moved:
+        first = moved[0]
+        more = f", and {len(moved) - 1} more like it" if len(moved) > 1 else ""
+        raise SourceError(
+            f"line {first.line}: {first.address} stands in {month} under the id {first.old!r} already, which the "
+            f"source no longer has, and would get a second mail under {first.new!r}{more}: nothing was published. If "
+            f"it is the same person, keep the old id in the source; if the old mail is not to go out, cancel it first: "
+            f"`mailonce cancel {quote(first.old)} {month}`"
+        )
+
+
+class _Pipeline:
+    """Rows on their last stretch: the certain ones in bulk, the others by the rules."""
+
+    def __init__(
+        self, source: Staged, diff: Diff, publisher: Publisher, rejects: Rejects, order: Order, tell: Tell
+    ) -> None:
+        self._source = source
+        self._diff = diff
+        self._publisher = publisher
+        self._rejects = rejects
+        self._order = order
+        self._tell = tell
+        self._rows = diff.rows
+        self._done = diff.unchanged
+        self._began_s = time.monotonic()
+
+    def run(self) -> None:
+        step = "planning" if self._order.dry_run else "publishing"
+        self._tell(step, self._done, self._rows)
+        for count in self._all():
+            self._done += count
+            self._keep_rate()
+            self._tell(step, self._done, self._rows)
+        self._tell(step, self._rows, self._rows)
+        self._publisher.finish()
+
+    def _all(self) -> Iterator[int]:
+        # The doubtful first: what must not be published is known before the bulk goes out.
+        for one in self._diff.doubtful():
+            entry = verdict(
+                one.row,
+                one.last,
+                month=self._order.month,
+                template=self._order.template,
+                on_duplicate=self._order.on_duplicate,
+                source=self._source.name,
+                snapshot=self._source.snapshot,
+                now_ms=_now_ms(),
+            )
+            if isinstance(entry, Reject):
+                self._rejects.add(entry)
+            else:
+                self._publisher.publish(entry, read_held(entry.user_id, entry.month, one.held))
+            yield 1
+        at_once = max(1, min(int(self._order.max_rate / 10), 2048)) if self._order.max_rate else 2048
+        for batch in self._diff.fresh():
+            jobs = self._jobs(batch)
+            for start in range(0, len(jobs), at_once):
+                self._publisher.publish_new(jobs[start : start + at_once])
+                yield len(jobs[start : start + at_once])
+
+    def _jobs(self, batch: list[Fresh]) -> list[tuple[bytes, bytes]]:
+        """Key and value of each: the same bytes that the record would be encoded to."""
+        files = [name if self._source.many else self._source.name for name, _, _ in self._source.staging.files]
+        begins = [f'{{"source":{_json(name)},"snapshot":{_json(self._source.snapshot)},"row":' for name in files]
+        month, now = f":{self._order.month}", f',"published_at_ms":{_now_ms()},"provenance":'
+        return [
+            ((user_id + month).encode(), f"{content}{now}{begins[file]}{line}}}}}".encode())
+            for user_id, content, file, line in batch
+        ]
+
+    def _keep_rate(self) -> None:
+        rate = self._order.max_rate
+        if rate > 0 and (ahead_s := self._publisher.published / rate - (time.monotonic() - self._began_s)) > 0:
             time.sleep(ahead_s)
-        if count % TELL_EVERY == 0 or order.max_rate > 0:
-            tell(step, count, rows)
-    tell(step, rows, rows)
-    publisher.finish()
-    return rejects
+
+
+def _json(text: str) -> str:
+    return msgspec.json.encode(text).decode()
 
 
 def _now_ms() -> int:

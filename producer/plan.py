@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from producer.sources import Row, Source
+from producer.rows import Row, Source
 from schemas.addresses import address_problem
 from schemas.codec import template_data
 from schemas.identity import Key
+from schemas.invisible import invisible
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import JOB_VERSION, Job, Provenance
 from schemas.runtime.errors import UsageError
 
-__all__ = ["OnDuplicate", "Reject", "Users", "find_users", "job_of", "jobs_of", "plan", "plan_of"]
+__all__ = ["OnDuplicate", "Reject", "Users", "find_users", "job_of", "jobs_of", "plan", "plan_of", "verdict"]
+
+_LATER_COUNTS = " counts, by --on-duplicate last"
 
 
 class OnDuplicate(StrEnum):
@@ -35,6 +38,11 @@ class Reject:
     detail: str
     raw: tuple[str, ...]
     file: str = ""
+
+    @property
+    def replaced(self) -> bool:
+        """Whether nothing is wrong with it: a later row of its user counts."""
+        return self.detail.endswith(_LATER_COUNTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +81,50 @@ def plan(
 ) -> Iterator[Job | Reject]:
     """Each row as a job, said to be published at `now_ms`, or a reject, in order."""
     for row in rows:
-        problem = _row_problem(row, users, on_duplicate, month)
-        if problem is not None:
-            yield Reject(row.line, *problem, row.raw, row.file)
-            continue
-        data = dict(row.values)
-        job = Job(
-            v=JOB_VERSION,
-            user_id=data.pop("user_id"),
+        last = None if row.problem else users.last_line.get(row.values["user_id"])
+        yield verdict(
+            row,
+            last,
             month=month,
-            email=data.pop("email").strip(),
             template=template,
-            data=data,
-            published_at_ms=now_ms(),
-            provenance=Provenance(row.file or source, snapshot, row.line),
+            on_duplicate=on_duplicate,
+            source=source,
+            snapshot=snapshot,
+            now_ms=now_ms(),
         )
-        if _too_large(job, row):
-            why = f"more than {TEMPLATE_DATA_BYTES_MAX} bytes of data"
-            yield Reject(row.line, "data-too-large", why, row.raw, row.file)
-        else:
-            yield job
+
+
+def verdict(
+    row: Row,
+    last: int | None,
+    *,
+    month: str,
+    template: str,
+    on_duplicate: OnDuplicate,
+    source: str,
+    snapshot: str,
+    now_ms: int,
+) -> Job | Reject:
+    """A row as a job or a reject. `last` is the place of its user's last row, if there are several."""
+    problem = _row_problem(row, last, on_duplicate, month)
+    if problem is not None:
+        return Reject(row.line, *problem, row.raw, row.file)
+    data = dict(row.values)
+    job = Job(
+        v=JOB_VERSION,
+        user_id=data.pop("user_id"),
+        month=month,
+        email=data.pop("email").strip(),
+        template=template,
+        data=data,
+        published_at_ms=now_ms,
+        provenance=Provenance(row.file or source, snapshot, row.line),
+    )
+    if len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX:
+        return Reject(
+            row.line, "data-too-large", f"more than {TEMPLATE_DATA_BYTES_MAX} bytes of data", row.raw, row.file
+        )
+    return job
 
 
 def plan_of(
@@ -134,33 +166,35 @@ def job_of(source: Source, user: str, month: str, template: str) -> Job:
     return last
 
 
-def _too_large(job: Job, row: Row) -> bool:
-    # A character is at most six bytes of JSON: most jobs need not be written to be measured.
-    values = row.values
-    chars = len("".join(values)) + len("".join(values.values())) + 8 * len(values)
-    if chars * 6 <= TEMPLATE_DATA_BYTES_MAX:
-        return False
-    return len(template_data(job).encode()) > TEMPLATE_DATA_BYTES_MAX
-
-
-def _row_problem(row: Row, users: Users, on_duplicate: OnDuplicate, month: str) -> tuple[str, str] | None:
+def _row_problem(row: Row, last: int | None, on_duplicate: OnDuplicate, month: str) -> tuple[str, str] | None:
     """(reason, detail) of a row that becomes no job."""
     if row.problem:
         return "unreadable-row", row.problem
     user_id, email = row.values["user_id"], row.values["email"].strip()
     if not user_id.strip():
         return "missing-user-id", "user_id is empty"
-    try:
-        Key(user_id, month)
-    except ValueError as error:
-        return "bad-user-id", str(error)
+    if why := _id_problem(user_id, month):
+        return "bad-user-id", why
     if not email:
         return "missing-email", "email is empty"
     if why := address_problem(email):
-        return "bad-address", f"email: {why}"
-    if (last := users.last_line.get(user_id)) is not None:
+        return "bad-address", f"email: {invisible(email) or why}"
+    if last is not None:
         if on_duplicate is OnDuplicate.ERROR:
             return "duplicate-user", f"the user stands in the source more than once (last in line {last})"
         if row.place != last:
-            return "duplicate-user", f"line {last} counts, by --on-duplicate last"
+            return "duplicate-user", f"line {last}{_LATER_COUNTS}"
+    return None
+
+
+def _id_problem(user_id: str, month: str) -> str | None:
+    """Why this is no id. What differs by what nobody sees would be another user, mailed a second time."""
+    if what := invisible(user_id):
+        return f"user_id {user_id!r} holds {what}"
+    if user_id != user_id.strip():
+        return f"user_id {user_id!r} has spaces around it"
+    try:
+        Key(user_id, month)
+    except ValueError as error:
+        return str(error)
     return None

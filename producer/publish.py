@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from schemas.codec import decode_job, encode, fingerprint
+from producer.published import CANCELLED, NO_JOB, jobs_of_month
+from schemas.codec import encode, fingerprint
 from schemas.control import MonthOpened
 from schemas.identity import Key
 from schemas.kafka.clients import producer_config
-from schemas.kafka.reading import read_topic
+from schemas.kafka.reading import partition_numbers
 from schemas.kafka.writing import flush
 from schemas.records import Job
 from schemas.registry import mark_of
-from schemas.runtime.errors import BadRecord, BrokerUnavailable
+from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 from schemas.runtime.tracing import end_tracing, trace_header, tracer
 
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CANCELLED", "Publisher", "Replaced", "jobs_of_month"]
 
-CANCELLED = "cancelled"
-UNREADABLE = ""
-"""What stands there is no job, and an older job stands behind it."""
-NO_JOB = "no-job"
-"""What stands there is no job, and none stands behind it: all that it says is that the month has begun."""
 BY_KEY = -1
 """The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
@@ -37,32 +33,6 @@ REPLACED_AT_ONCE = 500
 """places"""
 POLL_EVERY = 100
 """jobs: a refused one is heard of no later than so many jobs on"""
-
-
-def jobs_of_month(
-    settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None, opened: MonthOpened | None = None
-) -> dict[bytes, str]:
-    """What the jobs topic holds of a month by key: the latest job's fingerprint, `CANCELLED`, `UNREADABLE` or `NO_JOB`.
-
-    It is read from where the month begins, if it was opened. What stands in a partition where its key does not belong
-    is never sent, and so not held. Raises `BrokerUnavailable` when Kafka does not answer or there is no jobs topic.
-    """
-    suffix, jobs = f":{month}".encode(), settings.topics.jobs
-    found: dict[bytes, str] = {}
-    for count, record in enumerate(read_topic(settings, jobs, starts=opened.starts(jobs) if opened else None), 1):
-        if count % 1000 == 0:
-            seen(len(found))
-        if record.key is None or not record.key.endswith(suffix):
-            continue
-        if opened is not None and opened.partition_of(record.key) != record.partition:
-            continue
-        try:
-            job = record.value and decode_job(record.key, record.value)
-            found[record.key] = fingerprint(job) if job else CANCELLED
-        except BadRecord:
-            # Not a job at all: publishing a right one over it is an improvement.
-            found[record.key] = NO_JOB if found.get(record.key, NO_JOB) == NO_JOB else UNREADABLE
-    return found
 
 
 class Replaced(NamedTuple):
@@ -81,7 +51,6 @@ class Publisher:
     """Publishes jobs that the topic does not hold yet."""
 
     settings: Settings
-    known: dict[bytes, str]
     include_cancelled: bool = False
     dry_run: bool = False
     open_month: Callable[[], MonthOpened | None] = lambda: None
@@ -99,14 +68,15 @@ class Publisher:
     """Of records whose places are wanted: a report for each costs too much for all."""
     _topic: str = ""
     _opened: MonthOpened | None = None
+    _by_key: bool = False
+    """whether librdkafka finds the partition where a key belongs"""
     _mark: bytes = b""
     _tracer: Tracer | None = None
 
-    def publish(self, job: Job) -> None:
-        """Publishes `job` unless the topic holds the same already, or its cancellation."""
+    def publish(self, job: Job, found: str = NO_JOB) -> None:
+        """Publishes `job` unless the topic holds the same already, or its cancellation; `found` is what it holds."""
         key = Key(job.user_id, job.month).to_bytes()
-        held = self.known.get(key)
-        held = None if held == NO_JOB else held
+        held = None if found == NO_JOB else found
         if held == CANCELLED and not self.include_cancelled:
             self.cancelled += 1
             return
@@ -120,6 +90,36 @@ class Publisher:
                 self._start()
             self._produce(key, self._mark + encode(job), replaces=held is not None)
 
+    def publish_new(self, jobs: Sequence[tuple[bytes, bytes]]) -> None:
+        """Publishes jobs, by key and value, of which the topic holds nothing."""
+        self.published += len(jobs)
+        if self.dry_run or not jobs:
+            return
+        if self._producer is None:
+            self._start()
+        assert self._producer is not None
+        if self._tracer is not None or not self._by_key:
+            for key, value in jobs:
+                self._produce(key, self._mark + value, replaces=False)
+            return
+        mark = self._mark
+        self._produce_all([{"key": key, "value": mark + value if mark else value} for key, value in jobs])
+
+    def _produce_all(self, left: list[dict[str, Any]]) -> None:
+        assert self._producer is not None
+        while left:
+            self._producer.produce_batch(self._topic, left)
+            self._poll()
+            left = [one for one in left if "_error" in one]
+            for one in left:
+                error = one.pop("_error")
+                if error.code() != KafkaError._QUEUE_FULL:
+                    self._failed.append(error.str())
+            if self._failed:
+                raise self._failure()
+            if left:
+                self._producer.poll(0.1)
+
     def _start(self) -> None:
         self._mark = mark_of(self.settings)
         self._opened = self.open_month()
@@ -131,14 +131,19 @@ class Publisher:
             }
         )
         self._topic = self.settings.topics.jobs
+        self._by_key = self._as_many_as_then()
         self._tracer = tracer(self.settings, "mailonce-producer")
+
+    def _as_many_as_then(self) -> bool:
+        """Whether the topic has as many partitions as the month's keys are spread over: librdkafka counts them too."""
+        return self._opened is None or len(partition_numbers(self.settings, self._topic)) == self._opened.partitions
 
     def _produce(self, key: bytes, value: bytes, *, replaces: bool) -> None:
         if replaces and self._correcting is None:
             self._correcting = Producer({**producer_config(self.settings), "on_delivery": self._corrected})
         producer = self._correcting if replaces else self._producer
         assert producer is not None
-        partition = self._opened.partition_of(key) if self._opened else BY_KEY
+        partition = self._opened.partition_of(key) if self._opened and not self._by_key else BY_KEY
         while True:
             try:
                 if self._tracer is None:
@@ -193,3 +198,8 @@ class Publisher:
                 self._failed.append(f"{left} without an answer after {FLUSH_S:g} s")
         if self._failed:
             raise self._failure()
+        if self._by_key and not self._as_many_as_then():
+            raise BrokerUnavailable(
+                f"partitions were added to {self._topic} while jobs were published: some may stand where they do not "
+                f"belong, and are never sent. Run the same command again: it publishes those where they belong"
+            )

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from producer.sources import Asked, Source
-from producer.sources.columns import ColumnsFile, read_query
-from producer.sources.csv_file import CsvFile
-from producer.sources.files import ManyFiles, fetch, s3_client
-from producer.sources.spool import Spool
+from producer.sources import Asked
+from producer.sources.files import stage_file, staged_files
+from producer.sources.objects import aws_client, fetch, split_place
+from producer.sources.query import read_query, without_end
+from producer.staging.staged import Staged
+from producer.staging.store import Staging
 from schemas.identity import check_month
 from schemas.runtime.errors import SourceError
 
@@ -52,18 +52,10 @@ class _Query:
         if not self.unload:
             return self.sql
         place = f"{self.output.rstrip('/')}/{self.token[:32]}/"
-        return f"UNLOAD ({self.sql.rstrip().rstrip(';')}) TO '{place}' WITH (format = 'PARQUET')"
+        return f"UNLOAD ({without_end(self.sql)}) TO '{place}' WITH (format = 'PARQUET')"
 
 
-class _Result(CsvFile):
-    """The result, downloaded; `snapshot` names the execution."""
-
-    def __init__(self, spool: Spool, path: Path, asked: Asked, execution: str) -> None:
-        self._spool = spool
-        super().__init__(path, asked, name=f"athena:{execution}", snapshot=f"athena:{execution}")
-
-
-def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sleep) -> Source:
+def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sleep) -> Staged:
     """``athena://DATABASE?query=FILE.sql&output=s3://…[&workgroup=…][&month=…][&unload=parquet]``.
 
     ``:month`` in the query is the month; UNLOAD is quicker for large results.
@@ -72,7 +64,7 @@ def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sl
     """
     query = _read(uri, asked)
     try:
-        client = boto3.client("athena")
+        client = aws_client("athena")
         execution = _start(client, query)
         about = _await(client, execution, asked, sleep)
         expected = _rows_told(client, execution)
@@ -80,32 +72,31 @@ def open_athena(uri: str, asked: Asked, sleep: Callable[[float], None] = time.sl
         raise SourceError(f"Athena: {error}") from None
     asked.say("fetching the result")
     result = _unloaded(about, asked, execution) if query.unload else _written(about, asked, execution)
-    if expected is not None and (found := sum(1 for _ in result.user_ids())) != expected:
+    if expected is not None and (found := result.staging.count) != expected:
         raise SourceError(f"Athena's execution {execution} has {expected:,} rows, its file {found:,}: run it again")
     return result
 
 
-def _written(about: dict[str, Any], asked: Asked, execution: str) -> Source:
-    spool = Spool()
-    return _Result(spool, _fetch(about["ResultConfiguration"]["OutputLocation"], spool), asked, execution)
+def _written(about: dict[str, Any], asked: Asked, execution: str) -> Staged:
+    """The result, downloaded; its snapshot names the execution."""
+    staging, name = Staging(asked.renames), f"athena:{execution}"
+    stage_file(staging, _fetch(about["ResultConfiguration"]["OutputLocation"], staging), name)
+    return Staged(staging, name, name)
 
 
-def _unloaded(about: dict[str, Any], asked: Asked, execution: str) -> Source:
+def _unloaded(about: dict[str, Any], asked: Asked, execution: str) -> Staged:
     """The files that the manifest names, in its order."""
-    spool = Spool()
-    manifest = _fetch(about["Statistics"]["DataManifestLocation"], spool)
+    staging, name = Staging(asked.renames), f"athena:{execution}"
+    manifest = _fetch(about["Statistics"]["DataManifestLocation"], staging)
     places = [line.strip() for line in manifest.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not places:
         raise SourceError(f"Athena's execution {execution} wrote no file: the query has no rows")
     # Athena's files have no ending; by the manifest they are of this query and Parquet.
-    paths = [_fetch(place, spool, ".parquet") for place in places]
-    files: list[Source] = [ColumnsFile(path, asked, name=place) for path, place in zip(paths, places, strict=True)]
-    return ManyFiles(files, f"athena:{execution}", spool, f"athena:{execution}")
+    return staged_files(staging, ((_fetch(place, staging, ".parquet"), place) for place in places), name, name)
 
 
-def _fetch(uri: str, spool: Spool, ending: str = "") -> Path:
-    place = urlsplit(uri)
-    path = fetch(s3_client(), place.netloc, place.path.lstrip("/"), spool.folder)
+def _fetch(uri: str, staging: Staging, ending: str = "") -> Path:
+    path = fetch(aws_client("s3"), *split_place(uri), staging.folder.path)
     return path.rename(path.with_suffix(ending)) if ending else path
 
 

@@ -4,112 +4,95 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterator
+import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
-from producer.sources import Asked, Row, Source
-from producer.sources.columns import ColumnsFile
-from producer.sources.csv_file import CsvFile
-from producer.sources.spool import Spool
+from producer.sources import Asked
+from producer.sources.csv_text import stage_csv
+from producer.sources.json_text import stage_json
+from producer.sources.parquet import stage_parquet
+from producer.staging.staged import Staged
+from producer.staging.store import Staging
 from schemas.runtime.errors import SourceError
 
-__all__ = ["ManyFiles", "fetch", "open_files", "s3_client"]
+__all__ = ["digest_of", "open_files", "stage_file", "staged_files"]
 
-_CHUNK = 1 << 20
-_COLUMNS = (".parquet", ".json", ".jsonl")
+_JSON = (".json", ".jsonl")
 
 
-def open_files(uri: str, asked: Asked) -> Source:
+def open_files(uri: str, asked: Asked) -> Staged:
     """A path, ``file://`` or ``s3://BUCKET/KEY``, with ``*`` for many, or a prefix that ends in ``/``."""
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        return _open_objects(parts.netloc, unquote(parts.path).lstrip("/"), asked)
-    place = unquote(parts.path) if parts.scheme == "file" else uri
+    if uri.startswith("s3://"):
+        from producer.sources.objects import open_objects
+
+        return open_objects(uri, asked)
+    place = unquote(uri.removeprefix("file://")) if uri.startswith("file://") else uri
+    staging = Staging(asked.renames)
     if any(char in place for char in "*?[") and not Path(place).is_file():
         paths = [Path(found) for found in sorted(glob.glob(place, recursive=True)) if Path(found).is_file()]
         if not paths:
             raise SourceError(f"{place}: no file is named like that")
-        return ManyFiles([_open(path, asked, path.name) for path in paths], place)
+        staging.paths += paths
+        names = Counter(path.name for path in paths)
+        return staged_files(
+            staging, [(path, path.name if names[path.name] == 1 else str(path)) for path in paths], place
+        )
     if not Path(place).is_file():
         raise SourceError(f"{place}: there is no such file")
-    return _open(Path(place), asked, Path(place).name)
+    staging.paths.append(Path(place))
+    snapshot = stage_file(staging, Path(place), Path(place).name)
+    return Staged(staging, Path(place).name, snapshot)
 
 
-def _open(path: Path, asked: Asked, name: str) -> Source:
-    return ColumnsFile(path, asked, name=name) if path.suffix in _COLUMNS else CsvFile(path, asked, name=name)
+def staged_files(staging: Staging, files: Iterable[tuple[Path, str]], name: str, snapshot: str = "") -> Staged:
+    """Files by path and name, one after the other, as one source. Raises `SourceError`."""
+    digests = [f"{name} {stage_file(staging, path, name)}" for path, name in files]
+    together = hashlib.sha256("\n".join(digests).encode()).hexdigest()
+    return Staged(staging, name, snapshot or f"sha256:{together[:32]}", many=True)
 
 
-class ManyFiles:
-    """Several files, one after the other, in the order of their names."""
+def stage_file(staging: Staging, path: Path, name: str) -> str:
+    """Reads a file into the staging, by its ending; returns its digest.
 
-    def __init__(self, files: list[Source], name: str, keep: Any = None, snapshot: str = "") -> None:
-        self._files = files
-        self._keep = keep
-        self.name = name
-        together = hashlib.sha256("\n".join(f"{file.name} {file.snapshot}" for file in files).encode())
-        self.snapshot = snapshot or f"sha256:{together.hexdigest()[:32]}"
-
-    def rows(self) -> Iterator[Row]:
-        number = 0
-        for file in self._files:
-            for row in file.rows():
-                number += 1
-                yield Row(row.line, row.values, row.problem, row.raw, file.name, number)
-
-    def user_ids(self) -> Iterator[tuple[int, str]]:
-        number = 0
-        for file in self._files:
-            for _, user_id in file.user_ids():
-                number += 1
-                yield number, user_id
+    Raises `SourceError` for one that is no source, or that changes while it is read.
+    """
+    before = _state(path)
+    if path.suffix == ".parquet":
+        digest = digest_of(path)
+        stage_parquet(staging, path, name)
+    else:
+        read = stage_json if path.suffix in _JSON else stage_csv
+        with path.open("rb") as text:
+            digest, size = read(staging, text, name)
+        if size != before[1]:
+            raise _changed(path)
+    if _state(path) != before:
+        raise _changed(path)
+    return digest
 
 
-# ---- S3 ----
-
-
-def s3_client() -> Any:
+def digest_of(path: Path) -> str:
+    """A file's snapshot. Raises `SourceError`."""
     try:
-        return boto3.client("s3")
-    except BotoCoreError as error:
-        raise SourceError(f"boto3 cannot make an S3 client: {error}; set AWS_REGION and credentials") from None
+        with path.open("rb") as content:
+            return f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()[:32]}"
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
 
 
-def fetch(client: Any, bucket: str, key: str, folder: Path) -> Path:
-    """Downloads an object piece by piece; raises `SourceError`."""
-    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}{Path(key).suffix}"
+def _state(path: Path) -> tuple[int, int, int]:
     try:
-        body = client.get_object(Bucket=bucket, Key=key)["Body"]
-        with path.open("wb") as out:
-            for piece in body.iter_chunks(_CHUNK):
-                out.write(piece)
-    except (ClientError, BotoCoreError) as error:
-        raise SourceError(f"s3://{bucket}/{key}: {error}") from None
-    return path
+        found = os.stat(path)
+    except OSError as error:
+        raise SourceError(f"{path}: {error.strerror}") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _open_objects(bucket: str, key: str, asked: Asked) -> Source:
-    client = s3_client()
-    spool = Spool()
-    keys = _keys(client, bucket, key) if key.endswith("/") or "*" in key else [key]
-    if not keys:
-        raise SourceError(f"s3://{bucket}/{key}: there is no such object")
-    files = []
-    for count, one in enumerate(keys, 1):
-        asked.say(f"fetching {count} of {len(keys)}")
-        files.append(_open(fetch(client, bucket, one, spool.folder), asked, f"s3://{bucket}/{one}"))
-    return ManyFiles(files, f"s3://{bucket}/{key}", spool)
-
-
-def _keys(client: Any, bucket: str, pattern: str) -> list[str]:
-    prefix, star, rest = pattern.partition("*")
-    try:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        found = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    except (ClientError, BotoCoreError) as error:
-        raise SourceError(f"s3://{bucket}/{prefix}: {error}") from None
-    return sorted(key for key in found if not key.endswith("/") and (not star or key.endswith(rest)))
+def _changed(path: Path) -> SourceError:
+    return SourceError(
+        f"{path} changed while it was read: nothing was published. Wait until whoever writes it is done, then run the "
+        f"same command again"
+    )

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
-from producer.sources import Asked, Row, Source, open_source
+from producer.rows import Condition
+from producer.sources import Asked, open_source
+from producer.staging.staged import Staged
 from schemas.runtime.errors import UsageError
 
-__all__ = ["Condition", "Shape", "Shaped", "open_shaped", "parse_conditions", "parse_renames", "parse_shape"]
-
-Condition = tuple[str, bool, str]
-"""column, whether it must equal, value"""
+__all__ = ["Shape", "open_shaped", "parse_conditions", "parse_renames", "parse_shape"]
 
 _CONDITION = re.compile(r"([^=!]+)(!?=)(.*)", re.DOTALL)
 
@@ -56,37 +54,6 @@ def parse_shape(
     return Shape(parse_renames(renames or []), parse_conditions(conditions or []), limit)
 
 
-def open_shaped(uri: str, month: str, shape: Shape, say: Callable[[str], None]) -> Source:
+def open_shaped(uri: str, month: str, shape: Shape, say: Callable[[str], None]) -> Staged:
     """The source seen so; `say` is told how a slow one comes along. Raises `SourceError`."""
-    source = open_source(uri, Asked(month, shape.renames, say))
-    if shape.conditions or shape.limit is not None:
-        return Shaped(source, shape.conditions, shape.limit)
-    return source
-
-
-class Shaped:
-    """Rows that meet every condition, at most `limit`. Rows that cannot be read stay in: they are to be told of."""
-
-    def __init__(self, source: Source, conditions: Sequence[Condition], limit: int | None) -> None:
-        self._source = source
-        self._conditions = conditions
-        self._limit = limit
-        self.name = source.name
-        self.snapshot = source.snapshot
-
-    def rows(self) -> Iterator[Row]:
-        return islice((row for row in self._source.rows() if self._wanted(row)), self._limit)
-
-    def user_ids(self) -> Iterator[tuple[int, str]]:
-        for row in self.rows():
-            yield row.place, "" if row.problem else row.values.get("user_id", "")
-
-    def _wanted(self, row: Row) -> bool:
-        if row.problem:
-            return True
-        for column, equal, value in self._conditions:
-            if column not in row.values:
-                raise UsageError(f"--where: there is no column {column}; there are {', '.join(row.values)}")
-            if (row.values[column] == value) is not equal:
-                return False
-        return True
+    return open_source(uri, Asked(month, shape.renames, say)).shaped(shape.conditions, shape.limit)

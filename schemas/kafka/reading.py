@@ -29,6 +29,7 @@ __all__ = [
     "log_tails",
     "no_answer",
     "partition_numbers",
+    "read_messages",
     "read_record",
     "read_topic",
     "record_of",
@@ -85,7 +86,17 @@ def take(consumer: Consumer, count: int, timeout_s: float) -> list[Message]:
 def read_topic(
     settings: Settings, topic: str, partitions: list[int] | None = None, starts: Mapping[int, int] | None = None
 ) -> Iterator[Record]:
+    """Every committed record that `read_messages` gives, by itself. Raises `BrokerUnavailable`."""
+    for messages in read_messages(settings, topic, partitions, starts):
+        yield from map(record_of, messages)
+
+
+def read_messages(
+    settings: Settings, topic: str, partitions: list[int] | None = None, starts: Mapping[int, int] | None = None
+) -> Iterator[list[Message]]:
     """Every committed record of a topic, or of some partitions, from the beginning (or `starts`) to the end as of now.
+
+    They come as librdkafka has them, some at once: for those who look at millions.
 
     Records of one partition come in order. While a transaction is open nothing after its first record can be read: a
     dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for the end. Raises
@@ -107,11 +118,13 @@ def read_topic(
         while left:
             messages = take(consumer, 2000, 0.5)
             patience.look(bool(messages))
+            if good := [message for message in messages if message.error() is None]:
+                yield good
             for message in messages:
                 error = message.error()
                 if error is None:
-                    yield record_of(message)
-                elif error.code() == KafkaError._PARTITION_EOF:
+                    continue
+                if error.code() == KafkaError._PARTITION_EOF:
                     number, offset = message.partition() or 0, message.offset() or 0
                     if offset >= ends[number]:
                         left.discard(number)

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import read_event
-from producer.sources import Asked
-from producer.sources.csv_file import CsvFile
+from producer.sources import open_source
 from schemas.codec import DEAD_LETTER_HEADER, decode_job
 from schemas.runtime.errors import BadRecord, MailonceError
 from tests.support.feed import gather
@@ -222,7 +221,7 @@ def test_csv_sources(tmp_path: Path, rows: list[list[str]], tail: bytes) -> None
     path = tmp_path / "users.csv"
     path.write_bytes(text.getvalue().encode("utf-8", "surrogatepass") + tail)
     try:
-        found = list(CsvFile(path, Asked()).rows())
+        found = list(open_source(str(path)).rows())
     except MailonceError as error:
         assert str(error)
     else:

@@ -121,6 +121,24 @@ def test_any_user_id_and_its_own_key(world: World) -> None:
     assert set(content(world)) == {f"{user}:{MONTH}".encode() for user in ids}
 
 
+def test_an_address_under_another_id_is_refused(world: World) -> None:
+    """An id in another form would be another user: nothing is published until the old mail is cancelled or the id kept."""
+    path = world.folder / "users.csv"
+    path.write_text("user_id,email,name\nU-1,a@mail.example.net,A\nu2,b@mail.example.net,B\n")
+    produce(world, path)
+    before = content(world)
+    path.write_text("user_id,email,name\nu2,b@mail.example.net,B\nu-1,A@mail.example.net,A\nu3,c@mail.example.net,C\n")
+    for more in ((), ("--dry-run",)):
+        refused = world.run("produce", "--month", MONTH, "--source", str(path), *more, ok=(2,)).stderr
+        assert all(word in refused for word in ("line 3", "'U-1'", "'u-1'", f"mailonce cancel U-1 {MONTH}"))
+    assert content(world) == before
+    world.run("cancel", "U-1", MONTH)
+    facts = produce(world, path, "--where", "name!=C", "--expect-rows", "3")
+    assert [facts[name] for name in ("rows", "published", "unchanged", "filtered")] == [3, 1, 1, 1]
+    refused = world.run("produce", "--month", MONTH, "--source", str(path), "--expect-rows", "4", ok=(2,)).stderr
+    assert "has 3 rows, --expect-rows says 4 (-1)" in refused
+
+
 def test_cancelled_jobs_stay_cancelled(world: World) -> None:
     """A re-run does not undo an operator's cancellation, unless asked to."""
     path = write(world, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from producer.plan import OnDuplicate, Reject, find_users, plan_of
-from producer.sources import Source
+from producer.rows import Source
 from schemas.records import Job
 
 __all__ = ["planned"]

@@ -14,7 +14,7 @@ from mailonce.preview import write_files
 from processor.core.evidence import Foreign, read_event
 from processor.core.mail import MailConfig, compose
 from processor.trial import preview
-from producer.sources.files import fetch
+from producer.sources.objects import fetch
 from schemas.identity import Place
 from schemas.records import Job
 from schemas.runtime.logs import Event, configure_logs, get_log

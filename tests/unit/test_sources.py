@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from producer.plan import OnDuplicate
-from producer.sources import Asked, Row, Source, open_source
+from producer.sources import Asked, Row, Source, objects, open_source
 from producer.sources import athena as athena_module
-from producer.sources.shaped import Shaped, parse_conditions, parse_renames
+from producer.sources.shaped import parse_conditions, parse_renames
 from schemas.runtime.errors import SourceError, UsageError
 from tests.support.plans import planned
 
@@ -135,13 +135,13 @@ def test_names_conditions_and_limits(tmp_path: Path) -> None:
     """--map, --where and --limit; a row that cannot be read stays in, to be told of."""
     path = csv_at(tmp_path / "c.csv", "id,mail,plan\nu1,a@b.de,Plus\nu2,c@d.de,Basic\nu3,broken\nu4,e@f.de,Plus\n")
     source = open_source(str(path), Asked(renames=parse_renames(["user_id=id", "email=mail"])))
-    plus = Shaped(source, parse_conditions(["plan=Plus"]), None)
+    plus = source.shaped(parse_conditions(["plan=Plus"]), None)
     assert [(row.line, bool(row.problem)) for row in plus.rows()] == [(2, False), (4, True), (5, False)]
     assert [user for _, user in plus.user_ids()] == ["u1", "", "u4"]
-    assert [row.line for row in Shaped(source, parse_conditions(["plan!=Plus"]), None).rows()] == [3, 4]
-    assert [row.line for row in Shaped(source, [], 2).rows()] == [2, 3]
+    assert [row.line for row in source.shaped(parse_conditions(["plan!=Plus"]), None).rows()] == [3, 4]
+    assert [row.line for row in source.shaped([], 2).rows()] == [2, 3]
     with pytest.raises(UsageError, match="no column colour"):
-        list(Shaped(source, parse_conditions(["colour=red"]), None).rows())
+        source.shaped(parse_conditions(["colour=red"]), None)
     with pytest.raises(UsageError, match="is not NAME=VALUE"):
         parse_conditions(["plan"])
     with pytest.raises(UsageError, match="is not NAME=COLUMN"):
@@ -263,9 +263,7 @@ def athena(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, client: FakeAthena, more: str = ""
 ) -> tuple[Source, list[Any]]:
     real = boto3.client
-    monkeypatch.setattr(
-        athena_module.boto3, "client", lambda name, **k: client if name == "athena" else real(name, **k)
-    )
+    monkeypatch.setattr(objects.boto3, "client", lambda name, **k: client if name == "athena" else real(name, **k))
     query = tmp_path / "usage.sql"
     query.write_text("SELECT * FROM usage WHERE month = :month")
     slept: list[Any] = []
