@@ -16,14 +16,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.local_templates import LocalTemplates
-from processor.adapters.templates import ses_client, stored_form
+from processor.adapters.templates import author_needs, ses_client, stored_form
 from processor.shell.templates import check_needs
 from schemas.codec import template_data
 from schemas.records import Job
 from schemas.runtime.ending import run
 from schemas.runtime.errors import BadRecord, Halted, MailonceError, UsageError
 from schemas.runtime.settings import Settings
-from schemas.templates.template import Needs, has_blocks
+from schemas.templates.data import Form
+from schemas.templates.template import Needs
 
 __all__ = ["Check", "Preview", "preview", "trial"]
 
@@ -58,9 +59,14 @@ def _here(settings: Settings, job: Job) -> Preview:
 
 def _by_ses(job: Job) -> Preview:
     try:
-        answer = ses_client().test_render_email_template(
-            TemplateName=job.template, TemplateData=template_data(job, twin=True)
+        client = ses_client()
+        needs = Needs.of(client.get_email_template(TemplateName=job.template)["TemplateContent"])
+        check_needs(job, needs)
+        answer = client.test_render_email_template(
+            TemplateName=job.template, TemplateData=template_data(job, needs.form)
         )
+    except BadRecord as why:
+        raise UsageError(f"{job.user_id}: {why}") from None
     except (ClientError, BotoCoreError) as error:
         raise UsageError(f"SES could not render template {job.template!r}: {error}") from None
     message = email.message_from_string(answer["RenderedTemplate"], policy=email.policy.default)
@@ -81,15 +87,20 @@ def trial(settings: Settings, folder: Path) -> Iterator[Check]:
         yield lambda job: run(local.check(job))
         return
     stored = stored_form(folder)
+    needs: dict[str, tuple[Needs, Needs]] = {}
     ses = _Trial()
 
     def check(job: Job) -> None:
         if job.template not in stored:
             raise UsageError(f"{folder} has no template {job.template!r}; name the month's with --template")
         content = stored[job.template]
-        check_needs(job, Needs.of(content))
-        if any(has_blocks(part) for part in content.values()):
-            ses.render(job, content)
+        if job.template not in needs:
+            needs[job.template] = author_needs(folder, job.template), Needs.of(content)
+        own, kept = needs[job.template]
+        check_needs(job, own)
+        check_needs(job, kept)
+        if kept.branches:
+            ses.render(job, content, kept.form)
 
     try:
         yield check
@@ -98,7 +109,7 @@ def trial(settings: Settings, folder: Path) -> Iterator[Check]:
 
 
 class _Trial:
-    """SES's own engine, under names that no mail uses: blocks are not understood here."""
+    """SES's own engine, under names that no mail uses: what it makes of blocks only it can tell."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
@@ -107,7 +118,7 @@ class _Trial:
     def _client(self) -> Any:
         return ses_client()
 
-    def render(self, job: Job, content: dict[str, str]) -> None:
+    def render(self, job: Job, content: dict[str, str], form: Form) -> None:
         """Raises `BadRecord` when SES cannot, and `MailonceError` when it does not answer."""
         name = f"mailonce-trial-{job.template}"
         try:
@@ -116,7 +127,7 @@ class _Trial:
                 self._client.create_email_template(TemplateName=name, TemplateContent=content)
             else:
                 time.sleep(1 / RENDERS_A_SECOND)
-            self._client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, twin=True))
+            self._client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, form))
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 400:
                 raise MailonceError(f"SES could not be asked to fill in a template: {error}") from error

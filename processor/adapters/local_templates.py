@@ -8,10 +8,11 @@ from typing import Any
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from processor.adapters.templates import FILES, read_templates
+from processor.adapters.templates import read_templates
 from processor.shell.templates import check_line
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord, Halted, UsageError
+from schemas.templates.names import FILES
 
 __all__ = ["LocalTemplates"]
 

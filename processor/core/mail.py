@@ -10,6 +10,7 @@ from schemas.codec import template_data
 from schemas.identity import TAG_SOURCE, Key, Place, message_tags
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Job
+from schemas.templates.data import AS_IT_IS, Form
 
 __all__ = ["MailConfig", "compose", "template_content"]
 
@@ -26,15 +27,15 @@ class MailConfig:
     """whose mails they are; empty: they carry no such tag"""
 
 
-def template_content(job: Job, *, twin: bool = False) -> dict[str, Any]:
+def template_content(job: Job, form: Form = AS_IT_IS) -> dict[str, Any]:
     """SES's ``Content`` for a template that SES keeps; raises ``ValueError`` when the data is more than SES takes.
 
     Args:
         job: whose mail.
-        twin: whether the template's HTML takes escaped values.
+        form: how the template wants its data.
     """
-    data = template_data(job, twin=twin)
-    if twin and len(data) > TEMPLATE_DATA_BYTES_MAX // 4 and len(data.encode()) > TEMPLATE_DATA_BYTES_MAX:
+    data = template_data(job, form)
+    if form != AS_IT_IS and len(data) > TEMPLATE_DATA_BYTES_MAX // 4 and len(data.encode()) > TEMPLATE_DATA_BYTES_MAX:
         raise ValueError(f"data: with its values escaped more than {TEMPLATE_DATA_BYTES_MAX} bytes, SES's limit")
     return {"Template": {"TemplateName": job.template, "TemplateData": data}}
 
