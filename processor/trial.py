@@ -7,7 +7,7 @@ import email.policy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.local_templates import LocalTemplates
+from processor.adapters.mail_options import mail_config, settings_of_templates
 from processor.adapters.templates import author_needs, ses_client, stored_form
+from processor.core.mail import compose
 from processor.shell.templates import check_needs
 from schemas.codec import template_data
+from schemas.identity import Place
 from schemas.records import Job
 from schemas.runtime.ending import run
 from schemas.runtime.errors import BadRecord, Halted, MailonceError, UsageError
@@ -42,11 +45,26 @@ class Preview:
     subject: str
     text: str
     html: str
+    request: dict[str, Any] = field(default_factory=dict)
+    """what SES is told besides: SendEmail's parameters without content, recipient and tags, and the headers"""
 
 
 def preview(settings: Settings, job: Job) -> Preview:
     """The mail, rendered as the processors' mails are. Raises `UsageError`."""
-    return _by_ses(job) if settings.render == "ses" else _here(settings, job)
+    mail = _by_ses(job) if settings.render == "ses" else _here(settings, job)
+    return replace(mail, request=_request(settings, job))
+
+
+def _request(settings: Settings, job: Job) -> dict[str, Any]:
+    own = settings_of_templates(settings, Path(settings.templates_folder)).get(job.template, settings)
+    body: dict[str, Any] = {}
+    try:
+        request = compose(job, "preview", Place(0, 0), mail_config(own, ""), {"Simple": body})
+    except ValueError as why:
+        raise UsageError(f"{job.user_id}: {why}") from None
+    headers = {one["Name"]: one["Value"] for one in body.get("Headers", [])}
+    told = {name: value for name, value in request.items() if name not in {"Destination", "Content", "EmailTags"}}
+    return {**told, "Headers": headers} if headers else told
 
 
 def _here(settings: Settings, job: Job) -> Preview:

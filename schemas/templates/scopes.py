@@ -308,7 +308,7 @@ class _Reader:
         if param := scope.param(path):
             return param, path.names[1:]
         if path.climbs > len(scope.frames):
-            return None if not scope.in_partial else (scope.frames[0], path.names)
+            return None
         left = scope.frames[len(scope.frames) - path.climbs :]
         rest = scope.frames[: len(scope.frames) - path.climbs]
         target = rest[-1] if rest else None

@@ -108,7 +108,7 @@ def test_a_broken_template_is_not_pushed(world: World, folder: Path) -> None:
     world.ses().delete_email_template(TemplateName="monthly-usage")
     refused = world.run("templates", "push", str(folder), ok=(2,))
     said = "".join(refused.stderr.split())
-    assert "monthly-usage/body.txt:2:{{#ifusage}}isnotclosed:add{{/if}}" in said
+    assert "monthly-usage/body.txt:2:1:{{#ifusage}}isnotclosed:add{{/if}}" in said
     with pytest.raises(world.ses().exceptions.NotFoundException):
         world.ses().get_email_template(TemplateName="monthly-usage")
 

@@ -89,6 +89,11 @@ def test_a_subject_is_one_line_whatever_prints_it(subject: str, data: dict[str, 
     assert bad.value.code == "bad-subject"
 
 
+def test_a_subject_may_print_a_list() -> None:
+    """Of texts of one line each."""
+    check_needs(job(l=["A", ["B", 1]]), Needs.of({"Subject": "{{l}}"}))
+
+
 def test_a_mail_that_would_not_end_is_refused_before_the_call() -> None:
     """Loops in loops over one long list."""
     loops = "{{#each l}}{{#each @root.l}}{{#each @root.l}}x{{/each}}{{/each}}{{/each}}"

@@ -68,6 +68,7 @@ def mail(**data: Any) -> Job:
         ('{{#*inline "p"}}{{{x}}}{{#each l}}{{/each}}{{/inline}}{{> p}}', '{{#*inline "p"}}{{{x}}}{{#each l}}{{/each}}{{/inline}}{{> p _json}}'),
         ("{{#if items}}{{#each items}}{{{n}}}{{/each}}{{/if}}{{^items}}{{/items}}{{{u.c}}}",
          "{{#if _html.items}}{{#each _json.items}}{{{n}}}{{/each}}{{/if}}{{^_html.items}}{{/_html.items}}{{{_json.u.c}}}"),
+        ("{{#each l}}{{../../x}}{{@../key}}{{/each}}{{@key}}", "{{#each _html.l}}{{../../x}}{{@../key}}{{/each}}{{@key}}"),
         ("{{#each this}}{{@key}}{{@index}}{{.}}{{/each}}{{#with this as |me|}}{{me.x}}{{/with}}",
          "{{#each _html}}{{@key}}{{@index}}{{.}}{{/each}}{{#with _html as |me|}}{{me.x}}{{/with}}"),
     ],
@@ -177,6 +178,14 @@ async def test_local_templates_fill_in_and_escape(tmp_path: Path) -> None:
     assert simple["Body"]["Text"]["Data"] == "<A> & Söhne, 5 kWh"
     assert simple["Body"]["Html"]["Data"] == "<p>&lt;A&gt; &amp; Söhne: true <A> & Söhne</p>"
     assert local.names == ["t"]
+
+
+async def test_local_templates_go_into_json_texts_too(tmp_path: Path) -> None:
+    """Which names they are says the template; one that it only prints stays the text that it is."""
+    body = "{{user.city}} {{note}} {% for one in items | sort(attribute='n') %}{{one.n}}{% endfor %} {{l[0]}}"
+    data = {"user": '{"city": "Ulm"}', "note": "[1]", "items": '[{"n": 2}, {"n": 1}]', "l": ["x"]}
+    found = LocalTemplates(folder_of(tmp_path, body_txt=body)).render(mail(name="A", **data))
+    assert found["Text"] == "Ulm [1] 12 x"
 
 
 @pytest.mark.parametrize(
