@@ -89,12 +89,13 @@ def _nested(environment: Environment, file: str) -> frozenset[str]:
     """The names that a file goes into: where they hold the text of a JSON object or list, what it says is meant."""
     assert environment.loader is not None
     tree = environment.parse(environment.loader.get_source(environment, file)[0], file)
-    subjects = [node.node for node in tree.find_all((nodes.Getattr, nodes.Getitem))]
+    subjects: list[nodes.Node | None] = [node.node for node in tree.find_all(nodes.Getattr)]
+    subjects += [node.node for node in tree.find_all(nodes.Getitem)]
     for loop in tree.find_all(nodes.For):
         subject: nodes.Node | None = loop.iter
         while isinstance(subject, nodes.Filter):
             subject = subject.node
-        subjects += [subject] if isinstance(subject, nodes.Expr) else []
+        subjects.append(subject)
     return frozenset(node.name for node in subjects if isinstance(node, nodes.Name))
 
 
