@@ -29,7 +29,7 @@ from schemas.runtime.settings import Settings
 from schemas.templates.data import Form
 from schemas.templates.template import Needs
 
-__all__ = ["Check", "Preview", "preview", "trial"]
+__all__ = ["Check", "Preview", "preview", "request_of", "trial"]
 
 RENDERS_A_SECOND = 1.0
 """TestRenderEmailTemplate's limit, by its page in the API reference."""
@@ -52,16 +52,17 @@ class Preview:
 def preview(settings: Settings, job: Job) -> Preview:
     """The mail, rendered as the processors' mails are. Raises `UsageError`."""
     mail = _by_ses(job) if settings.render == "ses" else _here(settings, job)
-    return replace(mail, request=_request(settings, job))
-
-
-def _request(settings: Settings, job: Job) -> dict[str, Any]:
     own = settings_of_templates(settings, Path(settings.templates_folder)).get(job.template, settings)
-    body: dict[str, Any] = {}
     try:
-        request = compose(job, "preview", Place(0, 0), mail_config(own, ""), {"Simple": body})
+        return replace(mail, request=request_of(own, job))
     except ValueError as why:
         raise UsageError(f"{job.user_id}: {why}") from None
+
+
+def request_of(settings: Settings, job: Job) -> dict[str, Any]:
+    """What SES is told besides the content, by its template's settings. Raises ``ValueError`` as `compose` does."""
+    body: dict[str, Any] = {}
+    request = compose(job, "preview", Place(0, 0), mail_config(settings, ""), {"Simple": body})
     headers = {one["Name"]: one["Value"] for one in body.get("Headers", [])}
     told = {name: value for name, value in request.items() if name not in {"Destination", "Content", "EmailTags"}}
     return {**told, "Headers": headers} if headers else told
@@ -100,9 +101,22 @@ def _part(message: EmailMessage, kind: str) -> str:
 @contextmanager
 def trial(settings: Settings, folder: Path) -> Iterator[Check]:
     """What fills in the folder's templates as the month's mails will be filled in."""
+    mails = settings_of_templates(settings, folder)
+
+    def check_request(job: Job) -> None:
+        try:
+            request_of(mails.get(job.template, settings), job)
+        except ValueError as why:
+            raise BadRecord("missing-data", str(why)) from None
+
     if settings.render == "local":
         local = LocalTemplates(folder)
-        yield lambda job: run(local.check(job))
+
+        def check_local(job: Job) -> None:
+            run(local.check(job))
+            check_request(job)
+
+        yield check_local
         return
     stored = stored_form(folder)
     needs: dict[str, tuple[Needs, Needs]] = {}
@@ -117,6 +131,7 @@ def trial(settings: Settings, folder: Path) -> Iterator[Check]:
         own, kept = needs[job.template]
         check_needs(job, own)
         check_needs(job, kept)
+        check_request(job)
         if kept.branches:
             ses.render(job, content, kept.form)
 

@@ -16,10 +16,10 @@ from botocore.validate import ParamValidator
 from processor.adapters.mail_options import mail_config, settings_of_templates
 from processor.adapters.ses_wire import take_specimen
 from processor.core.mail import MailConfig, compose, unsubscribe_token
-from processor.trial import _request
+from processor.trial import request_of, trial
 from schemas.identity import Place
 from schemas.records import Job
-from schemas.runtime.errors import UsageError
+from schemas.runtime.errors import BadRecord, UsageError
 from schemas.runtime.settings import Settings, load_settings
 from tests.support.world import MONTH
 
@@ -121,15 +121,21 @@ def test_a_template_has_options_of_its_own(tmp_path: Path) -> None:
     every = settings(configuration_set="set", tenant_name="acme", templates_folder=str(tmp_path))
     found = settings_of_templates(every, tmp_path)
     assert found["other"] == every
-    assert _request(every, job(a="1")) == {
+    assert request_of(found["t"], job(a="1")) == {
         "FromEmailAddress": "f@example.com",
         "ReplyToAddresses": ["h@example.com"],
         "ConfigurationSetName": "set",
         "TenantName": "acme",
         "Headers": {"X-A": "1"},
     }
-    with pytest.raises(UsageError, match="header X-A needs a"):
-        _request(every, job())
+    for file in ("subject.txt", "body.txt"):
+        (tmp_path / "t" / file).write_text("x")
+        (tmp_path / "other" / file).write_text("x")
+    for render in ("ses", "local"):
+        with trial(every.model_copy(update={"render": render}), tmp_path) as check:
+            check(job(a="1"))
+            with pytest.raises(BadRecord, match="header X-A needs a"):
+                check(job())
     assert settings_of_templates(every, tmp_path / "none") == {}
 
 
