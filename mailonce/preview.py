@@ -42,8 +42,12 @@ def preview(
     if folder is not None:
         write_files(folder, job, mail)
     if as_json:
-        return print_json({"to": address, "subject": mail.subject, "text": mail.text, "html": mail.html})
+        return print_json(
+            {"to": address, "subject": mail.subject, "text": mail.text, "html": mail.html, "request": mail.request}
+        )
     console().print(f"[bold]to[/] {address}  [bold]subject[/] {mail.subject}", highlight=False)
+    for name, value in mail.request.items():
+        console().print(f"{name}: {value}", highlight=False, markup=False, soft_wrap=True)
     console().print(mail.text or mail.html, highlight=False, markup=False)
     return None
 

@@ -38,10 +38,12 @@ def push(
 
     Exit code 3, and nothing pushed, when --check finds data that a template cannot be filled in with.
     """
+    from processor.adapters.mail_options import settings_of_templates
     from producer.plan import jobs_of
     from producer.sources.shaped import parse_shape
 
     settings = load()
+    settings_of_templates(settings, folder)
     if check is not None:
         when = month_of(month) if month else datetime.now(UTC).strftime("%Y-%m")
         rows = open_rows(check, when, parse_shape(maps))

@@ -7,7 +7,7 @@ import email.policy
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from functools import cached_property
 from pathlib import Path
@@ -16,16 +16,20 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.local_templates import LocalTemplates
-from processor.adapters.templates import ses_client, stored_form
+from processor.adapters.mail_options import mail_config, settings_of_templates
+from processor.adapters.templates import author_needs, ses_client, stored_form
+from processor.core.mail import compose
 from processor.shell.templates import check_needs
 from schemas.codec import template_data
+from schemas.identity import Place
 from schemas.records import Job
 from schemas.runtime.ending import run
 from schemas.runtime.errors import BadRecord, Halted, MailonceError, UsageError
 from schemas.runtime.settings import Settings
-from schemas.templates.template import Needs, has_blocks
+from schemas.templates.data import Form
+from schemas.templates.template import Needs
 
-__all__ = ["Check", "Preview", "preview", "trial"]
+__all__ = ["Check", "Preview", "preview", "request_of", "trial"]
 
 RENDERS_A_SECOND = 1.0
 """TestRenderEmailTemplate's limit, by its page in the API reference."""
@@ -41,11 +45,27 @@ class Preview:
     subject: str
     text: str
     html: str
+    request: dict[str, Any] = field(default_factory=dict)
+    """what SES is told besides: SendEmail's parameters without content, recipient and tags, and the headers"""
 
 
 def preview(settings: Settings, job: Job) -> Preview:
     """The mail, rendered as the processors' mails are. Raises `UsageError`."""
-    return _by_ses(job) if settings.render == "ses" else _here(settings, job)
+    mail = _by_ses(job) if settings.render == "ses" else _here(settings, job)
+    own = settings_of_templates(settings, Path(settings.templates_folder)).get(job.template, settings)
+    try:
+        return replace(mail, request=request_of(own, job))
+    except ValueError as why:
+        raise UsageError(f"{job.user_id}: {why}") from None
+
+
+def request_of(settings: Settings, job: Job) -> dict[str, Any]:
+    """What SES is told besides the content, by its template's settings. Raises ``ValueError`` as `compose` does."""
+    body: dict[str, Any] = {}
+    request = compose(job, "preview", Place(0, 0), mail_config(settings, ""), {"Simple": body})
+    headers = {one["Name"]: one["Value"] for one in body.get("Headers", [])}
+    told = {name: value for name, value in request.items() if name not in {"Destination", "Content", "EmailTags"}}
+    return {**told, "Headers": headers} if headers else told
 
 
 def _here(settings: Settings, job: Job) -> Preview:
@@ -58,9 +78,14 @@ def _here(settings: Settings, job: Job) -> Preview:
 
 def _by_ses(job: Job) -> Preview:
     try:
-        answer = ses_client().test_render_email_template(
-            TemplateName=job.template, TemplateData=template_data(job, twin=True)
+        client = ses_client()
+        needs = Needs.of(client.get_email_template(TemplateName=job.template)["TemplateContent"])
+        check_needs(job, needs)
+        answer = client.test_render_email_template(
+            TemplateName=job.template, TemplateData=template_data(job, needs.form)
         )
+    except BadRecord as why:
+        raise UsageError(f"{job.user_id}: {why}") from None
     except (ClientError, BotoCoreError) as error:
         raise UsageError(f"SES could not render template {job.template!r}: {error}") from None
     message = email.message_from_string(answer["RenderedTemplate"], policy=email.policy.default)
@@ -76,20 +101,39 @@ def _part(message: EmailMessage, kind: str) -> str:
 @contextmanager
 def trial(settings: Settings, folder: Path) -> Iterator[Check]:
     """What fills in the folder's templates as the month's mails will be filled in."""
+    mails = settings_of_templates(settings, folder)
+
+    def check_request(job: Job) -> None:
+        try:
+            request_of(mails.get(job.template, settings), job)
+        except ValueError as why:
+            raise BadRecord("missing-data", str(why)) from None
+
     if settings.render == "local":
         local = LocalTemplates(folder)
-        yield lambda job: run(local.check(job))
+
+        def check_local(job: Job) -> None:
+            run(local.check(job))
+            check_request(job)
+
+        yield check_local
         return
     stored = stored_form(folder)
+    needs: dict[str, tuple[Needs, Needs]] = {}
     ses = _Trial()
 
     def check(job: Job) -> None:
         if job.template not in stored:
             raise UsageError(f"{folder} has no template {job.template!r}; name the month's with --template")
         content = stored[job.template]
-        check_needs(job, Needs.of(content))
-        if any(has_blocks(part) for part in content.values()):
-            ses.render(job, content)
+        if job.template not in needs:
+            needs[job.template] = author_needs(folder, job.template), Needs.of(content)
+        own, kept = needs[job.template]
+        check_needs(job, own)
+        check_needs(job, kept)
+        check_request(job)
+        if kept.branches:
+            ses.render(job, content, kept.form)
 
     try:
         yield check
@@ -98,7 +142,7 @@ def trial(settings: Settings, folder: Path) -> Iterator[Check]:
 
 
 class _Trial:
-    """SES's own engine, under names that no mail uses: blocks are not understood here."""
+    """SES's own engine, under names that no mail uses: what it makes of blocks only it can tell."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
@@ -107,7 +151,7 @@ class _Trial:
     def _client(self) -> Any:
         return ses_client()
 
-    def render(self, job: Job, content: dict[str, str]) -> None:
+    def render(self, job: Job, content: dict[str, str], form: Form) -> None:
         """Raises `BadRecord` when SES cannot, and `MailonceError` when it does not answer."""
         name = f"mailonce-trial-{job.template}"
         try:
@@ -116,7 +160,7 @@ class _Trial:
                 self._client.create_email_template(TemplateName=name, TemplateContent=content)
             else:
                 time.sleep(1 / RENDERS_A_SECOND)
-            self._client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, twin=True))
+            self._client.test_render_email_template(TemplateName=name, TemplateData=template_data(job, form))
         except ClientError as error:
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") != 400:
                 raise MailonceError(f"SES could not be asked to fill in a template: {error}") from error

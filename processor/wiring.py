@@ -17,6 +17,7 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import Letters
+from processor.adapters.mail_options import mail_config, settings_of_templates
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.outcomes import Outcomes
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
@@ -25,7 +26,7 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics, letter_bytes_max
-from processor.core.mail import MailConfig, compose
+from processor.core.mail import compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
 from processor.core.times import too_short
@@ -168,9 +169,12 @@ async def _start(
     await part.start()
     await part.lineages.ensure_whole()
     await sender.check_run(settings)
+    mails = await in_thread(settings_of_templates, settings, Path(settings.templates_folder))
+    for own in mails.values():
+        await BotoSender.check_run(sender, own)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
-    return await _build(run, client, part, sender, suppressions), suppressions
+    return await _build(run, client, part, sender, suppressions, mails), suppressions
 
 
 def check_times(settings: Settings, *, local: bool) -> None:
@@ -239,7 +243,12 @@ async def ask_account(settings: Settings) -> Account:
 
 
 async def _build(
-    run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender, suppressions: Suppressions
+    run: _Process,
+    client: redis.asyncio.Redis,
+    part: Part,
+    sender: BotoSender,
+    suppressions: Suppressions,
+    mails: dict[str, Settings],
 ) -> Worker:
     settings, instance = run.settings, run.instance
     clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
@@ -255,20 +264,17 @@ async def _build(
     if tracer := make_tracer(settings, "mailonce-processor"):
         ports = _traced(ports, tracer, settings)
     installation = part.follower.control.installation
-    mail = MailConfig(
-        settings.from_address,
-        settings.reply_to_address,
-        settings.configuration_set,
-        settings.unsubscribe_url,
-        installation.id if installation else "",
-    )
+    whose = installation.id if installation else ""
+    mail = mail_config(settings, whose)
+    of_template = {name: mail_config(own, whose) for name, own in mails.items()}
 
     templates = make_templates(settings, ports.sender)
 
     def compose_attempt(attempt: Attempt) -> dict[str, object]:
         ticket = attempt.ticket
         assert ticket.job is not None
-        return compose(ticket.job, attempt.id, ticket.place, mail, templates.content(ticket.job))
+        config = of_template.get(ticket.job.template, mail)
+        return compose(ticket.job, attempt.id, ticket.place, config, templates.content(ticket.job))
 
     return assemble(
         settings,

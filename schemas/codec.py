@@ -14,7 +14,7 @@ from schemas.identity import Key
 from schemas.limits import HEADER_BYTES_MAX, JOB_BYTES_MAX, TEMPLATE_DATA_BYTES_MAX, shortened
 from schemas.records import JOB_VERSION, Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
 from schemas.runtime.errors import BadRecord
-from schemas.templates.template import with_twin
+from schemas.templates.data import AS_IT_IS, Form, template_values
 
 __all__ = [
     "DEAD_LETTER_HEADER",
@@ -66,9 +66,9 @@ def encode(record: msgspec.Struct) -> bytes:
     return _encoder.encode(record)
 
 
-def template_data(job: Job, *, twin: bool = False) -> str:
-    """The job's data as SES's ``TemplateData`` string: JSON, keys sorted; with every value escaped too, if asked."""
-    return _sorted_encoder.encode(with_twin(job.data) if twin else job.data).decode()
+def template_data(job: Job, form: Form = AS_IT_IS) -> str:
+    """The job's data as SES's ``TemplateData`` string: JSON, keys sorted; with what a template of that form names."""
+    return _sorted_encoder.encode(template_values(job.data, form)).decode()
 
 
 def fingerprint(job: Job) -> str:

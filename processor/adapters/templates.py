@@ -15,12 +15,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.aws import aws_session
 from schemas.runtime.errors import MailonceError, UsageError
-from schemas.templates.handlebars import TemplateRefused, check
-from schemas.templates.template import escape_html_part, variables
+from schemas.templates.escaping import kept_form
+from schemas.templates.handlebars import TemplateRefused
+from schemas.templates.names import FILES
+from schemas.templates.template import Needs
 
-__all__ = ["FILES", "Pushed", "push_templates", "read_templates", "ses_client", "stored_form"]
-
-FILES = {"Subject": "subject.txt", "Html": "body.html", "Text": "body.txt"}
+__all__ = ["Pushed", "author_needs", "push_templates", "read_templates", "ses_client", "stored_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +47,34 @@ def read_templates(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def stored_form(folder: Path) -> dict[str, dict[str, str]]:
-    """The templates as SES is to keep them: their HTML takes escaped values.
+    """The templates as SES is to keep them: their HTML takes escaped values, JSON texts are gone into.
 
-    Raises as `read_templates`, and `UsageError` naming each file with its line where Handlebars does not agree on it.
+    Raises as `read_templates`, and `UsageError` naming each file with line and column of what is broken, means not the
+    same to all engines, or could put a value into HTML that is not escaped.
     """
     templates = read_templates(folder)
     problems: list[str] = []
     for name, content in templates.items():
-        if "Html" in content:
-            content["Html"] = escape_html_part(content["Html"])
-        problems += _problems(folder / name, content)
+        templates[name], refused = kept_form(content)
+        for why in refused:
+            path = folder / name / FILES[why.part]
+            line, column = _in_file(why, path.read_text())
+            problems.append(f"{path}:{line}:{column}: {why.told}")
     if problems:
         raise UsageError("\n".join(problems))
     return templates
 
 
-def _problems(folder: Path, content: dict[str, str]) -> Iterator[str]:
-    """The first of each file, as its author wrote it or else as it would be kept."""
-    for part, kept in content.items():
-        path = folder / FILES[part]
-        written = path.read_text()
-        skipped = written[: len(written) - len(written.lstrip())].count("\n")
-        try:
-            check(written.strip())
-            check(kept)
-        except TemplateRefused as why:
-            yield f"{path}:{why.line + skipped}: {why.told}"
+def author_needs(folder: Path, name: str) -> Needs:
+    """What the template needs, with places as its files have them."""
+    texts = {part: folder / name / file for part, file in FILES.items()}
+    return Needs.of({part: path.read_text() for part, path in texts.items() if path.is_file()})
+
+
+def _in_file(why: TemplateRefused, text: str) -> tuple[int, int]:
+    """Where it stands in the file; blanks at a file's beginning are not kept."""
+    blank = text[: len(text) - len(text.lstrip())]
+    return why.line + blank.count("\n"), why.column + (len(blank) - blank.rfind("\n") - 1 if why.line == 1 else 0)
 
 
 def ses_client() -> Any:
@@ -86,7 +88,7 @@ def push_templates(folder: Path, *, dry_run: bool = False) -> Iterator[Pushed]:
     try:
         client = ses_client()
         for name, content in templates.items():
-            yield Pushed(name, _push(client, name, content, dry_run=dry_run), variables(*content.values()))
+            yield Pushed(name, _push(client, name, content, dry_run=dry_run), Needs.of(content).names)
     except (ClientError, BotoCoreError) as error:
         raise MailonceError(f"SES did not take the templates: {error}") from error
 

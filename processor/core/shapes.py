@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from schemas.records import Job
+from schemas.templates.data import opened
 
 __all__ = ["distinct_shapes", "shape_of"]
 
@@ -31,6 +32,8 @@ def shape_of(value: Any) -> Any:
         case list():
             return ("list", frozenset(map(shape_of, value)))
         case str():
+            if (inside := opened(value)) is not value:
+                return "json", shape_of(inside)
             if not value:
                 return "empty"
             if _NUMBER.fullmatch(value):

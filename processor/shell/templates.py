@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from processor.core.mail import template_content
 from processor.ports import Sender
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord
-from schemas.templates.template import Needs, missing_variables
+from schemas.templates.data import AS_IT_IS, Form
+from schemas.templates.handlebars import NotFilledIn
+from schemas.templates.template import Needs
 
 __all__ = ["SesTemplates", "check_line", "check_needs"]
 
@@ -21,25 +24,40 @@ class SesTemplates:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._twin: dict[str, bool] = {}
+        self._forms: dict[str, Form] = {}
 
     async def check(self, job: Job) -> None:
         needs = await self._sender.template_needs(job.template)
-        self._twin[job.template] = needs.twin
+        self._forms[job.template] = needs.form
         check_needs(job, needs)
 
     def content(self, job: Job) -> dict[str, Any]:
-        return template_content(job, twin=self._twin.get(job.template, False))
+        return template_content(job, self._forms.get(job.template, AS_IT_IS))
 
 
 def check_needs(job: Job, needs: Needs) -> None:
     """Raises `BadRecord` for a job whose data the template cannot be filled in with."""
-    if missing := missing_variables(needs.names, job.data):
-        raise BadRecord(
-            "missing-data", f"data: template {job.template!r} needs {', '.join(missing)}, which the job lacks"
-        )
-    for name in sorted(needs.in_subject):
-        check_line(str(job.data[name]), f"data: {name} stands in the subject")
+    try:
+        judged = needs.judge(job.data)
+    except NotFilledIn as why:
+        raise BadRecord("rendering-failed", f"data: template {job.template!r}: {why}") from None
+    if judged.lacking:
+        missing = ", ".join(dict.fromkeys(map(str, judged.lacking)))
+        places = ", ".join(dict.fromkeys(one.where for one in judged.lacking if one.where))
+        where = f" ({places})" if places else ""
+        raise BadRecord("missing-data", f"data: template {job.template!r} needs {missing}, which the job lacks{where}")
+    for path, value in judged.in_subject:
+        for text in _texts(value):
+            check_line(text, f"data: {path} stands in the subject")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All that a value prints."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+    else:
+        yield str(value)
 
 
 def check_line(text: str, what: str) -> None:

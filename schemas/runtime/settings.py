@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.addresses import address_problem, bare_address
 from schemas.runtime.errors import UsageError
+from schemas.runtime.mail_options import MailOptions
 from schemas.runtime.secrets import HIDDEN, shown_option, shown_url
 from schemas.topics import Topics
 
@@ -40,7 +41,7 @@ class RetryTable(BaseModel):
     unreachable: Backoff = Backoff(interval_s=1, backoff_rate=2, max_attempts=15, max_delay_s=60)
 
 
-class Settings(BaseSettings):
+class Settings(MailOptions, BaseSettings):
     """mailonce's settings. Kafka's own options pass through as ``MAILONCE_KAFKA_`` plus the option's name."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
@@ -98,7 +99,8 @@ class Settings(BaseSettings):
     unsubscribe_url: str = Field(
         "",
         repr=False,
-        description="https URL for List-Unsubscribe, {user_id} and {month} are filled in; empty: no such headers",
+        description="https URL for List-Unsubscribe, {user_id} and {month} are filled in, {token} and columns as well; "
+        "empty: no such headers",
     )
     on_uncertain: Literal["hold", "resend-after-evidence-window"] = Field(
         "hold", description="what happens to a mail of which nobody knows whether SES took it"
@@ -284,7 +286,8 @@ def _kafka_options() -> dict[str, str]:
 
 def describe_settings(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
     """Each setting as (variable, value now, default, meaning); secrets hidden."""
-    for name, field in Settings.model_fields.items():
+    # Those that are inherited would stand first.
+    for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in MailOptions.model_fields):
         if name != "kafka_options":
             now, default = (_shown(name, value) for value in (getattr(settings, name), field.default))
             yield f"{_PREFIX}{name.upper()}", now, default, field.description or ""

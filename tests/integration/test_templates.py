@@ -71,6 +71,32 @@ def test_what_is_previewed_is_what_is_sent(world: World, way: dict[str, str]) ->
     assert (seen["subject"], seen["text"].strip(), seen["html"].strip()) == (mail.subject, mail.text, mail.html)
 
 
+def test_nested_values_are_gone_into_and_escaped_wherever_they_are_reached(world: World, folder: Path) -> None:
+    """From a CSV's JSON texts to the mail: sections, loops, what stands around them; and a header of the template's own."""
+    html = (
+        "{{#items}}{{n}}{{/items}}"
+        + "{{#each items}}[{{n}} {{../owner}} {{@root.owner}} {{lookup @root.user 'city'}}]{{else}}none{{/each}}"
+        + "{{user.city}}|{{~owner~}}|{{./owner}}{{#user}}{{city}}{{/user}}"
+    )
+    write(folder, **{"body.html": html, "body.txt": "{{#each items}}{{n}}{{/each}}", "subject.txt": "{{user.city}}"})
+    (folder / "monthly-usage" / "mail.toml").write_text('[mail_headers]\nX-Owner = "{user_id}"\n')
+    path = world.folder / "users.csv"
+    items, user = (text.replace('"', '""') for text in ('[{"n": "<1>"}, {"n": 2}]', '{"city": "<U>"}'))
+    path.write_text(f'user_id,email,owner,items,user\nu1,a@b.de,<o>,"{items}","{user}"\nu2,c@d.de,o,"a, b","{user}"\n')
+    env = {"MAILONCE_TEMPLATES_FOLDER": str(folder)}
+    refused = world.run("templates", "push", str(folder), "--check", str(path), ok=(3,), **env)
+    assert "needs items as a list or an object" in " ".join(refused.stdout.split())
+    world.run("templates", "push", str(folder), **env)
+    world.run("produce", "--month", MONTH, "--source", str(path))
+    world.drain(**env)
+    (mail,) = world.sandbox.accepted()
+    one = "{} &lt;o&gt; &lt;o&gt; &lt;U&gt;"
+    loops = f"[{one.format('&lt;1&gt;')}][{one.format(2)}]"
+    assert mail.html == f"&lt;1&gt;2{loops}&lt;U&gt;|&lt;o&gt;|&lt;o&gt;&lt;U&gt;"
+    assert (mail.subject, mail.text, mail.headers) == ("<U>", "<1>2", {"X-Owner": "u1"})
+    assert [letter.reason for _, letter in world.dead_letters()] == ["missing-data"]
+
+
 def test_a_source_is_tried_before_the_month(world: World, folder: Path) -> None:
     """Every shape of data is filled in; what fails is named with its row, and nothing is pushed."""
     path = world.folder / "users.csv"
@@ -108,7 +134,7 @@ def test_a_broken_template_is_not_pushed(world: World, folder: Path) -> None:
     world.ses().delete_email_template(TemplateName="monthly-usage")
     refused = world.run("templates", "push", str(folder), ok=(2,))
     said = "".join(refused.stderr.split())
-    assert "monthly-usage/body.txt:2:{{#ifusage}}isnotclosed:add{{/if}}" in said
+    assert "monthly-usage/body.txt:2:1:{{#ifusage}}isnotclosed:add{{/if}}" in said
     with pytest.raises(world.ses().exceptions.NotFoundException):
         world.ses().get_email_template(TemplateName="monthly-usage")
 

@@ -23,7 +23,6 @@ from schemas.identity import TAG_ENCODING, Key, check_month, message_tags, new_a
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Attempt, DeadLetter, Delivery, Outcome, Source, Suppression
 from schemas.runtime.errors import BadRecord, Halted, MailonceError
-from schemas.templates.template import has_blocks, missing_variables, variables
 from schemas.topics import Topics
 from tests.support.world import job
 
@@ -210,21 +209,6 @@ def test_the_other_records_survive_the_wire() -> None:
             decode_delivery(broken)
     with pytest.raises(BadRecord, match="no header"):
         decode_dead_letter([("x", b"y")])
-
-
-def test_template_variables() -> None:
-    """What a template cannot do without; names inside blocks may be absent."""
-    needed = variables(
-        "{{name}} {{{html}}} {{user.city}}", "{{#each items}}{{label}}{{/each}}{{#if plan}}{{plan}}{{else}}-{{/if}}"
-    )
-    assert needed == {"name", "html", "user", "items"}
-    assert variables("{{#each}}{{/each}} {{> partial}} {{! note}}") == set()
-    assert variables("{{^x}}{{y}}{{/x}}{{else}}") == set()
-    assert missing_variables(needed, {"name": "", "html": None, "user": {}}) == ["html", "items"]
-    assert has_blocks("{{#if x}}")
-    assert has_blocks("{{~#if x~}}")
-    assert variables("{{~a~}}{{~#if b}}{{c}}{{~/if}}{{~{d}~}}") == {"a", "d"}
-    assert not has_blocks("{{x}}")
 
 
 def test_topics_keep_what_the_promise_needs() -> None:

@@ -30,6 +30,7 @@ PLACES = {
                                      "https://a:{}@r1,https://b:{}@r2"],
     "MAILONCE_UNSUBSCRIBE_URL": ["{}", "https://example.net/{{user_id}}?token={}", "https://{}@example.net/",
                                  "https://example.net/?{}", "https://example.net/u#{}"],
+    "MAILONCE_UNSUBSCRIBE_SECRET": ["{}"],
     "MAILONCE_EVENTS_QUEUE_URL": ["http://key:{}@sqs:9324/1/events", "https://sqs/1/e?X-Amz-Signature={}"],
     "MAILONCE_KAFKA_SASL_PASSWORD": ["{}"],
     "MAILONCE_KAFKA_SASL_PASWORD": ["{}"],

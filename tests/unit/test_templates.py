@@ -16,8 +16,11 @@ from schemas.codec import template_data
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord, Halted, UsageError
-from schemas.templates.handlebars import render
-from schemas.templates.template import Needs, escape_html_part, with_twin
+from schemas.templates.data import Form, with_twin
+from schemas.templates.escaping import escape_html_part, kept_form
+from schemas.templates.handlebars import TemplateRefused, render
+from schemas.templates.handlebars.tags import SIZE_MAX
+from schemas.templates.template import Needs
 from tests.support.world import MONTH
 
 SHIPPED = Path("infra/demo/templates")
@@ -42,20 +45,89 @@ def mail(**data: Any) -> Job:
     ("written", "kept"),
     [
         ("<p>{{name}} {{ user.city }}</p>", "<p>{{_html.name}} {{ _html.user.city }}</p>"),
-        ("{{{name}}}{{! note}}{{> part}}", "{{{name}}}{{! note}}{{> part}}"),
+        ("{{{name}}}{{! note}}", "{{{name}}}{{! note}}"),
         ("{{#if plan}}{{plan}}{{else}}-{{/if}}", "{{#if plan}}{{_html.plan}}{{else}}-{{/if}}"),
         ("{{#each items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{a}}",
          "{{#each _html.items}}{{label}}{{#if x}}{{x}}{{/if}}{{/each}}{{_html.a}}"),
         ("{{#each a}}{{#each b}}{{c}}{{/each}}{{/each}}", "{{#each _html.a}}{{#each b}}{{c}}{{/each}}{{/each}}"),
         ("{{~#each items~}}{{~label~}}{{~/each~}}{{~a~}}{{~{b}~}}{{this.c}}",
          "{{~#each _html.items~}}{{~label~}}{{~/each~}}{{~_html.a~}}{{~{b}~}}{{_html.c}}"),
-        ("{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}", "{{#}}{{_html.name}}{{@root.x}}{{helper x}}{{/}}"),
+        ("{{#each items}}{{../owner}}{{@root.x}}{{else}}{{none}}{{/each}}{{./x}}{{&raw}}",
+         "{{#each _html.items}}{{../_html.owner}}{{@root._html.x}}{{else}}{{_html.none}}{{/each}}{{_html.x}}{{&raw}}"),
+        ("{{lookup a b}}{{#with (lookup @root.a this.b) as |it|}}{{it.c}}{{it}}{{/with}}",
+         "{{lookup _html.a _html.b}}{{#with (lookup @root._html.a _html.b) as |it|}}{{it.c}}{{it}}{{/with}}"),
+        ("{{#user}}{{city}}{{else}}{{none}}{{/user}}",
+         "{{#with _html}}{{#user}}{{city}}{{else}}{{none}}{{/user}}{{/with}}"),
+        ("a\n {{#items}}\n{{n}}\n{{/items}}\nb",
+         "a\n {{#with _html}}\n{{#items}}\n{{n}}\n{{/items}}\n{{/with}}\nb"),
+        ("{{~#a~}}{{{b}}}{{~/a~}}", "{{~#with _json}}{{~#a~}}{{{b}}}{{~/a~}}{{/with~}}"),
+        ("{{#each l}}{{#@root.vip}}{{n}}{{/@root.vip}}{{^../none}}{{n}}{{/../none}}{{/each}}",
+         "{{#each _html.l}}{{#@root._html.vip}}{{n}}{{/@root._html.vip}}{{^../none}}{{n}}{{/../none}}{{/each}}"),
+        ('{{#*inline "p"}}{{x}}{{/inline}}{{> p}}{{> p this}}{{#each l}}{{> p}}{{> p ../o x=@key y=1}}{{/each}}',
+         '{{#*inline "p"}}{{x}}{{/inline}}{{> p _html}}{{> p _html}}{{#each _html.l}}{{> p}}{{> p ../_html.o x=@key y=1}}{{/each}}'),
+        ('{{#*inline "p"}}{{{x}}}{{#each l}}{{/each}}{{/inline}}{{> p}}', '{{#*inline "p"}}{{{x}}}{{#each l}}{{/each}}{{/inline}}{{> p _json}}'),
+        ("{{#if items}}{{#each items}}{{{n}}}{{/each}}{{/if}}{{^items}}{{/items}}{{{u.c}}}",
+         "{{#if _html.items}}{{#each _json.items}}{{{n}}}{{/each}}{{/if}}{{^_html.items}}{{/_html.items}}{{{_json.u.c}}}"),
+        ("{{#each l}}{{../../x}}{{@../key}}{{/each}}{{@key}}", "{{#each _html.l}}{{../../x}}{{@../key}}{{/each}}{{@key}}"),
+        ("{{#each this}}{{@key}}{{@index}}{{.}}{{/each}}{{#with this as |me|}}{{me.x}}{{/with}}",
+         "{{#each _html}}{{@key}}{{@index}}{{.}}{{/each}}{{#with _html as |me|}}{{me.x}}{{/with}}"),
     ],
 )  # fmt: skip
 def test_html_takes_escaped_values(written: str, kept: str) -> None:
     """Where a value is printed, and where a block makes it the scope; once is enough."""
     assert escape_html_part(written) == kept
     assert escape_html_part(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("{{lookup a 'x\"&y'}}", "{{lookup _html.a 'x&quot;&amp;y'}}"),
+        ("{{[a&b].c}}{{#each m}}{{[a&b]}}{{/each}}", "{{_html.[a&amp;b].c}}{{#each _html.m}}{{[a&amp;b]}}{{/each}}"),
+        ('{{#*inline "p"}}{{x}}{{/inline}}{{> p x="<b>"}}', '{{#*inline "p"}}{{x}}{{/inline}}{{> p _html x="&lt;b&gt;"}}'),
+    ],
+)  # fmt: skip
+def test_names_and_texts_are_escaped_as_the_values_are(written: str, kept: str) -> None:
+    """What is looked up among escaped values is itself escaped: a key is found, and none is printed as it is."""
+    assert escape_html_part(written) == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("{{#each items}}\n {{{a}}}{{b}}{{/each}}", "2:9: {{b}} and {{{a}}} of line 2 want the same values once as they are"),
+        ("{{#each l}}{{{a}}}{{/each}}{{#each _html.l}}{{{a}}}{{/each}}", "1:45: {{{a}}} and {{#each _html.l}} of line 1 want"),
+        ("{{#user}}{{../x}}{{/user}}", "1:10: {{../x}} climbs out of {{#user}}, and data alone decides to where"),
+        ("{{#user}}{{else}}{{../x}}{{/user}}", "1:18: {{../x}} climbs out of {{#user}}"),
+        ("{{#each a}}{{#with @root.b}}{{../x}}{{/with}}{{/each}}", "1:29: {{../x}} climbs out of {{#with @root.b}}"),
+        ("{{#_html.x}}{{y}}{{/_html.x}}", "1:1: {{#_html.x}} may stay in the data itself"),
+        ('{{#*inline "p"}}{{@key}}{{/inline}}{{#each l}}{{> p}}{{/each}}', "1:17: {{@key}} may be any loop's key"),
+        ("{{#each l}}{{#x}}{{@../key}}{{/x}}{{/each}}", "1:18: {{@../key}} climbs to a key through a block that may be no loop"),
+        ('{{#*inline "p"}}{{x}}{{/inline}}{{#each l}}{{{a}}}{{> p}}{{/each}}', "{{{a}}} and {{x}} of line 1 want"),
+    ],
+)  # fmt: skip
+def test_html_that_could_show_a_value_as_it_is_is_refused(written: str, says: str) -> None:
+    """With the place: who wrote it can say the same in a way that is proved."""
+    with pytest.raises(TemplateRefused) as why:
+        escape_html_part(written)
+    assert says in f"{why.value.line}:{why.value.column}: {why.value.told}"
+
+
+def test_subject_and_text_go_into_json_texts_and_are_not_escaped() -> None:
+    """What is plain stays as it is written; a part that would grow beyond SES's limit is refused."""
+    written = {
+        "Subject": "{{name}} {{user.city}}",
+        "Text": '{{#*inline "p"}}{{x}}{{/inline}}{{> p}}{{#user}}{{c}}{{else}}-{{/user}}{{#if user}}{{user}}{{/if}}',
+    }
+    kept, problems = kept_form(written)
+    assert not problems
+    assert kept == {
+        "Subject": "{{name}} {{_json.user.city}}",
+        "Text": '{{#*inline "p"}}{{x}}{{/inline}}{{> p}}'
+        "{{#_json.user}}{{c}}{{else}}-{{/_json.user}}{{#if _json.user}}{{user}}{{/if}}",
+    }
+    _, problems = kept_form({"Html": "x" * (SIZE_MAX - 5) + "{{a}}"})
+    assert [(why.part, why.what) for why in problems] == [("Html", f"the template has more than {SIZE_MAX} characters")]
 
 
 def test_one_set_of_data_serves_all_parts() -> None:
@@ -85,11 +157,13 @@ def test_escaped_values_count_against_the_limit() -> None:
     fits = mail(name="x" * (TEMPLATE_DATA_BYTES_MAX // 2))
     assert "_html" not in template_content(fits)["Template"]["TemplateData"]
     with pytest.raises(ValueError, match="escaped more than 262144 bytes"):
-        template_content(fits, twin=True)
+        template_content(fits, Form(html=True))
     small = mail(name="<")
-    content = template_content(small, twin=True)
+    content = template_content(small, Form(html=True))
     assert (
-        content["Template"]["TemplateData"] == template_data(small, twin=True) == '{"_html":{"name":"&lt;"},"name":"<"}'
+        content["Template"]["TemplateData"]
+        == template_data(small, Form(html=True))
+        == '{"_html":{"name":"&lt;"},"name":"<"}'
     )
 
 
@@ -104,6 +178,14 @@ async def test_local_templates_fill_in_and_escape(tmp_path: Path) -> None:
     assert simple["Body"]["Text"]["Data"] == "<A> & Söhne, 5 kWh"
     assert simple["Body"]["Html"]["Data"] == "<p>&lt;A&gt; &amp; Söhne: true <A> & Söhne</p>"
     assert local.names == ["t"]
+
+
+async def test_local_templates_go_into_json_texts_too(tmp_path: Path) -> None:
+    """Which names they are says the template; one that it only prints stays the text that it is."""
+    body = "{{user.city}} {{note}} {% for one in items | sort(attribute='n') %}{{one.n}}{% endfor %} {{l[0]}}"
+    data = {"user": '{"city": "Ulm"}', "note": "[1]", "items": '[{"n": 2}, {"n": 1}]', "l": ["x"]}
+    found = LocalTemplates(folder_of(tmp_path, body_txt=body)).render(mail(name="A", **data))
+    assert found["Text"] == "Ulm [1] 12 x"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +242,8 @@ def test_every_file_that_ses_would_not_fill_in_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as why:
         stored_form(folder)
     assert str(why.value).splitlines() == [
-        f"{folder}/t/subject.txt:3: {{{{#if name}}}} is not closed: add {{{{/if}}}}",
-        f"{folder}/t/body.html:2: {{{{items.0.n}}}} has the index 0 in a path: write it as [0]",
+        f"{folder}/t/subject.txt:3:4: {{{{#if name}}}} is not closed: add {{{{/if}}}}",
+        f"{folder}/t/body.html:2:1: {{{{items.0.n}}}} has the index 0 in a path: write it as [0]",
     ]
     assert stored_form(SHIPPED)
 

@@ -6,7 +6,7 @@ Handlebars with escaping off, since SES escapes nothing. ``tests/contracts/handl
 The escaping of HTML is no business of this package (`schemas.templates.template`).
 """
 
-from schemas.templates.handlebars.engine import check, render
+from schemas.templates.handlebars.engine import check, render, tree_of
 from schemas.templates.handlebars.problems import NotFilledIn, TemplateRefused
 
-__all__ = ["NotFilledIn", "TemplateRefused", "check", "render"]
+__all__ = ["NotFilledIn", "TemplateRefused", "check", "render", "tree_of"]

@@ -19,7 +19,7 @@ from schemas.templates.handlebars.tree import parse
 from schemas.templates.handlebars.values import Budget, adapted, look_up
 from schemas.templates.handlebars.whitespace import settle
 
-__all__ = ["check", "render"]
+__all__ = ["check", "render", "tree_of"]
 
 _TURN_MAX = 5_000_000
 _PARTIALS_MAX = 1_000
@@ -42,6 +42,13 @@ class _Spelled:
 def check(template: str) -> None:
     """Raises `TemplateRefused` for what is broken or not the same everywhere."""
     _spelled(template)
+
+
+def tree_of(template: str) -> Body:
+    """Its tree, whitespace settled. Raises as `check` does, but for what only filling in cannot do."""
+    body = parse(pieces(template))
+    settle(body)
+    return body
 
 
 def render(template: str, data: dict[str, Any]) -> str:
@@ -97,8 +104,7 @@ def _indented(text: str, indent: str) -> str:
 
 
 def _spelled(template: str) -> _Spelled:
-    body = parse(pieces(template))
-    settle(body)
+    body = tree_of(template)
     plain = not any(isinstance(node, Block) or (isinstance(node, Leaf) and node.partial) for node in body)
     return _Spelled("".join(_spell(body)), plain, _costs(body, {})[0], plain_form(body))
 
@@ -109,7 +115,7 @@ def _spell(body: Body) -> list[str]:
     for at, node in enumerate(body):
         if isinstance(node, Text):
             if node.printed.endswith(("\\", "{")) and at + 1 < len(body):
-                raise TemplateRefused(node.line, f"{node.printed[-1]} stands right before a tag", "remove the ~")
+                raise TemplateRefused(node.place, f"{node.printed[-1]} stands right before a tag", "remove the ~")
             found.append(node.printed)
         elif isinstance(node, Block):
             found += _spell_block(node)
@@ -143,12 +149,12 @@ def _costs(body: Body, partials: dict[str, tuple[int, int]]) -> tuple[int, int]:
             if node.inline:
                 partials[node.inline] = cost
                 continue
-            line = node.opened.line
+            place = node.opened.place
         else:
             cost = partials[node.partial] if node.partial else (0, 0)
             cost = (cost[0] + len(node.indent) * cost[0], cost[1] + bool(node.partial))
-            line = node.tag.line
+            place = node.tag.place
         characters, uses = characters + cost[0], uses + cost[1]
         if characters > _TURN_MAX or uses > _PARTIALS_MAX:
-            raise TemplateRefused(line, "its partials, and theirs, make it too large", "use fewer of them")
+            raise TemplateRefused(place, "its partials, and theirs, make it too large", "use fewer of them")
     return characters, uses

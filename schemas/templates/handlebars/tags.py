@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from schemas.templates.handlebars.problems import TemplateRefused
+from schemas.templates.handlebars.problems import Place, TemplateRefused
 
 __all__ = ["SIZE_MAX", "TAGS_MAX", "Tag", "Text", "pieces"]
 
@@ -26,7 +26,7 @@ class Text:
     """Characters between tags. Whitespace rules look at what was written and shorten what is printed."""
 
     written: str
-    line: int
+    place: Place
     printed: str
     cut_at_start: bool = False
     cut_at_end: bool = False
@@ -37,7 +37,9 @@ class Tag:
     """``{{body}}``; ``~`` before or after it takes the whitespace on that side away."""
 
     body: str
-    line: int
+    place: Place
+    at: int
+    """where its body begins in the template"""
     before: bool = False
     after: bool = False
     raw: bool = False
@@ -53,48 +55,54 @@ class Tag:
 def pieces(template: str) -> Iterator[Text | Tag]:
     """Raises `TemplateRefused` for what is no whole tag."""
     if len(template) > SIZE_MAX:
-        raise TemplateRefused(1, f"the template has more than {SIZE_MAX} characters")
+        raise TemplateRefused(Place(1, 1), f"the template has more than {SIZE_MAX} characters")
     if "\0" in template:
-        raise TemplateRefused(template.count("\n", 0, template.index("\0")) + 1, "a NUL character")
-    at, line, tags = 0, 1, 0
+        raise TemplateRefused(_after(Place(1, 1), template[: template.index("\0")]), "a NUL character")
+    at, place, tags = 0, Place(1, 1), 0
     while (start := template.find("{{", at)) >= 0:
         if text := template[at:start]:
-            yield Text(text, line, text)
-            line += text.count("\n")
+            yield Text(text, place, text)
+            place = _after(place, text)
         if text.endswith("\\"):
-            raise TemplateRefused(line, "a backslash before {{ prints the braces", "put what is meant into the data")
-        tag, at = _tag(template, start, line)
+            raise TemplateRefused(place, "a backslash before {{ prints the braces", "put what is meant into the data")
+        tag, at = _tag(template, start, place)
         tags += 1
         if tags > TAGS_MAX:
-            raise TemplateRefused(line, f"the template has more than {TAGS_MAX} tags")
+            raise TemplateRefused(place, f"the template has more than {TAGS_MAX} tags")
         yield tag
-        line += template.count("\n", start, at)
+        place = _after(place, template[start:at])
     if rest := template[at:]:
-        yield Text(rest, line, rest)
+        yield Text(rest, place, rest)
 
 
-def _tag(template: str, start: int, line: int) -> tuple[Tag, int]:
+def _after(place: Place, text: str) -> Place:
+    """Where a text ends that begins at the place."""
+    lines = text.count("\n")
+    return Place(place.line + lines, len(text) - text.rfind("\n") if lines else place.column + len(text))
+
+
+def _tag(template: str, start: int, place: Place) -> tuple[Tag, int]:
     """The tag that begins at `start`, and where it ends."""
     if template.startswith("{{{{", start):
-        raise TemplateRefused(line, "{{{{ begins a raw block", "put what is meant into the data")
+        raise TemplateRefused(place, "{{{{ begins a raw block", "put what is meant into the data")
     if opened := _LONG_COMMENT.match(template, start):
         # Two dashes may both begin and end it: {{!--}} is whole.
         closed = _LONG_COMMENT_END.search(template, opened.end() - 2)
         if not closed:
-            raise TemplateRefused(line, "a comment {{!-- that does not end", "end it with --}}")
-        return Tag("!", line, "~" in opened.group(), "~" in closed.group()), closed.end()
+            raise TemplateRefused(place, "a comment {{!-- that does not end", "end it with --}}")
+        return Tag("!", place, start, "~" in opened.group(), "~" in closed.group()), closed.end()
     if comment := _COMMENT.match(template, start):
-        return Tag("!", line, bool(comment[1]), bool(comment[3])), comment.end()
-    if found := _RAW.match(template, start):
-        return Tag(_visible(found[2], line), line, bool(found[1]), bool(found[3]), raw=True), found.end()
-    if found := _TAG.match(template, start):
-        return Tag(_visible(found[2], line), line, bool(found[1]), bool(found[3])), found.end()
+        return Tag("!", place, start, bool(comment[1]), bool(comment[3])), comment.end()
+    for form in (_RAW, _TAG):
+        if found := form.match(template, start):
+            body = _visible(found[2], place)
+            return Tag(body, place, found.start(2), bool(found[1]), bool(found[3]), raw=form is _RAW), found.end()
     shown = template[start : start + 30].splitlines()[0]
-    raise TemplateRefused(line, f"{shown} is no whole tag", "close it with as many braces, and put none into it")
+    raise TemplateRefused(place, f"{shown} is no whole tag", "close it with as many braces, and put none into it")
 
 
-def _visible(body: str, line: int) -> str:
+def _visible(body: str, place: Place) -> str:
     for char in body:
         if char not in " \t\r\n" and (char.isspace() or not char.isprintable()):
-            raise TemplateRefused(line, f"{{{{{body.strip()}}}}} holds an invisible character (U+{ord(char):04X})")
+            raise TemplateRefused(place, f"{{{{{body.strip()}}}}} holds an invisible character (U+{ord(char):04X})")
     return body

@@ -8,13 +8,15 @@ from collections.abc import Iterable
 from schemas.templates.handlebars.grammar import RESERVED, call, partial_name
 from schemas.templates.handlebars.nodes import Block, Body, Leaf
 from schemas.templates.handlebars.problems import TemplateRefused
-from schemas.templates.handlebars.rules import check_head, check_paths, is_path
+from schemas.templates.handlebars.rules import check_head, check_paths
 from schemas.templates.handlebars.tags import Tag, Text
 
 __all__ = ["DEPTH_MAX", "parse"]
 
 DEPTH_MAX = 40
 """Blocks within blocks; a branch of an if counts as one."""
+_ELSE = re.compile(r"\s*else(?:\s|$)")
+_INLINE = re.compile(r"#\*\s*inline(?=\s)")
 
 
 def parse(parts: Iterable[Text | Tag]) -> Body:
@@ -37,7 +39,7 @@ class _Builder:
         if isinstance(part, Text):
             self._here.append(part)
         elif part.raw:
-            self._value(part, part.body)
+            self._value(part, 0)
         elif part.body.startswith("!"):
             self._here.append(Leaf(part, ""))
         elif part.body.startswith("#"):
@@ -49,17 +51,17 @@ class _Builder:
         elif part.body.startswith(">"):
             self._partial(part)
         elif part.body.startswith("*"):
-            raise TemplateRefused(part.line, f"{part.shown} is a decorator")
-        elif re.match(r"\s*else(?:\s|$)", part.body):
-            self._else(part)
+            raise TemplateRefused(part.place, f"{part.shown} is a decorator")
+        elif found := _ELSE.match(part.body):
+            self._else(part, found.end())
         else:
-            self._value(part, part.body.removeprefix("&"))
+            self._value(part, part.body.startswith("&"))
 
     def end(self) -> Body:
         if self._open:
             block = self._outermost_of_chain()
             raise TemplateRefused(
-                block.opened.line, f"{block.opened.shown} is not closed", f"add {{{{/{block.name}}}}}"
+                block.opened.place, f"{block.opened.shown} is not closed", f"add {{{{/{block.name}}}}}"
             )
         return self._root
 
@@ -78,40 +80,39 @@ class _Builder:
 
     # ---- values and partials ----
 
-    def _value(self, tag: Tag, body: str) -> None:
-        said = call(tag, body)
+    def _value(self, tag: Tag, begins: int) -> None:
+        said = call(tag, begins)
         check_paths(tag, said, self._open)
         if said.params or said.named:
-            raise TemplateRefused(tag.line, f"{tag.shown} names values", "only {{> partial}} and if take named values")
+            raise TemplateRefused(tag.place, f"{tag.shown} names values", "only {{> partial}} and if take named values")
         if (said.name == "lookup" and len(said.arguments) == 2) or said.name == "log":
-            self._here.append(Leaf(tag, said.source))
+            self._here.append(Leaf(tag, said.source, said))
             return
         if said.name == "lookup":
-            raise TemplateRefused(tag.line, f"{tag.shown} does not give lookup two values", "{{lookup list key}}")
+            raise TemplateRefused(tag.place, f"{tag.shown} does not give lookup two values", "{{lookup list key}}")
         if said.name in RESERVED:
             raise TemplateRefused(
-                tag.line, f"{tag.shown} uses the reserved name {said.name}", f"for a field write ./{said.name}"
+                tag.place, f"{tag.shown} uses the reserved name {said.name}", f"for a field write ./{said.name}"
             )
         if said.arguments:
             raise TemplateRefused(
-                tag.line, f"{tag.shown} calls the helper {said.name}", "SES has if, unless, each, with, lookup"
+                tag.place, f"{tag.shown} calls the helper {said.name}", "SES has if, unless, each, with, lookup"
             )
-        self._here.append(Leaf(tag, said.source, path=said.name))
+        self._here.append(Leaf(tag, said.source, said, path=said.name))
 
     def _partial(self, tag: Tag) -> None:
-        name, rest = partial_name(tag, tag.body[1:])
+        name, ends = partial_name(tag, 1)
         if name not in self._partials:
             raise TemplateRefused(
-                tag.line,
+                tag.place,
                 f"{tag.shown}: there is no partial {name} before this line",
                 f'write {{{{#*inline "{name}"}}}}…{{{{/inline}}}} above, in this file; none may use itself',
             )
-        # A reader wants a helper's name first; a partial's may be a reserved one's beginning.
-        said = call(tag, f"partial {rest}")
+        said = call(tag, ends, "partial")
         check_paths(tag, said, self._open)
-        if len(said.arguments) > 1 or said.params or any(not is_path(value) for value in said.arguments):
-            raise TemplateRefused(tag.line, f"{tag.shown} is given more than a path and named values")
-        self._here.append(Leaf(tag, f"> {name}{said.source.removeprefix('partial')}", partial=name))
+        if len(said.arguments) > 1 or said.params or any(value.kind != "path" for value in said.arguments):
+            raise TemplateRefused(tag.place, f"{tag.shown} is given more than a path and named values")
+        self._here.append(Leaf(tag, f"> {name}{said.source.removeprefix('partial')}", said, partial=name))
 
     # ---- blocks ----
 
@@ -120,73 +121,73 @@ class _Builder:
             self._inline(tag)
             return
         if tag.body.startswith("#>"):
-            raise TemplateRefused(tag.line, f"{tag.shown} is a partial with a block", "use {{> name}}")
-        said = call(tag, tag.body[1:])
+            raise TemplateRefused(tag.place, f"{tag.shown} is a partial with a block", "use {{> name}}")
+        said = call(tag, 1)
         check_paths(tag, said, self._open)
         check_head(tag, said)
-        self._push(Block(tag, said.name, f"#{said.source}"))
+        self._push(Block(tag, said.name, f"#{said.source}", said))
 
     def _inverted(self, tag: Tag) -> None:
         if not tag.body[1:].strip():
-            raise TemplateRefused(tag.line, f"{tag.shown} is not the same everywhere", "write {{else}}")
-        said = call(tag, tag.body[1:])
+            raise TemplateRefused(tag.place, f"{tag.shown} is not the same everywhere", "write {{else}}")
+        said = call(tag, 1)
         check_paths(tag, said, self._open)
         if said.name in RESERVED or said.arguments or said.named or said.params:
-            raise TemplateRefused(tag.line, f"{tag.shown} is not the same everywhere", "write {{#unless …}}")
+            raise TemplateRefused(tag.place, f"{tag.shown} is not the same everywhere", "write {{#unless …}}")
         check_head(tag, said)
-        self._push(Block(tag, said.name, f"^{said.source}"))
+        self._push(Block(tag, said.name, f"^{said.source}", said))
 
     def _inline(self, tag: Tag) -> None:
-        word, _, rest = tag.body[2:].strip().partition(" ")
-        if word != "inline":
-            raise TemplateRefused(tag.line, f"{tag.shown} is a decorator", 'only {{#*inline "name"}} is known')
-        name, more = partial_name(tag, rest)
-        if more.strip():
-            raise TemplateRefused(tag.line, f"{tag.shown} says more than a name")
+        word = _INLINE.match(tag.body)
+        if word is None:
+            raise TemplateRefused(tag.place, f"{tag.shown} is a decorator", 'only {{#*inline "name"}} is known')
+        name, ends = partial_name(tag, word.end())
+        if tag.body[ends:].strip():
+            raise TemplateRefused(tag.place, f"{tag.shown} says more than a name")
         if self._open:
-            raise TemplateRefused(tag.line, f"{tag.shown} stands within a block", "define partials outside of blocks")
+            raise TemplateRefused(tag.place, f"{tag.shown} stands within a block", "define partials outside of blocks")
         if name in self._partials:
-            raise TemplateRefused(tag.line, f"{tag.shown}: there is a partial {name} already", "give it another name")
+            raise TemplateRefused(tag.place, f"{tag.shown}: there is a partial {name} already", "give it another name")
         self._push(Block(tag, "inline", f'#*inline "{name}"'))
 
     def _push(self, block: Block) -> None:
         if len(self._open) >= DEPTH_MAX:
-            raise TemplateRefused(block.opened.line, f"{block.opened.shown} is within {DEPTH_MAX} blocks or branches")
+            raise TemplateRefused(block.opened.place, f"{block.opened.shown} is within {DEPTH_MAX} blocks or branches")
         self._here.append(block)
         self._open.append(block)
 
-    def _else(self, tag: Tag) -> None:
+    def _else(self, tag: Tag, ends: int) -> None:
         if not self._open:
-            raise TemplateRefused(tag.line, f"{tag.shown} stands outside of a block")
+            raise TemplateRefused(tag.place, f"{tag.shown} stands outside of a block")
         block = self._open[-1]
         if block.other is not None:
-            raise TemplateRefused(tag.line, f"{tag.shown} comes after {{{{else}}}}", "a block has one")
+            raise TemplateRefused(tag.place, f"{tag.shown} comes after {{{{else}}}}", "a block has one")
         if block.inline:
-            raise TemplateRefused(tag.line, f"{tag.shown} stands in a partial, outside of a block")
+            raise TemplateRefused(tag.place, f"{tag.shown} stands in a partial, outside of a block")
         if block.source.startswith("^"):
             raise TemplateRefused(
-                tag.line, f"{tag.shown} belongs to {block.opened.shown}", f"write {{{{#{block.name}}}}}"
+                tag.place, f"{tag.shown} belongs to {block.opened.shown}", f"write {{{{#{block.name}}}}}"
             )
         block.other, block.otherwise = [], tag
-        if condition := tag.body.strip().removeprefix("else").strip():
-            said = call(tag, condition)
+        if tag.body[ends:].strip():
+            said = call(tag, ends)
             check_paths(tag, said, self._open)
             if said.name not in {"if", "unless"}:
                 raise TemplateRefused(
-                    tag.line, f"{tag.shown} is not the same everywhere", "write {{else}} and a block in it"
+                    tag.place, f"{tag.shown} is not the same everywhere", "write {{else}} and a block in it"
                 )
             check_head(tag, said)
             block.chained = True
-            self._push(Block(tag, said.name, f"#{said.source}"))
+            self._push(Block(tag, said.name, f"#{said.source}", said))
 
     def _close(self, tag: Tag) -> None:
         name = tag.body[1:].strip()
         if not self._open:
-            raise TemplateRefused(tag.line, f"{tag.shown} closes nothing")
+            raise TemplateRefused(tag.place, f"{tag.shown} closes nothing")
         first = self._outermost_of_chain()
         if name != first.name:
             raise TemplateRefused(
-                tag.line, f"{tag.shown} does not close {first.opened.shown} of line {first.opened.line}"
+                tag.place, f"{tag.shown} does not close {first.opened.shown} of line {first.opened.place.line}"
             )
         self._end_chain(first, tag)
         if first.inline:

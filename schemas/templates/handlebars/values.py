@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.templates.handlebars.problems import NotFilledIn
 
-__all__ = ["CHARACTERS_MAX", "Budget", "adapted", "look_up", "scalar_text"]
+__all__ = ["CHARACTERS_MAX", "STEPS_MAX", "Budget", "adapted", "in_order", "look_up", "scalar_text"]
 
 STEPS_MAX = 100_000
 """Members that one mail's blocks go through."""
@@ -94,9 +94,9 @@ def adapted(value: Any, budget: Budget, *, nulls: bool) -> Any:
         case dict():
             made = _Object()
             made._budget = budget
-            for name in sorted(value, key=_place):
-                if nulls or value[name] is not None:
-                    made[_Text(name, budget)] = adapted(value[name], budget, nulls=nulls)
+            for name, one in in_order(value):
+                if nulls or one is not None:
+                    made[_Text(name, budget)] = adapted(one, budget, nulls=nulls)
             return made
         case list():
             members = _List(adapted(member, budget, nulls=nulls) for member in value)
@@ -126,6 +126,11 @@ def _double(value: float) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def in_order(members: dict[str, Any]) -> list[tuple[str, Any]]:
+    """An object's members as JavaScript goes through them."""
+    return sorted(members.items(), key=lambda one: _place(one[0]))
 
 
 def _place(name: str) -> tuple[bool, int]:

@@ -28,6 +28,7 @@ def settle(body: Body, *, root: bool = True) -> None:
         line_before, line_after = _line_ends_before(body, at, root), _line_begins_after(body, at, root)
         if isinstance(node, Block):
             first, last = _settle_block(node)
+            node.alone = first and line_before, last and line_after
             _cut_all(node.opened, node.closed, before, after)
             if first and line_before:
                 _cut_line_start(_first(node.body))
