@@ -27,7 +27,7 @@ from processor.core.control import Control
 from processor.ports import Change
 from schemas.codec import encode
 from schemas.control import ControlRecord, Heartbeat, control_key, decode_control
-from schemas.kafka.clients import producer_config, reader_config, transactional_config
+from schemas.kafka.clients import FOLLOWS, producer_config, reader_config, transactional_config
 from schemas.kafka.reading import error_text, read_topic, take
 from schemas.runtime.ending import Thread, in_thread, within
 from schemas.runtime.errors import BadRecord, BrokerUnavailable
@@ -146,7 +146,7 @@ class KafkaControl:
 
     def _read(self, timeout_s: float) -> list[ControlRecord]:
         if self._consumer is None:
-            consumer = Consumer(reader_config(self._settings) | {"auto.offset.reset": "error"})
+            consumer = Consumer(reader_config(self._settings) | FOLLOWS | {"auto.offset.reset": "error"})
             # It counts once it has a place to read from: a leader that is not there yet is asked again.
             consumer.assign([TopicPartition(self._topic, 0, self._first(consumer))])
             self._consumer = consumer
@@ -205,7 +205,8 @@ class KafkaControl:
     # ---- the end ----
 
     async def stop(self) -> None:
-        await within(CLOSE_S, self._thread(self._close))
+        with contextlib.suppress(RuntimeError):  # stopped before
+            await within(CLOSE_S, self._thread(self._close))
         self._thread.close()
 
     def _close(self) -> None:

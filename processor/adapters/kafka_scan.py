@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from processor.core.newest import Look
 from processor.ports import Scanned
-from schemas.kafka.clients import reader_config
+from schemas.kafka.clients import FOLLOWS, reader_config
 from schemas.kafka.reading import Record, error_text, record_of, take
 from schemas.kafka.unreadable import UNREADABLE, next_readable
 from schemas.runtime.ending import Thread, within
@@ -23,7 +23,7 @@ __all__ = ["KafkaScan"]
 
 RECORDS_MAX = 5_000
 """Messages at once: what is made of them holds up the event loop for some milliseconds."""
-FETCHES = {"fetch.message.max.bytes": 1_048_576, "queued.min.messages": 50_000}
+FETCHES = FOLLOWS | {"fetch.message.max.bytes": 1_048_576, "queued.min.messages": 50_000}
 """Larger than a command's: every job of a month passes here, and what waits unread stays bounded in bytes."""
 CLOSE_S = 5.0
 PATIENCE = 50

@@ -17,6 +17,7 @@ from schemas.runtime.settings import Settings
 
 __all__ = [
     "CLIENT_ID",
+    "FOLLOWS",
     "MESSAGE_BYTES_MAX",
     "admin_config",
     "jobs_consumer_config",
@@ -146,6 +147,10 @@ def standing_still_s(settings: Settings) -> tuple[float, float, float]:
     )
     poll_s, session_s, transaction_s = (int(ms) / 1000 for ms in times)
     return poll_s, session_s, transaction_s
+
+
+FOLLOWS = {"fetch.wait.max.ms": 100}
+"""Of a reader that stays: at the end Kafka answers it ten times a second, or as soon as there is something."""
 
 
 def reader_config(settings: Settings, *, group: str = "mailonce-reader") -> dict[str, Any]:

@@ -176,6 +176,7 @@ class Thread:
 
     def __init__(self, name: str) -> None:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._closed = False
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def _work(self) -> None:
@@ -183,7 +184,12 @@ class Thread:
             call()
 
     async def __call__(self, call: Callable[..., T], *args: Any) -> T:
-        """What the call returns. Whoever is cancelled meanwhile leaves it behind: a thread cannot be ended."""
+        """What the call returns. Whoever is cancelled meanwhile leaves it behind: a thread cannot be ended.
+
+        Raises ``RuntimeError`` after `close`: nobody would ever make the call.
+        """
+        if self._closed:
+            raise RuntimeError("this thread was closed")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         token = object()
@@ -212,6 +218,7 @@ class Thread:
 
     def close(self) -> None:
         """Ends the thread after its last call."""
+        self._closed = True
         self._calls.put(None)
 
 

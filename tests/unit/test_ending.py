@@ -339,3 +339,11 @@ def _bare(path: Path) -> Iterator[tuple[int, str]]:
             cancels = node.func.attr == "cancel" and not node.args and "timer" not in ast.unparse(node.func)
             if (owner, node.func.attr) in BARE or cancels:
                 yield node.lineno, node.func.attr
+
+
+async def test_a_thread_that_was_closed_makes_no_call() -> None:
+    """Every stop ends: whoever stops twice is told so, and does not wait for nobody."""
+    thread = Thread("test")
+    thread.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await thread(lambda: None)
