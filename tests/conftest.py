@@ -32,6 +32,9 @@ UNTRACED = {"setup"}
 """Folders whose tests run nothing that is measured: coverage's tracer would double their time."""
 
 
+MISTREATED = "own"
+"""The fixture of a broker that tests kill and freeze, one after the other."""
+
 TEST_S = 900.0
 """Ends a test that hangs; some take a minute on two quiet cores."""
 
@@ -85,7 +88,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_S))
         fixtures = getattr(item, "_fixtureinfo").name2fixturedefs  # noqa: B009 - pytest's own, and not public
-        if shared := sorted(name for name, known in fixtures.items() if any(one.scope == "module" for one in known)):
+        if MISTREATED in fixtures:
+            item.add_marker(pytest.mark.xdist_group(MISTREATED))
+        elif shared := sorted(name for name, known in fixtures.items() if any(one.scope == "module" for one in known)):
             # What a module starts once, it starts in one worker; all other tests go wherever there is time.
             item.add_marker(pytest.mark.xdist_group(f"{item.fspath}:{','.join(shared)}"))
     # Those go one after the other, and so begin first.

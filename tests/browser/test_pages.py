@@ -183,6 +183,7 @@ def test_pages_say_what_they_are_to_a_screen_reader(world: World, context: Brows
         assert page.evaluate("document.activeElement.textContent") == "To the content"
 
 
+@pytest.mark.long  # the page's own script
 def test_the_page_says_when_the_server_is_gone(world: World, context: BrowserContext) -> None:
     """A live page whose server died does not look alive; it goes on when the server is back."""
     world.publish([job("u1")])

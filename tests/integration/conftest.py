@@ -1,4 +1,4 @@
-"""A broker of a module's own, to be mistreated."""
+"""A broker to be mistreated: one for all tests that do so, in one worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.sandbox import SandboxAdmin
 from tests.support.world import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def own(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
     own = OwnKafka(tmp_path_factory.mktemp("broker"), stack)
     yield own

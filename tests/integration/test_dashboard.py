@@ -7,6 +7,7 @@ import signal
 import urllib.request
 from typing import Any
 
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from schemas.codec import encode
@@ -133,6 +134,7 @@ def test_its_offsets_pass_transaction_markers(world: World) -> None:
     consumer.close()
 
 
+@pytest.mark.long  # its store's offsets are tried below
 def test_another_instance_goes_on(world: World) -> None:
     """With the table on disk, killed with SIGKILL; another process under the same name takes over."""
     world.publish(job(f"u{n}") for n in range(30))
@@ -148,6 +150,7 @@ def test_another_instance_goes_on(world: World) -> None:
     assert again.api(f"mail/{MONTH}/u3")["outcome"] == "sent"
 
 
+@pytest.mark.long  # its fold is tried alone
 def test_two_acceptances_are_seen(world: World, feed: Any) -> None:
     """Somebody sends the same mail past mailonce: page and metrics say so. (mailonce itself never does.)"""
     world.publish([job("u1"), job("u2")])

@@ -78,6 +78,7 @@ def test_a_month_from_postgres(world: World, database: str) -> None:
     assert "query's file is needed" in refused.stderr
 
 
+@pytest.mark.long  # memory is a figure of the benchmarks as well
 def test_many_rows_do_not_grow_memory(database: str, tmp_path: Path) -> None:
     """A server-side cursor, and a file: 40,000 rows pass through."""
     import tracemalloc

@@ -7,6 +7,8 @@ import io
 import json
 import time
 
+import pytest
+
 from schemas.codec import decode_requeue
 from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
@@ -93,6 +95,7 @@ def test_what_was_sent_meanwhile_is_refused_by_name(world: World) -> None:
     world.audit().check()
 
 
+@pytest.mark.long  # the count is a decision, tried alone
 def test_a_letter_that_comes_back_and_back_is_stopped(world: World) -> None:
     """The loop guard: after so many requeues something else is wrong."""
     world.sandbox.fault("reject", address="bad*")

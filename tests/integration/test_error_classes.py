@@ -67,13 +67,10 @@ def test_an_unreachable_ses_is_retried(world: World) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        "error_500",
         "accept_drop",
-        "accept_hang",
-        "drop",
         *(
-            pytest.param(f, marks=pytest.mark.long)
-            for f in ("error_503", "accept_500", "accept_garble", "accept_empty")
+            pytest.param(f, marks=pytest.mark.long)  # each has its case in the sender's contract suite
+            for f in ("error_500", "error_503", "drop", "accept_hang", "accept_500", "accept_garble", "accept_empty")
         ),
     ],
 )
@@ -95,7 +92,7 @@ def test_lost_answers_are_uncertain_and_never_repeated(world: World, fault: str)
 
 @pytest.mark.parametrize(
     ("fault", "says"),
-    [("paused", "sending-paused"), ("suspended", "account-suspended")],
+    [("paused", "sending-paused"), pytest.param("suspended", "account-suspended", marks=pytest.mark.long)],
 )
 def test_refusals_of_every_message_halt(world: World, fault: str, says: str) -> None:
     """Every message would be refused: non-zero exit, clear error, claims released, nothing dead-lettered."""
@@ -165,6 +162,7 @@ def test_without_quota_the_processor_waits_and_goes_on(world: World) -> None:
     assert all(times[n + 10] - times[n] >= 5_800 for n in range(15)), "more than ten in a window"
 
 
+@pytest.mark.long  # the budget's contract suite shares it too
 def test_two_processors_share_the_quota(world: World) -> None:
     """Neither knows what the other sends, the group does: SES never has to refuse, and it says until when they wait."""
     # In production the group's window is ten minutes longer than SES's; a mail takes its time from lease to SES.

@@ -207,6 +207,7 @@ def test_a_resend_asked_twice_happens_once(world: World) -> None:
     assert audit.accepted[Key("doubt1", MONTH)] == 1
 
 
+@pytest.mark.long  # the simulator kills there; real servers see a resend and a kill apart
 def test_a_resend_killed_inside_its_call_is_doubt_again(world: World) -> None:
     """G1: the leave is used up; the new attempt is held, whatever is replayed or wiped."""
     in_doubt(world, "doubt1", took=False)
@@ -223,6 +224,7 @@ def test_a_resend_killed_inside_its_call_is_doubt_again(world: World) -> None:
     assert audit.outcomes[Key("doubt1", MONTH)].outcome is Outcome.UNCERTAIN
 
 
+@pytest.mark.long  # the scripts' contract and the simulator try it
 def test_evidence_beats_a_resend(world: World, feed: Any) -> None:
     """G1: SES's word comes between the leave and its use: nothing is sent."""
     in_doubt(world, "doubt1", took=True)

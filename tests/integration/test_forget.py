@@ -108,6 +108,7 @@ def test_a_person_is_forgotten_and_the_others_are_not(world: World) -> None:
     assert [to for mail in world.sandbox.accepted() for to in mail.to] == [ANNA]
 
 
+@pytest.mark.long  # the one above forgets, with all that stays
 def test_ids_go_when_no_job_is_left(world: World) -> None:
     """What compaction does in 35 days is done here by hand: then ledger, attempts and dedup set forget too."""
     world.publish([job("anna", email=ANNA), job("bert")])

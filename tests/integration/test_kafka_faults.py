@@ -45,7 +45,8 @@ def finish(world: World, process: Process, *, uncertain_max: int = 0) -> None:
     world.audit().check(uncertain_max=uncertain_max)
 
 
-@pytest.mark.parametrize("deaths", [1, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.long  # it dies inside a transaction below
+@pytest.mark.parametrize("deaths", [1, 3])
 def test_the_broker_is_killed_while_mail_flows(own: OwnKafka, on_own: World, deaths: int) -> None:
     """G1, G2: again and again, at any moment; the processor waits for it, and goes on by itself."""
     process = sending(on_own, users=600)
@@ -81,6 +82,7 @@ def test_a_coordinator_that_answers_too_late(own: OwnKafka, on_own: World) -> No
     assert on_own.audit().count(Outcome.SENT) == len(on_own.published)
 
 
+@pytest.mark.long  # an idle one notices it in `make test`
 def test_a_broker_that_stays_away_ends_the_processor_clearly(own: OwnKafka, on_own: World) -> None:
     """Exit code 7 and what to do; whoever starts it again loses nothing."""
     process = sending(on_own, users=200, MAILONCE_PATIENCE_S="10")

@@ -93,6 +93,7 @@ def test_poison_is_dead_lettered_once_though_the_processor_dies(world: World) ->
     audit.check(uncertain_max=CALLS_AT_ONCE)
 
 
+@pytest.mark.long  # the decision is tried alone, the views with it
 def test_poison_for_a_key_that_was_mailed_changes_no_outcome(world: World) -> None:
     """G2: the mail was sent and stays sent; the spoiled record is in the dead-letter topic."""
     world.publish([job("u1")])
@@ -119,6 +120,7 @@ def test_changed_content_after_sending_is_reported(world: World) -> None:
     assert b'"43"' in (record.value or b"")
 
 
+@pytest.mark.long  # the bitmap's properties say the same
 def test_a_replay_misses_no_changed_job_between_settled_ones(world: World) -> None:
     """Records of one partition are taken in their order, passed over or not."""
     world.publish(job(f"u{n}") for n in range(60))
@@ -131,6 +133,7 @@ def test_a_replay_misses_no_changed_job_between_settled_ones(world: World) -> No
     assert {(record.key or b"").partition(b":")[0].decode() for record, _ in audit.dead_letters} == changed
 
 
+@pytest.mark.long  # test_latest corrects
 def test_a_corrected_record_is_attempted(world: World) -> None:
     """A dead letter settles its record, not its key."""
     world.publish_raw([(f"u1:{MONTH}".encode(), b"junk", [])])

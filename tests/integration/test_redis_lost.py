@@ -125,6 +125,7 @@ def test_flushall_while_mail_flows(world: World, valkey: Valkey) -> None:
     finish(world, process)
 
 
+@pytest.mark.long  # the older file is a restart with data as well
 def test_a_restart_with_the_data(world: World, valkey: Valkey) -> None:
     """G1: killed and started again with its file: another run, so the set is checked against Kafka before anybody sends."""
     process = sending(world, valkey.port)
@@ -173,6 +174,7 @@ def stands_at(valkey: Valkey) -> int:
     return sum(place[0] for topic in places.values() for place in topic["places"].values())
 
 
+@pytest.mark.long  # FLUSHALL is the same to a processor, and the older file a restart
 def test_a_restart_with_an_empty_disk(world: World, valkey: Valkey) -> None:
     """G1: everything Redis knew is gone."""
     process = sending(world, valkey.port)

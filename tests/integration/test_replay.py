@@ -48,6 +48,7 @@ def test_what_is_not_settled_is_attempted_and_months_are_kept_apart(world: World
     world.audit().check()
 
 
+@pytest.mark.long  # what it waits for is the broker alone
 def test_on_a_cluster_that_never_had_a_group(on_own: World) -> None:
     """The first question makes Kafka's topic of groups, and nobody coordinates one until that is there."""
     on_own.publish(job(f"u{n}") for n in range(5))
@@ -144,6 +145,7 @@ def test_a_replays_group_does_not_stay(world: World) -> None:
     assert sum(end_offsets(admin, world.settings.topics.deliveries, numbers).values()) > 0
 
 
+@pytest.mark.long  # stops of all processes stand in test_stops
 def test_a_replay_that_is_stopped_says_so(world: World) -> None:
     """Neither 0 nor 100 %: whoever waits for it must not take it for done. The next one does the rest."""
     world.publish([job("settled")])

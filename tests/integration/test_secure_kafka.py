@@ -74,6 +74,7 @@ def test_a_month_goes_through(behind: World, secure: SecureKafka, way: str) -> N
     assert {entry[-1].outcome for entry in behind.deliveries().values()} == {Outcome.SENT}
 
 
+@pytest.mark.long  # its client takes the same settings, tried alone
 def test_the_dashboard_comes_in_too(behind: World, secure: SecureKafka) -> None:
     """Faust's own client, by the same settings."""
     dashboard = start_dashboard(behind, **clients(secure, "scram"))
@@ -87,7 +88,7 @@ def test_the_dashboard_comes_in_too(behind: World, secure: SecureKafka) -> None:
         ("sasl", SCRAM | {"sasl_password": "p", "ssl_ca_location": "none.pem"}, "ssl.ca.location failed"),
         ("sasl", {"security_protocol": "SASL_SSL"}, "No provider for SASL mechanism"),
         ("sasl", {"no_such_option": "1"}, 'No such configuration property: "no.such.option"'),
-        ("mtls", {"security_protocol": "SSL"}, "does not answer"),
+        pytest.param("mtls", {"security_protocol": "SSL"}, "does not answer", marks=pytest.mark.long),
     ],
 )
 def test_who_may_not_come_in_is_told(

@@ -51,6 +51,7 @@ def topics_made(folder: Path) -> list[bool]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.long  # `make fresh` and every test of Redis's restart do
 def test_a_restart_keeps_the_data(tmp_path: Path) -> None:
     """Ports, topics, keys and messages are there again; env is all a shell needs."""
     mailonce("stack", "up", "--only", "kafka,valkey,ses", cwd=tmp_path)
@@ -289,7 +290,7 @@ def test_a_start_that_is_ended_leaves_nothing_behind(tmp_path: Path, number: int
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL]
+    "number", [signal.SIGKILL, *(pytest.param(one, marks=pytest.mark.long) for one in (signal.SIGINT, signal.SIGTERM))]
 )
 def test_the_demo_leaves_nothing_behind(tmp_path: Path, number: int) -> None:
     """Ctrl-C, a kill, even SIGKILL in the middle: no process stays."""

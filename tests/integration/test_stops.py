@@ -148,6 +148,7 @@ def test_an_idle_processor_notices_that_kafka_has_gone(own: OwnKafka, on_own: Wo
     assert "Kafka has not answered for" in last_line(process)
 
 
+@pytest.mark.long  # an idle processor notices it in `make test`
 def test_a_drain_that_waits_notices_that_kafka_has_gone(own: OwnKafka, on_own: World) -> None:
     """A job that backs off keeps the drain from its end, and nothing from the topic wakes it."""
     on_own.sandbox.fault("throttle")
@@ -164,6 +165,7 @@ def test_a_drain_that_waits_notices_that_kafka_has_gone(own: OwnKafka, on_own: W
     on_own.audit().check()
 
 
+@pytest.mark.long  # it waits by the same limit as a processor
 def test_evidence_notices_that_kafka_has_gone(world: World) -> None:
     """It looks at the ledger now and then."""
     nobody = {"MAILONCE_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
