@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.records import Outcome
+from tests.support.groups import shares
 from tests.support.world import World, job, wait_for
 
 FAST_RETRY = json.dumps(
@@ -167,10 +168,14 @@ def test_two_processors_share_the_quota(world: World) -> None:
     """Neither knows what the other sends, the group does: SES never has to refuse, and it says until when they wait."""
     # In production the group's window is ten minutes longer than SES's; a mail takes its time from lease to SES.
     world.sandbox.set(max_24_hour_send=30, quota_window_s=5)
-    world.publish(job(f"u{n}") for n in range(50))
     settings = {"MAILONCE_ACCOUNT_REFRESH_S": "600", "MAILONCE_QUOTA_WINDOW_S": "15"}
-    one, two = (world.processor(name, drain=True, **settings) for name in ("p1", "p2"))
-    assert (one.wait(), two.wait()) == (0, 0)
+    one, two = (world.processor(name, **settings) for name in ("p1", "p2"))
+    wait_for(
+        lambda: shares(world.settings) == [2, 2], "two partitions each: then both have more than half of the quota"
+    )
+    world.publish(job(f"u{n}") for n in range(50))
+    wait_for(lambda: sum(map(len, world.deliveries().values())) >= 50, "all outcomes")
+    assert (one.terminate(), two.terminate()) == (0, 0)
     audit = world.audit()
     audit.check()
     assert audit.count(Outcome.SENT) == 50
