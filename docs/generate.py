@@ -58,7 +58,11 @@ def states_page() -> str:
         "follows both topics, makes the changes called *ledger holds …*, *record ended without a mail*, and "
         "*certainly not sent* of what was withdrawn, and then moves the checkpoint; it leaves SENT as it is, "
         "whose message id the attempt's holder may need. A rebuild from the checkpoint takes a state for an "
-        "entry of the past ([decision](decisions/0044-the-set-carries-a-checkpoint.md)).\n"
+        "entry of the past ([decision](decisions/0044-the-set-carries-a-checkpoint.md)).\n\n"
+        "What frees or lowers does so in a set alone that is whole under the newest lineage: *certainly not sent*, "
+        "*refused by SES for good*, *answer lost*, *ledger holds uncertain*, *record ended without a mail*. *Accepted* "
+        "and *dropped* are facts, whole or not. Whoever moves the checkpoint lets claims expire that dead processes "
+        "left, and tells the ledger of SENT and UNCERTAIN ([decision](decisions/0045-who-withdraws.md)).\n"
     )
 
 

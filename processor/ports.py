@@ -125,7 +125,8 @@ class Dedup(Protocol):
     """The dedup set.
 
     Laws: each call is one atomic step for all its items; an answer that got lost may be asked for again with the same
-    items and gives the same state; `sent` is never lowered. Raises `RedisUnavailable` when it does not answer.
+    items and gives the same state; `sent` is never lowered. What grants, frees or lowers does so in a set alone that is
+    whole under the newest lineage. Raises `RedisUnavailable` when it does not answer.
     """
 
     async def claim(self, items: Sequence[Item]) -> list[Claim]:
@@ -183,14 +184,16 @@ class Dedup(Protocol):
         """Certainly not sent, and never to be: bars the key, if it is still claimed by the item's attempt.
 
         Nobody claims a barred key. When the bar has stood for a lifetime it counts from 0: whoever committed nothing
-        until then cannot any more, so the dead letters tell whether the record has ended.
+        until then cannot any more, so the dead letters tell whether the record has ended. Raises `NotWhole` and changes
+        nothing when the marker is missing.
         """
         ...
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
         """The answer is lost: makes the key uncertain, if it is still claimed by the item's attempt.
 
-        Returns each key's claim after that: evidence of acceptance may have come before our own time-out.
+        Returns each key's claim after that: evidence of acceptance may have come before our own time-out. Raises
+        `NotWhole` and changes nothing when the marker is missing.
         """
         ...
 
@@ -202,7 +205,10 @@ class Dedup(Protocol):
         ...
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        """The ledger holds `uncertain`; returns each key's claim after that: evidence may know better."""
+        """The ledger holds `uncertain`; returns each key's claim after that: evidence may know better.
+
+        Raises `NotWhole` and changes nothing when the marker is missing: a set of another life may know better as well.
+        """
         ...
 
     async def record_drop(self, items: Sequence[Item]) -> None:
@@ -210,7 +216,10 @@ class Dedup(Protocol):
         ...
 
     async def close(self, items: Sequence[Item]) -> None:
-        """The ledger holds that the record ended without a mail: closes the key unless it knows better."""
+        """The ledger holds that the record ended without a mail: closes the key unless it knows better.
+
+        Raises `NotWhole` and changes nothing when the marker is missing.
+        """
         ...
 
 
@@ -308,6 +317,8 @@ class Transaction:
     records: list[Produced]
     offsets: dict[int, tuple[int, str]]
     """partition: (offset to commit, metadata)"""
+    facts: bool = False
+    """Whether these are facts, true whoever has the records' partitions now; then there are no offsets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,7 +385,8 @@ class JobLog(Protocol):
 
     Laws: `commit` makes all of a transaction visible or raises; after `TransactionAborted` nothing of it is visible;
     after `TransactionUnknown` nobody knows, and only `renew` may follow. A transaction that holds records or offsets of
-    a partition that is not assigned at that moment is aborted whole. Raises `Fenced` when another instance took over.
+    a partition that is not assigned at that moment is aborted whole, unless it holds facts. Raises `Fenced` when
+    another instance took over.
     """
 
     async def start(self, listener: Listener) -> None: ...

@@ -280,7 +280,9 @@ async def _build(
             make_whole=part.lineages.ensure_whole,
             presence=part.follower,
             months=FollowedMonths(part.follower),
-            scribe=Scribe(settings.topics, instance, version("mailonce"), clock.now_ms, letters_max),
+            scribe=Scribe(
+                settings.topics, instance, version("mailonce"), clock.now_ms, letters_max, part.follower.process
+            ),
             letters=Letters(settings),
             outcomes=Outcomes(settings),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),

@@ -112,6 +112,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """True when a graceful stop gave the leave back without having used it."""
     resend: Resend | None = None
     """Set when an earlier attempt is overridden: by whom and why."""
+    process: str = ""
+    """The id, in the control topic, of the process that may call under it; empty: 0.1 told none."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -237,13 +237,7 @@ class KafkaJobLog:
     def _commit(self, transaction: Transaction) -> None:
         if self._unknown:
             raise TransactionUnknown("an earlier transaction's end is unknown")
-        owned = self._owned()
-        touched = {record.partition for record in transaction.records} | set(transaction.offsets)
-        if not touched <= owned:
-            raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")
-        membership = self._consumer.consumer_group_metadata()
-        if not names_a_member(membership):
-            raise TransactionAborted("this processor is not a member of its group any more")
+        membership = b"" if transaction.facts else self._membership(transaction)
         assert self._producer is not None
         self._began_s = time.monotonic()
         try:
@@ -255,6 +249,17 @@ class KafkaJobLog:
             self._silence.heard()
         except (KafkaException, BufferError) as error:
             self._ended_badly(error)
+
+    def _membership(self, transaction: Transaction) -> bytes:
+        """As whom offsets are committed. Raises `TransactionAborted` where the transaction is not this member's."""
+        owned = self._owned()
+        touched = {record.partition for record in transaction.records} | set(transaction.offsets)
+        if not touched <= owned:
+            raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")
+        membership: bytes = self._consumer.consumer_group_metadata()
+        if not names_a_member(membership):
+            raise TransactionAborted("this processor is not a member of its group any more")
+        return membership
 
     def _produce(self, producer: Producer, transaction: Transaction) -> None:
         for record in transaction.records:

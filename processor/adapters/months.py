@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from processor.adapters.control import read_control
 from processor.core.months import Months, month_of_key
 from processor.ports import BY_KEY, Produced
-from schemas.control import MonthOpened
 from schemas.kafka.reading import Record, read_topic
 from schemas.runtime.settings import Settings
 
-__all__ = ["Spread", "read_keys", "read_month", "read_months"]
+__all__ = ["Opened", "Spread", "read_keys", "read_month", "read_months"]
 
 AGAIN_S = 30.0
 """How long it is believed that nobody opened a month: whoever writes of it can have seen a job of it."""
@@ -23,30 +22,39 @@ def read_months(settings: Settings) -> Months:
     return Months(read_control(settings))
 
 
+class Opened:
+    """The months as they were opened, kept while nothing comes up that was not opened a while ago."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._months: Months | None = None
+        self._read_s = 0.0
+
+    def months(self, wanted: Iterable[str]) -> Months:
+        """Where each of these was opened, it is known. Blocks; raises `BrokerUnavailable`."""
+        months = self._months
+        known = months is not None and all(map(months.opened, wanted))
+        if months is None or (not known and time.monotonic() - self._read_s > AGAIN_S):
+            self._read_s = time.monotonic()
+            months = self._months = read_months(self._settings)
+        return months
+
+
 class Spread:
     """The partition of each record that is written by its key, kept over many writes."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         topics = settings.topics
         self._topics = {topics.jobs, topics.attempts, topics.deliveries, topics.dead_letters, topics.events}
-        self._months: Months | None = None
-        self._read_s = 0.0
+        self._opened = Opened(settings)
 
     def partition(self, record: Produced) -> int:
         """Where it goes; `BY_KEY` where the client may decide. Raises `BrokerUnavailable`."""
         if record.partition != BY_KEY or record.topic not in self._topics or record.key is None:
             return record.partition
-        opened = self._opened(month) if (month := month_of_key(record.key)) else None
+        month = month_of_key(record.key)
+        opened = self._opened.months([month]).opened(month) if month else None
         return opened.partition_of(record.key) if opened else BY_KEY
-
-    def _opened(self, month: str) -> MonthOpened | None:
-        now_s = time.monotonic()
-        found = self._months.opened(month) if self._months else None
-        if found is None and (self._months is None or now_s - self._read_s > AGAIN_S):
-            self._months, self._read_s = read_months(self._settings), now_s
-            found = self._months.opened(month)
-        return found
 
 
 def read_month(settings: Settings, months: Months, topic: str, month: str | None) -> Iterator[Record]:

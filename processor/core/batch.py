@@ -17,7 +17,9 @@ import msgspec
 
 from processor.core.assignments import Assignments
 from processor.core.control import NO_TENURE, Tenure
+from processor.core.decide import Settle
 from processor.core.ticket import Attempt, Finished, Ticket
+from schemas.records import Outcome
 
 __all__ = ["Batch", "Batches"]
 
@@ -48,6 +50,7 @@ class Batches:
         """without an id"""
         self._ended: list[Finished] = []
         self._renounced: list[Attempt] = []
+        self._facts: list[Finished] = []
 
     @property
     def fresh(self) -> int:
@@ -63,6 +66,15 @@ class Batches:
     def renounced(self) -> int:
         """Attempts whose intents are to be withdrawn, and are not yet."""
         return len(self._renounced)
+
+    @property
+    def facts(self) -> tuple[Finished, ...]:
+        """What SES accepted of partitions that have left: the ledger is to hold it, whoever has their offsets now."""
+        return tuple(self._facts)
+
+    def told(self, facts: Sequence[Finished]) -> None:
+        """The ledger holds these."""
+        self._facts = [finished for finished in self._facts if finished not in facts]
 
     def add_fresh(self, ticket: Ticket) -> None:
         self._fresh.append(Attempt(ticket))
@@ -126,7 +138,16 @@ class Batches:
         """Partitions have left: returns the outcomes of theirs, which are never recorded here."""
         gone = [finished for finished in self._ended if not self._assigned.owns(finished.attempt.ticket)]
         self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]
+        self.keep_facts(gone)
         return gone
+
+    def keep_facts(self, gone: Iterable[Finished]) -> None:
+        """Outcomes that are not recorded here: what SES accepted among them is told by itself, unless its partition is
+        ours again, where it is read again."""
+        away = [
+            finished for finished in gone if finished.attempt.ticket.record.partition not in self._assigned.partitions
+        ]
+        self._facts += [f for f in away if isinstance(f.result, Settle) and f.result.outcome is Outcome.SENT]
 
     def _withdraw(self, finished: Iterable[Finished]) -> tuple[Attempt, ...]:
         """What was renounced, and what ended without a call: no offset passes an open intent."""
@@ -134,8 +155,8 @@ class Batches:
         return (*self._renounced, *(one.attempt for one in finished if one.passed_over))
 
     def _finish(self) -> tuple[Finished, ...]:
-        """Settles what has ended. What its partition took along is recorded by whoever reads it next."""
-        self._ended = [finished for finished in self._ended if self._assigned.owns(finished.attempt.ticket)]
+        """Settles what has ended. What its partition took along is settled by whoever reads it next."""
+        self.forget_ended()
         for finished in self._ended:
             ticket = finished.attempt.ticket
             ticket.window.settle(ticket.record.offset)

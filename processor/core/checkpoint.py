@@ -17,7 +17,19 @@ from processor.core.resume import Committed, Log, resume, tagged
 from processor.core.standing import Entry, attempts_in, standing
 from processor.core.states import Claim, State
 
-__all__ = ["NOTHING", "NO_ENDS", "Checkpoint", "Cut", "End", "Ends", "Place", "Topic", "folded_on", "why_void"]
+__all__ = [
+    "NOTHING",
+    "NO_ENDS",
+    "Checkpoint",
+    "Cut",
+    "End",
+    "Ends",
+    "Place",
+    "Topic",
+    "folded_on",
+    "held",
+    "why_void",
+]
 
 PAST = -1
 """The partition, in a fold, of what the set says."""
@@ -180,6 +192,21 @@ def folded_on(
     known = standing([*before, *entries])
     stays = known is not None and known.partition == PAST and claim.state in _KNOWN
     return found._replace(claim="") if stays else found
+
+
+def held(
+    claim: Claim, entries: Sequence[tuple[int, Entry | None]], intents: Sequence[tuple[int, Intent | None]]
+) -> Sequence[tuple[int, int]]:
+    """Places, in the attempts topic, of a key's intents that hold the checkpoint back.
+
+    Those that a rebuild would restore as sending; and where the set alone knows what became of the key, those that the
+    ledger leaves open: until the ledger holds it.
+    """
+    found = folded(entries, intents)
+    if found is None or not found.opened or claim.state in {State.SENT, State.UNCERTAIN}:
+        return found.opened if found else ()
+    found = folded_on(claim, entries, intents)
+    return found.opened if found else ()
 
 
 _KNOWN = {

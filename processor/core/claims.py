@@ -52,12 +52,14 @@ class Intent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     withdrawn: bool = False
     at: tuple[int, int] = NOWHERE
     """where it stands itself, in the attempts topic"""
+    process: str = ""
+    """that may call under it, where that was asked"""
 
     @classmethod
-    def of(cls, attempt: Attempt, at: tuple[int, int] = NOWHERE) -> Intent:
+    def of(cls, attempt: Attempt, at: tuple[int, int] = NOWHERE, process: str = "") -> Intent:
         source, leave = attempt.source, attempt.resend
         overrides = leave.overrides if leave else ""
-        return cls(attempt.attempt, source.partition, source.offset, overrides, attempt.withdrawn, at)
+        return cls(attempt.attempt, source.partition, source.offset, overrides, attempt.withdrawn, at, process)
 
 
 class Folded(NamedTuple):

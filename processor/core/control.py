@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from processor.core.lapses import Lapses
 from schemas.control import (
     CURRENT_S,
     Brake,
@@ -45,8 +46,9 @@ class Other(msgspec.Struct, frozen=True, gc=False):
 class Control:
     """The control topic up to `position`. Moved by `take` alone."""
 
-    def __init__(self, topic_id: str = "") -> None:
+    def __init__(self, topic_id: str = "", lapses: Lapses | None = None) -> None:
         self.topic_id = topic_id
+        self.lapses = lapses or Lapses()
         self.position = 0
         """offset behind the last record that was taken"""
         self.installation: Installation | None = None
@@ -66,10 +68,11 @@ class Control:
         content = record.content
         match content:
             case None:
-                self._drop(record)
+                self._drop(record, now_s)
             case Heartbeat():
                 self._look_at(content, record.offset)
                 self.processes[content.process] = Other(content, now_s)
+                self.lapses.heard(content.process, now_s, content.current_s)
             case Lineage():
                 self.lineages.pop(content.id, None)
                 self.lineages[content.id] = content
@@ -98,10 +101,11 @@ class Control:
         begins = {name: at for name, at in opened.begins.items() if opened.topics.get(name) in {None, ids.get(name)}}
         return msgspec.structs.replace(opened, begins=begins)
 
-    def _drop(self, record: ControlRecord) -> None:
+    def _drop(self, record: ControlRecord, now_s: float) -> None:
         match record.kind:
             case "process":
                 self.processes.pop(record.name, None)
+                self.lapses.heard(record.name, now_s)
             case "lineage":
                 self.lineages.pop(record.name, None)
                 self.newest = next(reversed(self.lineages), "")
@@ -118,15 +122,16 @@ class Control:
     def _look_at(self, heartbeat: Heartbeat, offset: int) -> None:
         """A heartbeat that knows of what the topic does not hold was written before the topic was lost or restored."""
         if heartbeat.position > offset:
-            self.broken = f"{heartbeat.instance} had read the control topic up to {heartbeat.position}: it was cut"
+            self.lost(f"{heartbeat.instance} had read the control topic up to {heartbeat.position}: it was cut")
         elif heartbeat.lineage and heartbeat.lineage not in self.lineages:
-            self.broken = f"{heartbeat.instance} names lineage {heartbeat.lineage}, which the control topic lacks"
+            self.lost(f"{heartbeat.instance} names lineage {heartbeat.lineage}, which the control topic lacks")
         elif heartbeat.topic_id and self.topic_id and heartbeat.topic_id != self.topic_id:
-            self.broken = f"{heartbeat.instance} knows another topic of this name"
+            self.lost(f"{heartbeat.instance} knows another topic of this name")
 
     def lost(self, why: str) -> None:
-        """The topic no longer holds the place that was read up to."""
+        """The topic no longer holds the place that was read up to, or is not the one that was read."""
         self.broken = why
+        self.lapses.forget()
 
     # ---- the others ----
 
@@ -144,8 +149,10 @@ class Control:
         return max((heartbeat.granted for heartbeat in told if heartbeat.lineage == self.newest), default=0)
 
     def unaware(self, lineage: str, me: str) -> list[Other]:
-        """Other processes whose heartbeat stands, whatever its age, that have not shown that they know the lineage."""
-        return [other for other in self.others(me) if other.heartbeat.knows != lineage]
+        """Other processes that may call under an older lineage yet: whose heartbeat stands, whatever its age, and that
+        have not shown that they know this one. Who has lapsed since reads of it before they are current again."""
+        known = (other for other in self.others(me) if other.heartbeat.knows != lineage)
+        return [other for other in known if not self.lapses.silent(other.heartbeat.process)]
 
     def longest_current_s(self, me: str) -> float:
         """The longest currency that any other process named."""
@@ -199,15 +206,16 @@ class Presence:
         """The number of the heartbeat that is written next: read back, it shows all that was written before this."""
         return self._beats + 1
 
-    def read_back(self, beat: int, now_s: float) -> None:
-        """The topic has been read up to one's own heartbeat `beat`."""
-        if beat not in self._written:
-            return
+    def read_back(self, beat: int, now_s: float) -> float | None:
+        """The topic has been read up to one's own heartbeat `beat`; returns when that was written, if it is known."""
+        if (written_s := self._written.get(beat)) is None:
+            return None
         self.last_read = beat
         if now_s > self._until_s:
             self._lapses += 1
-        self._until_s = self._written[beat] + self.current_s
+        self._until_s = written_s + self.current_s
         self._written = {number: at_s for number, at_s in self._written.items() if number > beat}
+        return written_s
 
     def waits_since(self, now_s: float) -> float:
         """For how long a heartbeat has been waiting to be read back, in seconds."""

@@ -104,7 +104,7 @@ class Engine:
     def lost(self, partitions: frozenset[int]) -> list[Attempt]:
         """Partitions are gone. Calls in flight go on; returns the attempts that were not started, and never are.
 
-        What they accept is a fact, and its outcome is recorded by whoever comes next.
+        What they accept is a fact (`Batches.facts`), and the record is settled by whoever reads it next.
         """
         leaving, self._leaving = self._leaving, None
         self._forget(partitions, leaving.withdrawn if leaving else ())
@@ -146,4 +146,4 @@ class Engine:
     @property
     def idle(self) -> bool:
         """Whether nothing waits for a call or a transaction; calls in flight are the driver's to know."""
-        return not (self.batches.fresh or self.batches.ended) and self.due.empty
+        return not (self.batches.fresh or self.batches.ended or self.batches.facts) and self.due.empty

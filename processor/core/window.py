@@ -5,16 +5,16 @@ A key is kept as long as an intent of it is open: what was said of all others is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from processor.core.checkpoint import NO_ENDS, Checkpoint, Cut, Ends, folded_on
-from processor.core.claims import Folded, Intent, folded
+from processor.core.checkpoint import NO_ENDS, Checkpoint, Cut, Ends, held
+from processor.core.claims import Intent
 from processor.core.standing import Entry, standing
 from processor.core.states import Claim
 from schemas.identity import Key
 
-__all__ = ["KeyRows", "News", "Window"]
+__all__ = ["KeyRows", "News", "Open", "Window"]
 
 
 class KeyRows(NamedTuple):
@@ -36,6 +36,15 @@ class News(NamedTuple):
     """attempts that were withdrawn, each with the one that it overrode or nothing"""
 
 
+class Open(NamedTuple):
+    """An intent that holds the checkpoint back."""
+
+    key: Key
+    intent: Intent
+    known_s: float
+    """boot clock of the moment by which it was read"""
+
+
 class Window:
     """From the checkpoint to where the reading is.
 
@@ -48,6 +57,7 @@ class Window:
         """up to where everything was read and applied"""
         self._rows: dict[Key, KeyRows] = {}
         """keys with open intents"""
+        self.open: list[Open] = []
         self._cut = Cut(NO_ENDS)
 
     def take(self, rows: Mapping[Key, KeyRows]) -> list[News]:
@@ -65,27 +75,30 @@ class Window:
         pairs = [(one.attempt, one.overrides) for _, one in rows.intents if one is not None and one.withdrawn]
         return News(key, stands.claim if stands else "", stands.attempt if stands else "", tuple(pairs))
 
-    def applied(self, claims: Mapping[Key, Claim], ends: Ends) -> Checkpoint:
+    def applied(self, claims: Mapping[Key, Claim], ends: Ends, now_s: float = 0.0, floor: str = "") -> Checkpoint:
         """The set holds all of it: where the checkpoint may stand now.
 
         Args:
             claims: what the set says of the keys that it was told of.
             ends: up to where everything was read.
+            now_s: boot clock, once it was read.
+            floor: months before it are closed for good, and nothing of them is restored.
         """
+        since = {one.intent.at: one.known_s for one in self.open}
         still: dict[Key, KeyRows] = {}
-        cut = self._cut.later(ends)
+        cut, self.open = self._cut.later(ends), []
         for key, rows in self._rows.items():
             cut.ended(rows.entries, rows.intents)
-            if (found := _open(rows, claims[key])) is not None:
+            if key.month >= floor and (places := set(held(claims[key], *rows))):
                 still[key] = rows
-                cut.hold(found.opened)
+                cut.hold(places)
+                opened = [intent for _, intent in rows.intents if intent is not None and intent.at in places]
+                self.open += [Open(key, intent, since.get(intent.at, now_s)) for intent in opened]
         self._rows, self._cut, self.read = still, cut, Checkpoint.at(ends)
         return cut.checkpoint()
 
-
-def _open(rows: KeyRows, claim: Claim) -> Folded | None:
-    """The key's fold where it has intents that a rebuild would restore as sending."""
-    found = folded(rows.entries, rows.intents)
-    if found is not None and found.opened:
-        found = folded_on(claim, rows.entries, rows.intents)
-    return found if found is not None and found.opened else None
+    def forget(self, gone: Iterable[Open]) -> None:
+        """These do not stand in the topic any more: a newer record of their keys does."""
+        for key, intent, _ in gone:
+            rows = self._rows[key]
+            self._rows[key] = rows._replace(intents=[one for one in rows.intents if one[1] != intent])

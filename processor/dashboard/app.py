@@ -18,10 +18,13 @@ import faust
 from faust.streams import _current_event
 from faust.types import EventT
 
+from processor.adapters.months import Opened
+from processor.core.months import Months, month_of_key
 from processor.dashboard.faust_transport import CommittedTransport
 from processor.dashboard.totals import Totals
 from processor.dashboard.view import View, apply, pack, unpack
 from schemas.kafka.reading import Record
+from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import UsageError
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
@@ -43,8 +46,15 @@ class _App(faust.App):
 class Board:
     """The table, and what is derived from it: what the pages ask."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, opened: Callable[[set[str]], Months] | None = None) -> None:
+        """
+        Args:
+            table: every mail's view.
+            opened: how months were opened, these included; it blocks.
+        """
         self.table = table
+        self._opened = opened
+        self._months: Months | None = None
         self.totals = Totals()
         self.recovered = False
         self.changes = 0
@@ -66,6 +76,18 @@ class Board:
             if view is not None:
                 yield key, view
 
+    async def look_up(self, events: Iterable[EventT[Any]]) -> None:
+        """How the months of these jobs were opened: a job may stand where its key does not belong.
+
+        Raises `BrokerUnavailable`.
+        """
+        wanted = {month for event in events if (month := month_of_key(event.message.key))}
+        if self._opened is not None and wanted:
+            self._months = await in_thread(self._opened, wanted)
+
+    def _misplaced(self, kind: str, record: Record) -> bool:
+        return kind == "jobs" and self._months is not None and self._months.misplaced(record)
+
     def take(self, kind: str, events: Iterable[EventT[Any]]) -> None:
         """Folds a batch; each key is written once."""
         events = list(events)
@@ -81,7 +103,7 @@ class Board:
                 with _at(event):
                     before[key] = after[key] = self.view(key)
             try:
-                after[key] = apply(after[key], kind, record)
+                after[key] = apply(after[key], kind, record, misplaced=self._misplaced(kind, record))
             except Exception:
                 # A defect; raised, Faust would pass over the whole batch in silence.
                 log.exception(Event.UNREADABLE, topic=kind, place=f"{record.partition}:{record.offset}")
@@ -168,7 +190,7 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
         partitions=partitions,
         help="every mail",
     )
-    board = Board(table)
+    board = Board(table, Opened(settings).months)
     names = settings.topics
     for kind in ("jobs", "attempts", "deliveries", "dead-letters", "events"):
         topic = app.topic(
@@ -199,6 +221,8 @@ async def _until_taken(board: Board, kind: str, events: list[EventT[Any]]) -> No
     """
     while True:
         try:
+            if kind == "jobs":
+                await board.look_up(events)
             board.take(kind, events)
         except Exception as error:
             if board.trouble is None:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from processor.core.outcomes import Mail, with_delivery, with_job
+from processor.core.ticket import WRONG_PARTITION
 from schemas.addresses import mask
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, decode_requeue, moved_from
 from schemas.identity import Key
@@ -83,10 +84,11 @@ def hash_of(address: str) -> str:
     return hashlib.sha256(address.strip().lower().encode()).hexdigest()[:20]
 
 
-def apply(view: View | None, kind: str, record: Record) -> View | None:
+def apply(view: View | None, kind: str, record: Record, *, misplaced: bool = False) -> View | None:
     """The view after one more record of the topic `kind` (its name without the prefix); ``None`` when it is no mail's.
 
-    What cannot be read is shown as such and breaks nothing.
+    What cannot be read is shown as such and breaks nothing; a job that stands where its key does not belong
+    (`misplaced`) is shown, and says nothing of the mail.
     """
     try:
         Key.from_bytes(record.key)
@@ -101,6 +103,8 @@ def apply(view: View | None, kind: str, record: Record) -> View | None:
     if record.value is None and kind in {"attempts", "deliveries"}:
         # The person is to be forgotten.
         return View(seen=view.seen)
+    if misplaced:
+        return _with(view, Entry(record.timestamp_ms, kind, WRONG_PARTITION, place=_place(record)))
     try:
         return _STEPS[kind](view, record)
     except (BadRecord, msgspec.DecodeError) as bad:

@@ -16,7 +16,8 @@ from processor.core.checkpoint import Checkpoint, End, Ends, why_void
 from processor.core.states import Claim
 from processor.core.window import KeyRows, News, Window
 from processor.ports import Clock, NotWhole
-from processor.recovery.rebuild import entry_of, intent_of
+from processor.recovery.rebuild import entry_of, left_of
+from processor.recovery.withdraw import Withdrawals
 from processor.shell.control import ControlFollower
 from schemas.identity import Key
 from schemas.kafka.reading import Record, read_topic
@@ -41,8 +42,16 @@ TOGETHER_MAX = 50_000
 class CheckpointFollower:
     """Runs beside a processor, from its start to its end."""
 
-    def __init__(self, settings: Settings, dedup: RedisDedup, follower: ControlFollower, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        dedup: RedisDedup,
+        follower: ControlFollower,
+        clock: Clock,
+        withdrawals: Withdrawals,
+    ) -> None:
         self._settings = settings
+        self._withdrawals = withdrawals
         self._dedup = dedup
         self._follower = follower
         self._clock = clock
@@ -73,8 +82,11 @@ class CheckpointFollower:
         if why := why_void(self._window.read, ends):
             log.warning(Event.BEGINS_ANEW, topic=self._settings.topics.deliveries, why=why)
             self._window = None
-        elif Checkpoint.at(ends) != self._window.read:
+            return
+        if Checkpoint.at(ends) != self._window.read:
             await self._follow(self._window, found.checkpoint, ends)
+        if self._window is not None:
+            await self._withdrawals.look(self._window, self._moves, self._lineage)
 
     async def _follow(self, window: Window, stands: Checkpoint, ends: Ends) -> None:
         for some in portions(window.read, ends):
@@ -88,7 +100,8 @@ class CheckpointFollower:
                 if moves < 0:
                     raise NotWhole("another process follows")
                 claims |= {one.key: claim for one, claim in zip(chunk, after, strict=True)}
-            checkpoint = window.applied(claims, some)
+            floor = self._follower.control.closed_before
+            checkpoint = window.applied(claims, some, self._clock.boot_s(), floor)
         if checkpoint != stands:
             moves, _ = await self._dedup.follow([], self._moves, self._lineage, checkpoint)
             self._moves = moves
@@ -125,7 +138,7 @@ def read_rows(settings: Settings, since: Checkpoint, ends: Ends) -> dict[Key, Ke
             _of(rows, record).entries.append((record.partition, entry))
     for record in _between(settings, topics.attempts, since.attempts.starts, ends.attempts):
         with suppress(BadRecord):
-            intent = None if record.value is None else intent_of(record, record.value)
+            intent = None if record.value is None else left_of(record, record.value)
             _of(rows, record).intents.append((record.partition, intent))
     return rows
 

@@ -8,9 +8,11 @@ from processor.adapters.clock import SystemClock
 from processor.adapters.control import KafkaControl
 from processor.adapters.installation import Places, check_installation, check_set, places_now
 from processor.adapters.redis import RedisDedup, Under
+from processor.adapters.write import TransactionalWriter
 from processor.core.control import Control
 from processor.recovery.follow import CheckpointFollower
 from processor.recovery.lineage import Lineages
+from processor.recovery.withdraw import Withdrawals
 from processor.shell.control import ControlFollower, Me
 from schemas.control import Installation
 from schemas.kafka.clients import transactional_config
@@ -37,7 +39,9 @@ class Part:
         transactional_id = transactional_config(settings, instance)["transactional.id"]
         self.follower = ControlFollower(self.control_log, self.dedup, clock, Me(instance, transactional_id))
         self.dedup.under = lambda: under(self.follower.control)
-        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock)
+        writer = TransactionalWriter(settings, f"checkpoint-{instance}")
+        withdrawals = Withdrawals(settings, self.dedup, self.follower, clock, writer, instance)
+        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock, withdrawals)
         self.lineages = Lineages(settings, self.dedup, self.control_log, self.follower, clock, instance)
 
     async def start(self) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from processor.adapters.ends import ends_of
 from processor.adapters.redis import RedisDedup
 from processor.core.adoption import is_nowhere
-from processor.core.checkpoint import NO_ENDS, NOTHING, Checkpoint, Cut, Ends, folded_on, why_void
+from processor.core.checkpoint import NO_ENDS, NOTHING, Checkpoint, Cut, Ends, folded_on, held, why_void
 from processor.core.claims import Intent, Restored, folded
 from processor.core.standing import Entry
 from processor.core.states import ABSENT, Claim
@@ -34,6 +34,7 @@ __all__ = [
     "claims_from_topics",
     "entry_of",
     "intent_of",
+    "left_of",
     "restore_all",
     "silent",
     "take_chunk",
@@ -42,7 +43,8 @@ __all__ = [
 log = get_log()
 T = TypeVar("T")
 
-LOCK_TTL_S = 30.0
+LOCK_TTL_S = 10.0
+"""Whoever dies in a rebuild holds up the next for so long: no longer than his last heartbeat does."""
 LOOK_EVERY_S = 0.5
 CHUNK = 1000
 
@@ -101,7 +103,7 @@ async def restore_all(
     if why := why_void(since, ends):
         log.warning(Event.BEGINS_ANEW, topic=settings.topics.deliveries, why=why)
         since = NOTHING
-    walk, count = Walk(settings, ends, since, tell), 0
+    walk, count = Walk(settings, ends, since, tell, floor), 0
     source = walk.by_key()
     reading = asyncio.create_task(in_thread(walk.chunk, source))
     try:
@@ -150,12 +152,16 @@ class Walk:
         ends: as asked before; a checkpoint may be taken up to there. None: nobody wants one.
         since: where it begins.
         tell: is told how far it is.
+        floor: months before it hold no checkpoint back.
     """
 
-    def __init__(self, settings: Settings, ends: Ends | None, since: Checkpoint, tell: Tell = silent) -> None:
+    def __init__(
+        self, settings: Settings, ends: Ends | None, since: Checkpoint, tell: Tell = silent, floor: str = ""
+    ) -> None:
         self._settings = settings
         self._since = since
         self._tell = tell
+        self._floor = floor
         self._whole = since == NOTHING
         self._wants_cut = ends is not None
         self._count = 0
@@ -186,9 +192,10 @@ class Walk:
     def fold(self, rows: Rows, claim: Claim = ABSENT) -> Restored | None:
         """What the set is told of a key of which it says `claim`; ``None``: nothing."""
         found = folded(rows.entries, rows.intents) if self._whole else folded_on(claim, rows.entries, rows.intents)
-        if self._wants_cut:
+        if self._wants_cut and rows.key.month >= self._floor:
             self.cut.ended(rows.entries, rows.intents)
-            self.cut.hold(found.opened if found else ())
+            opened = found.opened if found else ()
+            self.cut.hold(opened if self._whole else held(claim, rows.entries, rows.intents))
         if found is None:
             return None
         if is_nowhere(found.claim):
@@ -218,6 +225,12 @@ def entry_of(record: Record, value: bytes) -> Entry:
 def intent_of(record: Record, value: bytes) -> Intent:
     """Raises `BadRecord`."""
     return Intent.of(decode_attempt(value), (record.partition, record.offset))
+
+
+def left_of(record: Record, value: bytes) -> Intent:
+    """As `intent_of`, with whose it is. Raises `BadRecord`."""
+    attempt = decode_attempt(value)
+    return Intent.of(attempt, (record.partition, record.offset), attempt.process)
 
 
 def _add(rows: SpillingRows[T], record: Record, read: Callable[[Record, bytes], T]) -> None:

@@ -58,7 +58,7 @@ class AfterCommit:
         may have put back as their claims."""
         held = [Item.of(attempt) for attempt in dropped if attempt.ticket.key]
         if items := [item for item in held if item.attempt]:
-            self._start(self._free(items), self._freeing)
+            self._start(self._when_whole(lambda: self._free(items)), self._freeing)
 
     async def end(self, timeout_s: float) -> None:
         """Waits for what is under way, and breaks it off then; what is to be freed may wait for a set that nobody makes
@@ -76,21 +76,35 @@ class AfterCommit:
         task.add_done_callback(among.discard)
 
     async def _free(self, items: list[Item]) -> None:
-        """In a set that is whole: a rebuild under way may put the claims back."""
+        await until_redis_answers(self._clock, lambda: self._dedup.release(items))
+
+    async def _when_whole(self, step: Callable[[], Awaitable[None]]) -> None:
+        """In a set that is whole: a rebuild under way may put back what the step takes away."""
         while True:
             try:
-                return await until_redis_answers(self._clock, lambda: self._dedup.release(items))
+                return await step()
             except NotWhole:
                 await self._clock.sleep(REDIS_RETRY_S)
 
+    async def _at_once_or_when_whole(self, step: Callable[[], Awaitable[None]]) -> None:
+        """What waits for a set that is whole holds up no end."""
+        try:
+            await step()
+        except NotWhole:
+            self._start(self._when_whole(step), self._freeing)
+
     async def _mark(self, finished: Sequence[Finished]) -> None:
         sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
-        await self._record(self._dedup.record_sent, sent, _dropped)
-        await self._record(self._dedup.record_doubt, doubtful, _proven)
         # A cancelled key needs nothing: the cancel script closed it already.
         ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED)
+        closed = _items([one for one in ended if not one[1].message_id])
+        await self._record(self._dedup.record_sent, sent, _dropped)
         await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))
-        await self._tell(self._dedup.close, _items([one for one in ended if not one[1].message_id]))
+        await self._at_once_or_when_whole(lambda: self._record(self._dedup.record_doubt, doubtful, _proven))
+        await self._at_once_or_when_whole(lambda: self._close(closed))
+
+    async def _close(self, items: list[Item]) -> None:
+        await self._tell(self._dedup.close, items)
 
     async def _record(
         self,

@@ -60,7 +60,7 @@ class BackPressure:
     def commit_due(self) -> bool:
         """Whether a transaction is worth its while now."""
         batches = self._engine.batches
-        if batches.renounced:
+        if batches.renounced or batches.facts:
             return True
         if batches.fresh and not self._suspended and self._engine.due.ready <= self.batch_max // 2:
             return True

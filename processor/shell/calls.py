@@ -151,10 +151,13 @@ class Calls:
                     log.error(Event.DUPLICATE_SEEN, key=str(attempt.ticket.key), message_id=message_id)
                 return better
             case decide.MarkDoubt():
-                (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
-                return decide.after_doubt(claim, attempt.id)
+                # Where the set is not whole, a rebuild puts the claim back, until the ledger holds the doubt.
+                with contextlib.suppress(NotWhole):
+                    (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
+                    return decide.after_doubt(claim, attempt.id)
             case decide.MarkRefused() if not attempt.ticket.window.closed:
-                await self._dedup.mark_refused([Item.of(attempt)])
+                with contextlib.suppress(NotWhole):
+                    await self._dedup.mark_refused([Item.of(attempt)])
             case _:
                 # Its partition has gone: nobody here commits the dead letter.
                 await self._free(attempt)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from processor.core.control import NO_TENURE, Control, Presence, Tenure
+from processor.core.lapses import Lapses
 from processor.ports import UNSEEN, Clock, ControlLog, ServerSeen
 from schemas.control import CURRENT_S, ControlRecord, Heartbeat, MonthOpened, new_control_id
 from schemas.runtime.ending import end
@@ -160,7 +161,7 @@ class ControlFollower:
         self._clock = clock
         self._me = me
         self._timing = timing or Timing()
-        self.control = Control()
+        self.control = Control(lapses=Lapses(self._timing.current_s))
         self.presence = Presence(new_control_id(), self._timing.current_s)
         self.rebuilding = ""
         """The lineage under which this process is making the set whole."""
@@ -209,7 +210,7 @@ class ControlFollower:
 
     def knows_topic(self, topic_id: str) -> None:
         """The control topic's id, before `start`: where a broker tells it."""
-        self.control = Control(topic_id)
+        self.control = Control(topic_id, Lapses(self._timing.current_s))
 
     async def start(self, patience_s: float) -> None:
         """Returns once the first heartbeat has come back: the topic has been read. Raises `BrokerUnavailable`."""
@@ -257,8 +258,9 @@ class ControlFollower:
             self.control.lost("the control topic lost what this process had read")
             return
         self.control.take(record, now_s)
-        if record.kind == "process" and record.name == self.process and isinstance(record.content, Heartbeat):
-            self.presence.read_back(record.content.beat, now_s)
+        mine = record.content if record.kind == "process" and record.name == self.process else None
+        if isinstance(mine, Heartbeat) and (written_s := self.presence.read_back(mine.beat, now_s)) is not None:
+            self.control.lapses.read_back(written_s, now_s)
         if self.control.newest != newest:
             self.hurry()  # whoever has begun it waits for our word
         self._news.set()

@@ -29,6 +29,7 @@ async def leave(
     for _ in range(COMMITS_MAX):
         try:
             await transactions.commit(engine.last(dropped))
+            await transactions.tell()
         except TransactionAborted as error:
             log.warning(Event.TRANSACTION_ABORTED, error=str(error))
             await job_log.poll(1, 0.1, engine.assigned.partitions)

@@ -30,8 +30,10 @@ class Scribe:
         version: str,
         now_ms: Callable[[], int],
         letter_bytes_max: int = LETTER_BYTES_DEFAULT,
+        process: str = "",
     ) -> None:
         self._topics = topics
+        self._process = process
         self._letter_bytes_max = letter_bytes_max
         self._instance = instance
         self._version = version
@@ -53,6 +55,7 @@ class Scribe:
             fingerprint=ticket.fingerprint,
             withdrawn=withdrawn,
             resend=ticket.resend,
+            process=self._process,
         )
         return Produced(self._topics.attempts, ticket.record.partition, ticket.record.key, encode(entry))
 
@@ -76,6 +79,11 @@ class Scribe:
                     return [self._dead_letter(attempt, ticket.refusal.reason, ticket.refusal.detail)]
                 return [self._changed(attempt)]
         return []
+
+    def fact(self, finished: Finished) -> Produced:
+        """The ledger's entry alone of what SES accepted."""
+        assert isinstance(finished.result, Settle)
+        return self._delivery(finished.attempt, finished.result)
 
     def _changed(self, attempt: Attempt) -> Produced:
         detail = "the key's mail went out with other content; this record was not sent"

@@ -81,7 +81,9 @@ class Rebalances:
         await self.assigned(await renew())
         recorded = [finished for finished in ended if self._engine.assigned.is_settled(finished.attempt.ticket.record)]
         self._after_commit.recorded(recorded)
-        self._free(finished for finished in ended if finished not in recorded)
+        others = [finished for finished in ended if finished not in recorded]
+        self._engine.batches.keep_facts(others)
+        self._free(others)
 
     def _free(self, ended: Iterable[Finished]) -> None:
         """Outcomes that nobody records: their keys are free, but for what SES took or may have taken."""

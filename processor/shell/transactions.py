@@ -75,6 +75,17 @@ class Transactions:
         self._engine.committed(batch)
         self.note(batch)
 
+    async def tell(self) -> None:
+        """Writes what SES accepted of partitions that have gone, without offsets: whoever has them now settles the
+        records, and a set that is lost before that is put back with `sent`.
+
+        Raises as `commit`; what is not known to be written is written again.
+        """
+        if facts := self._engine.batches.facts:
+            await self._log.commit(Transaction([self._scribe.fact(one) for one in facts], {}, facts=True))
+            self._engine.batches.told(facts)
+            self._after_commit.recorded(facts)
+
     async def written(self, batch: Batch) -> Transaction | None:
         """A batch as records; ``None`` when there is nothing to say. What has its letter is not told again."""
         told = await self._told([finished for finished in batch.finished if finished.only_told])

@@ -166,6 +166,7 @@ class Worker:
     async def _commit(self) -> None:
         try:
             await self._transactions.commit(self._engine.next(self._pressure.batch_max, new_attempt_id))
+            await self._transactions.tell()
         except TransactionAborted as error:
             log.warning(Event.TRANSACTION_ABORTED, error=str(error))
             await self._clock.sleep(0.1)

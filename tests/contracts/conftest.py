@@ -54,9 +54,13 @@ class PokedDedup(RedisDedup):
 
     async def hide_id(self) -> None:
         """From now on it is a user who may not ask who the server is."""
+        await self.forbid("info")
+
+    async def forbid(self, command: str) -> None:
+        """From now on it is a user who may not give this command, as if the server did not know it."""
         name = f"nobody-{uuid4().hex[:8]}"
         await self._client.acl_setuser(
-            name, enabled=True, nopass=True, keys="*", categories=["+@all"], commands=["-info"]
+            name, enabled=True, nopass=True, keys="*", categories=["+@all"], commands=[f"-{command}"]
         )
         known = self._client.connection_pool.connection_kwargs
         self._client = redis.asyncio.Redis(

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from processor.adapters.redis import RedisDedup, Under
+from processor.adapters.redis import checkpoint as redis_checkpoint
 from processor.adapters.redis.checkpoint import Following
 from processor.core.checkpoint import NOTHING, Checkpoint, Place, Topic
 from processor.core.states import Claim, parse_claim
@@ -82,6 +83,21 @@ async def test_a_set_that_may_be_no_prefix_is_rebuilt_whole(
     await rebuilt(dedup, at(5))
     await void(dedup)
     assert await begins_at(dedup) == NOTHING
+
+
+async def test_a_server_that_keeps_no_checkpoint_is_told_of_once(
+    redis_dedup: RedisDedup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis before 7 does not tell when a key expires: every rebuild reads everything, and somebody should know."""
+    said: list[dict[str, str]] = []
+    monkeypatch.setattr(redis_checkpoint.log, "warning", lambda event, **about: said.append({"event": event} | about))
+    await rebuilt(redis_dedup, at(5))
+    assert await begins_at(redis_dedup) == at(5)
+    assert said == []
+    await redis_dedup.forbid("pexpiretime")  # type: ignore[attr-defined]
+    assert await begins_at(redis_dedup) == NOTHING
+    assert await begins_at(redis_dedup) == NOTHING
+    assert [one["event"] for one in said] == ["dedup set without checkpoint"]
 
 
 async def test_what_a_restart_brings_back_is_a_prefix(dedup: RedisDedup) -> None:
@@ -173,3 +189,12 @@ async def test_what_follows_is_applied_as_whoever_wrote_it_would(
     moves, found = await dedup.follow([read, News(Key("other", "2026-11"))], 1, "l1", at(6))
     assert (moves, [one.to_text() for one in found]) == (2, [after, ""])
     assert [one.to_text() for one in await dedup.peek_all([KEY])] == [after]
+
+
+async def test_a_claim_past_its_lifetime_becomes_uncertain_when_it_is_asked_for(dedup: RedisDedup) -> None:
+    """G2: nobody reads its record, so whoever follows tells of it; one within its lifetime stays."""
+    await rebuilt(dedup, at(5))
+    for before, after in (("Aa:1", "Ua"), (f"Aa:{SINCE}", f"Aa:{SINCE}"), ("sf", "sf"), ("", "")):
+        await dedup.poke(KEY, parse_claim(before))  # type: ignore[attr-defined]
+        assert await dedup.follow([News(KEY)], 1, "l1") == (1, [parse_claim(before)])
+        assert await dedup.follow([News(KEY)], 1, "l1", None, True) == (1, [parse_claim(after)])

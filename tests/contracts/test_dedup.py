@@ -111,6 +111,32 @@ async def test_foreign_attempts_are_not_mine_to_end(dedup: RedisDedup) -> None:
     assert await dedup.cancel([MINE]) == [foreign]
 
 
+@pytest.mark.parametrize("change", [Change.RELEASE, Change.DOUBT, Change.REFUSED, Change.CLOSE, Change.RECORD_DOUBT])
+async def test_what_frees_or_lowers_does_so_in_a_whole_set_alone(dedup: RedisDedup, change: Change) -> None:
+    """G1: a set without marker, of another lineage, or that was loaded from an older dump may hold what came since."""
+    mine = Claim(State.SENDING, attempt="mine", since_ms=FUTURE)
+    for before in (mine, ABSENT):
+        await put(dedup, before)
+        for spoil, mend in (
+            (dedup.unset_whole, lambda: marked(dedup)),
+            (lambda: under(dedup, "another"), lambda: under(dedup, "")),
+        ):
+            await spoil()
+            with pytest.raises(NotWhole):
+                await SCRIPTS[change](dedup)
+            assert await dedup.peek_all([KEY]) == [before]
+            await mend()
+
+
+async def marked(dedup: RedisDedup) -> None:
+    assert await dedup.lock_rebuild("t", 30)
+    assert await dedup.set_whole("t")
+
+
+async def under(dedup: RedisDedup, lineage: str) -> None:
+    dedup.under = lambda: Under("", lineage)
+
+
 async def test_an_expired_claim_becomes_uncertain(dedup: RedisDedup) -> None:
     """G1: after its lifetime an attempt is doubt, never free; by any script that looks."""
     for look in (dedup.claim, dedup.refuse, dedup.cancel):

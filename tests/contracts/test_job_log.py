@@ -237,6 +237,24 @@ async def test_a_transaction_is_visible_with_its_offset_and_note(kafka: Kafka, s
     assert (await log.renew())[0] == (1, "m1:note")
 
 
+async def test_facts_need_no_partition(kafka: Kafka, start: Make) -> None:
+    """G3's one exception: what SES accepted is true whoever has the partition now, and moves no offset."""
+    kafka.publish(8)
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    heir, told = await start("two")
+    while not told.committed:
+        await log.poll(1, 0.1, frozenset(range(4)))
+        await heir.poll(1, 0.1, frozenset(range(4)))
+    (theirs, *_) = told.committed
+    assert theirs not in watcher.committed
+    with pytest.raises(TransactionAborted):
+        await log.commit(outcome(kafka, theirs))
+    await log.commit(Transaction(outcome(kafka, theirs).records, {}, facts=True))
+    assert kafka.visible() == 1
+    assert (await heir.renew())[theirs] == (0, "")
+
+
 async def test_the_next_owner_is_told(kafka: Kafka, start: Make) -> None:
     """G3: offset and note of a committed transaction, to whoever comes after."""
     kafka.publish(8)

@@ -209,6 +209,39 @@ def test_a_failover_to_a_replica_that_lacks_the_last_writes(world: World, valkey
         replica.close()
 
 
+def test_a_failover_and_back_reads_from_the_checkpoint_each_time(world: World, valkey: Valkey, tmp_path: Path) -> None:
+    """G1: each server knows up to where it is complete; what was settled before is not read again."""
+    replica = Valkey(tmp_path / "valkey-two")
+    address = Proxy(valkey.port)
+    world.env["MAILONCE_REDIS_URL"] = f"redis://127.0.0.1:{address.port}/0"
+    try:
+        # A first replica changes the server's replication id: before anything is there.
+        replica.call("REPLICAOF", "127.0.0.1", str(valkey.port))
+        wait_for(lambda: "'master_link_status': 'up'" in str(replica.call("INFO", "replication")), "replication")
+        world.publish(job(f"m{n}") for n in range(1000))
+        world.drain("p0")
+        settled = world.sandbox.accepted_count()
+        process = sending(world, address.port)
+        wait_for(lambda: stands_at(valkey) > 2 * settled, "the checkpoint")
+        assert rebuilds(process) == 0
+        for number, (name, server) in enumerate((("over", replica), ("back", valkey))):
+            if server is replica:
+                replica.call("REPLICAOF", "NO", "ONE")
+            behind = world.sandbox.accepted_count()
+            more(world, f"unknown-{name}")
+            wait_for(lambda behind=behind: world.sandbox.accepted_count() > behind + 60, "sending")
+            address.switch(server.port)
+            more(world, name)
+            wait_for(lambda number=number: rebuilds(process) == number + 1, "the rebuild")
+            told = [entry for entry in process.events() if entry.get("event") == "dedup set rebuilt"][-1]
+            assert told["read_from"] == "the checkpoint"
+            assert told["records"] < settled
+        finish(world, process)
+    finally:
+        address.close()
+        replica.close()
+
+
 def test_an_evicting_policy_is_refused_and_noticed(world: World, valkey: Valkey) -> None:
     """G1: refused at start; set while mail flows, the processor halts, releases, and dead-letters nothing."""
     process = sending(world, valkey.port, MAILONCE_ACCOUNT_REFRESH_S="0.5")

@@ -145,7 +145,7 @@ class Audit(Seen):
     def _latest(self) -> Iterator[str]:
         """No call begins for a record once a newer one of its key could long be known."""
         world = self.world
-        valid = [p for p in world.published if _counts(p.key, p.value)]
+        valid = [p for p in world.published if _counts(p.key, p.value) and world.belongs(p)]
         order = {published.place: index for index, published in enumerate(world.published)}
         for at_s, key, attempt, place, who in world.ses.begun:
             mine = order.get((place.partition, place.offset), len(order))

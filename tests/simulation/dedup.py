@@ -260,6 +260,10 @@ class MemoryDedup:
         if not self._is_whole():
             raise NotWhole("the dedup set is not whole")
 
+    def _check_some(self, items: Sequence[Item]) -> None:
+        if items:
+            self._check()
+
     async def raise_floor(self, month: str = "") -> str:
         self.floor = max(self.floor, month)
         return self.floor
@@ -331,23 +335,26 @@ class MemoryDedup:
         return self._write(items, self._scripts.mark_sent)
 
     async def release(self, items: Sequence[Item]) -> None:
-        if items:
-            self._check()
+        self._check_some(items)
         self._write(items, self._scripts.release)
 
     async def mark_refused(self, items: Sequence[Item]) -> None:
+        self._check_some(items)
         self._write(items, lambda claim, item: self._scripts.mark_refused(claim, item, self._now_ms()))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        self._check_some(items)
         return self._write(items, self._scripts.mark_doubt)
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
         return self._write(items, self._scripts.record_sent)
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+        self._check_some(items)
         return self._write(items, self._scripts.record_doubt)
 
     async def close(self, items: Sequence[Item]) -> None:
+        self._check_some(items)
         self._write(items, self._scripts.close)
 
     async def prove(self, items: Sequence[Item]) -> list[Claim]:
@@ -429,12 +436,18 @@ class MemoryDedup:
         return Following(carried.moves, carried.checkpoint)
 
     async def follow(
-        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self,
+        read: Sequence[News],
+        moves: int,
+        lineage: str,
+        checkpoint: Checkpoint | None = None,
+        expire: bool = False,
     ) -> tuple[int, list[Claim]]:
         self._check_under(lineage)
         if self.carried.moves != moves:
             return -1, []
-        after = [self._put(one.key, self._scripts.follow(self.claims.get(one.key, ABSENT), one)) for one in read]
+        claims = [self._current(one.key) if expire else self.claims.get(one.key, ABSENT) for one in read]
+        after = [self._put(one.key, self._scripts.follow(claim, one)) for one, claim in zip(read, claims, strict=True)]
         if checkpoint is not None:
             self.carried = self.carried._replace(checkpoint=checkpoint, moves=moves + 1)
         return self.carried.moves, after

@@ -79,9 +79,9 @@ class SimJobLog:
         if self.unknown:
             raise TransactionUnknown("an earlier transaction's end is unknown")
         touched = {record.partition for record in transaction.records} | set(transaction.offsets)
-        if foreign := touched - self._mine:
+        if not transaction.facts and (foreign := touched - self._mine):
             raise TransactionAborted(f"partitions {sorted(foreign)} are no longer assigned")
-        if not self._member:
+        if not transaction.facts and not self._member:
             raise TransactionAborted("this processor is not a member of its group any more")
         began_s = self._net.now_s()
         try:

@@ -61,6 +61,8 @@ class PartitionLog:
     entries: list[Entry] = field(default_factory=list)
     start: int = 0
     end: int = 0
+    leaders: list[int] = field(default_factory=lambda: [0])
+    """by its number (its epoch): the offset from which each leader wrote"""
 
     def append(self, key: bytes | None, value: bytes | None, headers: object, at_ms: int, transaction: int = 0) -> int:
         record = Record(self.number, self.end, key, value, list(headers or ()), at_ms)  # type: ignore[call-overload]
@@ -76,6 +78,19 @@ class PartitionLog:
     def since(self, offset: int) -> Iterable[Entry]:
         for index in range(bisect_left(self.entries, offset, key=lambda entry: entry.offset), len(self.entries)):
             yield self.entries[index]
+
+    def lose(self, offset: int) -> None:
+        """What came from here on is lost with its disk; another leader goes on."""
+        self.entries = [entry for entry in self.entries if entry.offset < offset]
+        self.end = min(self.end, offset)
+        self.leaders.append(self.end)
+
+    def epoch_before(self, offset: int) -> int:
+        """Of the leader that wrote the last entry before `offset`; -1 when there is none."""
+        before = [entry.offset for entry in self.entries if entry.offset < offset]
+        if not before:
+            return -1
+        return max(epoch for epoch, first in enumerate(self.leaders) if first <= before[-1])
 
     def cut(self, offset: int) -> None:
         """DeleteRecords or retention: the log begins later."""

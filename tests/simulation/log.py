@@ -119,10 +119,10 @@ class MemoryJobLog:
         if self._kafka.epochs[self._instance] != self._epoch:
             raise Fenced(f"another processor runs as instance {self._instance!r}")
         touched = {record.partition for record in transaction.records} | set(transaction.offsets)
-        if foreign := touched - self._mine.keys():
+        if not transaction.facts and (foreign := touched - self._mine.keys()):
             raise TransactionAborted(f"partitions {sorted(foreign)} are no longer assigned")
         partitions = self._kafka.partitions
-        if not all(partitions[p].admits(self._number, self._mine[p]) for p in touched):
+        if not transaction.facts and not all(partitions[p].admits(self._number, self._mine[p]) for p in touched):
             raise TransactionAborted("Unknown member")
         if any(len(record.value or b"") > MESSAGE_BYTES_MAX for record in transaction.records):
             raise TransactionAborted("Message size too large")

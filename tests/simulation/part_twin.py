@@ -9,8 +9,10 @@ from processor.core.adoption import Places
 from processor.recovery.follow import CheckpointFollower
 from processor.recovery.lineage import Lineages
 from processor.recovery.part import under
+from processor.recovery.withdraw import Withdrawals
 from processor.shell.control import ControlFollower, Me, Timing
 from tests.simulation.control_log import SimControlLog
+from tests.simulation.reading_twin import SimWriter
 from tests.simulation.redis_twin import SimDedup
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ class Taking:
         me = Me(process.instance, process.instance)
         self.follower = ControlFollower(self.control_log, self.dedup, clock, me, TIMING)
         self.dedup.under = lambda: under(self.follower.control)
-        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock)
+        writer: Any = SimWriter(settings, f"checkpoint-{process.instance}")
+        withdrawals = Withdrawals(settings, self.dedup, self.follower, clock, writer, process.instance)
+        self.checkpoint = CheckpointFollower(settings, self.dedup, self.follower, clock, withdrawals)
         self.lineages = Lineages(settings, self.dedup, self.control_log, self.follower, clock, process.instance)
 
     def check(self) -> None:

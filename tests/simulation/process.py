@@ -263,7 +263,7 @@ async def _process(process: Process, part: Taking) -> None:
             make_whole=lineages.ensure_whole,
             presence=follower,
             months=FollowedMonths(follower),
-            scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms),
+            scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms, process=follower.process),
             letters=Letters(settings),
             outcomes=Outcomes(settings),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),

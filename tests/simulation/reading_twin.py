@@ -32,6 +32,7 @@ import processor.recovery.adoption
 import processor.recovery.follow
 import processor.recovery.lineage
 import processor.recovery.rebuild
+import processor.recovery.withdraw
 import processor.shell.allowance
 import processor.shell.attempts
 import processor.shell.bars
@@ -49,13 +50,13 @@ import processor.shell.worker
 import schemas.control
 import schemas.kafka.reading
 import schemas.runtime.ending
-from processor.core.checkpoint import Checkpoint, End, Ends
+from processor.core.checkpoint import Checkpoint, End, Ends, Place
 from processor.ports import Produced
 from processor.recovery.follow import read_rows
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable
 from tests.simulation.control_log import read_control
-from tests.simulation.kafka import Kafka, ProducerFenced, Refused, placed
+from tests.simulation.kafka import Kafka, PartitionLog, ProducerFenced, Refused, placed
 from tests.simulation.loop import OWNER, Owner, VirtualLoop
 from tests.simulation.net import Lost, Net
 
@@ -86,6 +87,7 @@ LOGS = (
     processor.recovery.lineage,
     processor.recovery.adoption,
     processor.recovery.follow,
+    processor.recovery.withdraw,
     processor.evidence.origin,
     processor.shell.control,
     processor.evidence.run,
@@ -139,12 +141,17 @@ def write_placed(settings: Any, records: Sequence[Produced]) -> list[tuple[int, 
 
 
 def ends_of(settings: Any, since: Checkpoint) -> Ends:
-    """As `processor.adapters.ends.ends_of`; a simulated partition has no leaders."""
-    kafka, topics = _here().kafka, settings.topics
+    """As `processor.adapters.ends.ends_of`."""
+    kafka, names = _here().kafka, (settings.topics.deliveries, settings.topics.attempts)
     ledger, attempts = (
-        {log.number: End(log.end) for log in kafka.topic(n)} for n in (topics.deliveries, topics.attempts)
+        {log.number: _end(log, known.get(log.number)) for log in kafka.topic(name)}
+        for name, known in zip(names, (since.ledger.places, since.attempts.places), strict=True)
     )
-    return Ends(kafka.topic_id(topics.deliveries), ledger, kafka.topic_id(topics.attempts), attempts)
+    return Ends(kafka.topic_id(names[0]), ledger, kafka.topic_id(names[1]), attempts)
+
+
+def _end(log: PartitionLog, known: Place | None) -> End:
+    return End(log.end, len(log.leaders) - 1, log.epoch_before(known.offset) if known else -1)
 
 
 READING = (("read_topic", read_topic), ("partition_numbers", partition_numbers), ("ends_of", ends_of))
@@ -313,6 +320,7 @@ def simulated(loop: VirtualLoop) -> Iterator[pytest.MonkeyPatch]:
         patch.setattr(processor.ops.balance, "write_records", write_records)
         patch.setattr(processor.ops.cancel, "write_placed", write_placed)
         patch.setattr(processor.adapters.jobs, "RecordReader", SimRecordReader)
+        patch.setattr(processor.recovery.withdraw, "RecordReader", SimRecordReader)
         patch.setattr(processor.ops.uncertain, "TransactionalWriter", SimWriter)
         patch.setattr(processor.shell.worker, "new_attempt_id", ids.attempt)
         patch.setattr(processor.shell.bars, "new_attempt_id", ids.attempt)

@@ -13,6 +13,7 @@ import processor.core.decide
 import processor.recovery.lineage
 import processor.recovery.rebuild
 from processor.core.claims import folded
+from processor.core.lapses import Lapses
 from processor.core.standing import Entry
 from processor.core.starts import Starts
 from processor.core.states import State
@@ -32,6 +33,7 @@ from tests.simulation.scenarios_rebuild import (
     a_claim_that_ended_comes_back,
     a_withdrawn_claim_comes_back,
     flushed_while_it_is_rebuilt,
+    killed_in_a_rebuild,
 )
 from tests.simulation.scenarios_redis import (
     a_clock_ahead_and_redis_lost,
@@ -197,3 +199,8 @@ def chunks_carry_no_token(patch: Patch) -> None:
 def a_lost_lock_is_shrugged_off(patch: Patch) -> None:
     chunks_carry_no_token(patch)
     patch.setattr(SimSet, "set_whole", _marked_by_anybody)
+
+
+@mutation(story=killed_in_a_rebuild)
+def a_silent_process_is_waited_for_twice(patch: Patch) -> None:
+    patch.setattr(Lapses, "silent", lambda *_: False)

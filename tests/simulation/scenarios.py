@@ -16,6 +16,7 @@ from tests.simulation import (
     scenarios_rebuild,
     scenarios_redis,
     scenarios_settling,
+    scenarios_withdraw,
 )
 from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
 
@@ -31,5 +32,6 @@ TOLD_IN = (
     scenarios_adoption,
     scenarios_settling,
     scenarios_checkpoint,
+    scenarios_withdraw,
 )
 """"Each adds its own to `SCENARIOS` when it is imported."""

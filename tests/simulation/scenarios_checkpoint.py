@@ -174,6 +174,27 @@ async def topics_made_anew_beside_a_checkpoint(world: World, audit: Audit) -> li
     return await replay(world)
 
 
+@keeps(r"G1 .* accepted 2 times", "a log that was cut and has grown again voids the checkpoint")
+async def cut_and_grown_past_a_checkpoint(world: World, audit: Audit) -> list[str]:
+    """Ledger and attempts lose their disks and grow past the checkpoint again; then an older Redis comes back."""
+    topics = world.settings.topics
+    for name in (topics.deliveries, topics.attempts):
+        for number in range(12):
+            world.kafka.publish(name, b"junk", b"", partition=number % 2)
+    world.start("p0")
+    await asyncio.sleep(2)
+    before = world.redis.at("redis").set.dump()
+    for name in (topics.deliveries, topics.attempts):
+        for log in world.kafka.topic(name):
+            log.lose(0)
+    publish(world, 12)
+    assert await done(world)
+    await asyncio.sleep(1)
+    redis_fault(world)
+    world.redis.point("redis", world.redis.start("redis", before))
+    return await replay(world)
+
+
 @keeps(
     r"G1 u0\S* was accepted 2 times",
     "what the set says is an entry of the past, and stands by the rule of any two entries",

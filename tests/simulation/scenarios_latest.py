@@ -17,13 +17,14 @@ from schemas.runtime.errors import RedisUnavailable
 from tests.simulation.audit import Audit
 from tests.simulation.process import Process
 from tests.simulation.redis_twin import SimDedup
-from tests.simulation.story import done, keeps, publish, until
+from tests.simulation.story import LONG_AGO_S, done, keeps, publish, replay, until
 from tests.simulation.world import MONTH, World
 
 __all__ = [
     "a_cancel_before_any_processor",
     "a_cancel_during_a_back_off",
     "a_cancel_while_a_lost_set_is_marked",
+    "newer_records_where_the_key_does_not_belong",
 ]
 
 RULE = "after the command has returned no call for an older record of the key begins"
@@ -192,3 +193,22 @@ async def a_cancel_before_any_processor(world: World, audit: Audit) -> None:
     world.start("p0")
     assert await done(world)
     judge(audit, command, "u0", 1_000)
+
+
+@keeps(r"G1 u0\S* was accepted 2 times", "a record in a partition where its key does not belong is nothing")
+async def newer_records_where_the_key_does_not_belong(world: World, audit: Audit) -> list[str]:
+    """A correction, a tombstone and one more correction stand in another partition when the first processor begins."""
+    audit.strict = True
+    own = world.kafka.partition_of(Key("u0", MONTH).to_bytes())
+    world.publish("u0")
+    world.publish("u0", version=2, partition=1 - own)
+    world.cancel("u0", partition=1 - own)
+    world.publish("u0", version=3, partition=1 - own)
+    world.publish("u1")
+    await asyncio.sleep(LONG_AGO_S)
+    world.start("p0")
+    await until(world, lambda: not world.pending(), 20)
+    await asyncio.sleep(2)
+    told = sorted(world.letter(record).reason for record in world.letters())
+    found = [] if told == ["wrong-partition"] * 2 else [f"G2 letters of {told}"]
+    return [*found, *await replay(world)]

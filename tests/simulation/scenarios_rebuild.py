@@ -119,3 +119,25 @@ async def a_stop_in_a_rebuild_ends(world: World, audit: Audit) -> list[str]:
     stopped = await until(world, lambda: world.slots["p0"].dead)
     world.net.loses = usual
     return await drain(world) if stopped else ["G2 p0 did not stop within 60 s"]
+
+
+AGAIN_S = 4.5
+"""A heartbeat's 2.4 s, two beats, and what the rebuild itself takes."""
+
+
+@keeps(r"G6 the set is whole again after", "a dead process's heartbeat costs its wait, and that once")
+async def killed_in_a_rebuild(world: World, audit: Audit) -> list[str]:
+    """Whoever comes next waits for its heartbeat's end, not for its lock's and once more for word of the lineage."""
+    await sent(world)
+    world.when("p0", "redis.restore <", 1, lambda process: process.die())
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    world.publish("one-more")
+    assert await until(world, lambda: world.slots["p0"].dead)
+    began_s = world.loop.time()
+    world.start("p1")
+    server = world.redis.at("redis").set
+    assert await until(world, lambda: server.marker.run == server.run, 30)
+    took_s = world.loop.time() - began_s
+    assert await done(world)
+    return [f"G6 the set is whole again after {took_s:.1f} s"] if took_s > AGAIN_S else []

@@ -7,7 +7,9 @@ from typing import Any
 
 from schemas.identity import Key
 from tests.simulation.audit import Audit
-from tests.simulation.story import breaks, done, keeps, replay
+from tests.simulation.faults import redis_fault
+from tests.simulation.process import Process
+from tests.simulation.story import breaks, done, keeps, replay, until
 from tests.simulation.world import MONTH, World
 
 
@@ -135,3 +137,36 @@ async def cancelled_over_sent(world: World, audit: Audit) -> None:
     world.when("p0", "redis.cancel >", 1, act)
     world.start("p0")
     await asyncio.sleep(10)
+
+
+@keeps(
+    r"G2 a mail was accepted, and its doubt",
+    "what SES accepted of a lost partition is written to the ledger by itself",
+    partitions=1,
+)
+async def lost_while_ses_accepts(world: World, audit: Audit) -> list[str]:
+    """A processor leaves the group in a call; the next owner stands still, and Redis is lost before it has claimed."""
+    audit.events_come = False
+    group = world.kafka.group("mailonce")
+
+    def lose(process: Process) -> None:
+        # The answer is on its way for longer than the next poll takes.
+        world.net.slow = 3
+        world.loop.later(0.05, lambda: setattr(world.net, "slow", 1.0))
+        for member in [m for m in group.members.values() if m.owner is process]:
+            group.leave(member.name, "is taken for dead")
+
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.start("p1")
+    await asyncio.sleep(2)
+    world.when("p1", "redis.claim <", 1, lambda process: process.freeze(2.0))
+    world.when("p0", "ses.send <", 1, lose)
+    world.publish("u0")
+    assert await until(world, lambda: bool(world.slots["p1"].stalls), 10)
+    await asyncio.sleep(1.4)
+    redis_fault(world)
+    world.redis.at("redis").flush()
+    await until(world, lambda: not world.pending(), 40)
+    told = [delivery.outcome.value for _, delivery, _ in world.deliveries()]
+    return [] if "uncertain" not in told else [f"G2 a mail was accepted, and its doubt is told: {told}"]

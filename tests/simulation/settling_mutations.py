@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 import processor.core.decide
 from processor.adapters.letters import EventLetters, Letters
+from processor.core.batch import Batches
 from processor.core.states import ABSENT, Claim, State
 from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
@@ -22,10 +23,16 @@ from tests.simulation.scenarios_settling import (
     a_bad_record_read_by_two_groups,
     a_bad_record_told_and_not_closed,
     a_dead_record_of_a_commit_that_nobody_heard_of,
+    lost_while_ses_accepts,
     refused_after_a_lost_answer,
 )
 
 __all__: list[str] = []
+
+
+@mutation(story=lost_while_ses_accepts)
+def what_a_lost_partition_accepted_is_told_by_its_next_owner_alone(patch: Patch) -> None:
+    patch.setattr(Batches, "keep_facts", lambda *_: None)
 
 
 @mutation(story=dead_over_sent)

@@ -14,6 +14,7 @@ import processor.core.standing
 import processor.core.uncertain
 import processor.shell.after_commit
 import processor.shell.calls
+import processor.shell.intake
 import tests.simulation.job_log
 import tests.simulation.process
 import tests.simulation.world
@@ -36,7 +37,10 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.scenarios_kafka import a_letter_too_large
-from tests.simulation.scenarios_latest import a_cancel_during_a_back_off
+from tests.simulation.scenarios_latest import (
+    a_cancel_during_a_back_off,
+    newer_records_where_the_key_does_not_belong,
+)
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
     doubt_over_a_drop,
@@ -65,6 +69,11 @@ def after_doubt_is_always_none(patch: Patch) -> None:
 @mutation(story=a_cancel_during_a_back_off)
 def a_place_bars_nothing(patch: Patch) -> None:
     patch.setattr(Scripts, "superseded", lambda *_: False)
+
+
+@mutation(story=newer_records_where_the_key_does_not_belong)
+def a_key_belongs_wherever_it_stands(patch: Patch) -> None:
+    patch.setattr(processor.shell.intake, "belongs", lambda record, _opened: record.partition)
 
 
 @mutation(story=cancelled_after_it_had_ended)

@@ -18,6 +18,7 @@ from tests.simulation import (
     rebuild_mutations,
     settling_mutations,
     shell_mutations,
+    withdraw_mutations,
 )
 from tests.simulation.mutating import MUTATIONS, SURVIVORS, Mutation, caught
 from tests.simulation.scenarios import KEPT, SCENARIOS, Scenario, play
@@ -31,6 +32,7 @@ TOLD_IN = (
     rebuild_mutations,
     settling_mutations,
     shell_mutations,
+    withdraw_mutations,
 )
 ROOT = Path(__file__).parents[2]
 SEEDS = 300

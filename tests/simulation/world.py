@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from processor.core.months import opening
+from processor.core.months import month_of_key, opening
 from processor.core.outcomes import PENDING, Mail, has_job, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
 from schemas.control import Installation, MonthOpened, control_key
@@ -285,11 +285,19 @@ class World:
         """As `status` folds them."""
         mails: dict[bytes, Mail] = {}
         for record in self.jobs():
-            if record.key is not None and (mail := with_job(mails.get(record.key), record)) is not None:
+            placed = Published(0.0, record.key, (record.partition, record.offset), record.value)
+            if record.key is None or not self.belongs(placed):
+                continue
+            if (mail := with_job(mails.get(record.key), record)) is not None:
                 mails[record.key] = mail
         for key, delivery, partition in self.deliveries():
             mails[key] = with_delivery(mails.get(key), delivery, partition)
         return mails
+
+    def belongs(self, published: Published) -> bool:
+        """Whether a record stands where its key does; in a month that nobody opened any partition will do."""
+        opened = self.kafka.opened.get(month_of_key(published.key))
+        return opened is None or self.kafka.partition_of(published.key) == published.place[0]
 
     def pending(self) -> list[bytes]:
         return [key for key, mail in self.mails().items() if mail.standing == PENDING and _is_key(key)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from processor.core.decide import Settle, Skip
 from processor.core.states import Claim, State
 from processor.core.ticket import Attempt, Finished
@@ -117,3 +119,37 @@ async def test_what_is_freed_waits_for_a_set_that_is_whole() -> None:
     dedup.mark()
     await after.end(timeout_s=60)
     assert dedup.claims[KEY].state is State.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("outcome", "after"),
+    [
+        (Outcome.UNCERTAIN, Claim(State.UNCERTAIN_RECORDED, attempt=attempt().id)),
+        (Outcome.DEAD, Claim(State.CLOSED, partition=0, offset=0)),
+    ],
+)
+async def test_what_is_lowered_waits_for_a_set_that_is_whole(outcome: Outcome, after: Claim) -> None:
+    """G4: a rebuild under way may put the claim back, and would make a doubt of it; a drain does not wait for that."""
+    dedup, one = whole(), attempt()
+    dedup.claims[KEY] = Claim(State.SENDING, attempt=one.id)
+    await dedup.unset_whole()
+    clock = FakeClock()
+    telling = AfterCommit(dedup, clock)
+    telling.recorded([Finished(one, Settle(outcome, attempt=one.id))])
+    await until(lambda: clock.s > 1000.0)
+    assert (telling.busy, dedup.claims[KEY].state) == (False, State.SENDING)
+    dedup.mark()
+    await telling.end(timeout_s=60)
+    assert dedup.claims[KEY] == after
+
+
+async def test_sent_is_a_fact_in_any_set() -> None:
+    """G1: it is told at once, whole or not, whatever waits beside it."""
+    dedup, one = whole(), attempt()
+    await dedup.unset_whole()
+    telling = AfterCommit(dedup, FakeClock())
+    doubt = Finished(Attempt(ticket(key=b"u2:2026-11"), "other"), Settle(Outcome.UNCERTAIN, attempt="other"))
+    telling.recorded([doubt, Finished(one, Settle(Outcome.SENT, message_id="m1", attempt=one.id))])
+    await until(lambda: not telling._tasks)
+    assert dedup.claims[KEY].state is State.SENT_RECORDED
+    await telling.end(timeout_s=0.01)

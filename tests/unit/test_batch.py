@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from processor.core.assignments import Assignments
 from processor.core.batch import Batches
-from processor.core.decide import Skip
+from processor.core.decide import Settle, Skip
 from processor.core.ticket import Attempt, Finished, Ticket
 from schemas.kafka.reading import Record
+from schemas.records import Outcome
 
 
 def end(ticket: Ticket) -> Finished:
@@ -115,6 +116,30 @@ def test_what_is_never_recorded_here_is_given_up_by_name() -> None:
     assert machine.batches.forget_ended() == []
     assert machine.batches.take_ended() == [stays]
     assert machine.batches.ended == 0
+
+
+def test_what_ses_accepted_of_a_partition_that_has_gone_is_a_fact() -> None:
+    """G2: the ledger is to hold it, whoever has the partition now; what else ended there is not recorded here."""
+    machine = Machine()
+    went = Finished(Attempt(machine.read(0), "a"), Settle(Outcome.SENT, message_id="m", attempt="a"))
+    doubt = Finished(Attempt(machine.read(0), "b"), Settle(Outcome.UNCERTAIN, attempt="b"))
+    for finished in (went, doubt, end(machine.read(0))):
+        machine.batches.add_ended(finished)
+    assert machine.batches.facts == ()
+    machine.assigned.forget(frozenset({0}))
+    assert machine.batches.next(5, machine.attempt).finished == ()
+    assert machine.batches.facts == (went,)
+    machine.batches.told([went])
+    assert machine.batches.facts == ()
+
+
+def test_what_is_read_again_here_is_no_fact() -> None:
+    """The partition came back: its record is settled here, with its offset."""
+    machine = Machine()
+    machine.batches.add_ended(Finished(Attempt(machine.read(0)), Settle(Outcome.SENT, message_id="m")))
+    machine.assigned.assign({0: (0, "")})
+    assert machine.batches.next(5, machine.attempt).finished == ()
+    assert machine.batches.facts == ()
 
 
 def test_the_last_batch_intends_nothing() -> None:

@@ -199,3 +199,16 @@ async def test_a_call_that_may_not_be_made_is_no_try() -> None:
     made, one, end = await called(NotWritten("forbidden", "a new lineage"))
     assert isinstance(end, GivenBack)
     assert (end.halted, dict(end.attempt.tries), state(made, one)) == (None, {}, ABSENT)
+
+
+@pytest.mark.parametrize("answer", [LOST, ServiceError(400, "MessageRejected", "content")])
+async def test_in_a_set_that_is_not_whole_nothing_is_lowered(answer: Answer) -> None:
+    """G1: the outcome goes to the ledger all the same; a rebuild puts the claim back until it is there."""
+    made = Made(ses=Ses(answer))
+    one = await claimed(made.dedup)
+    await made.dedup.unset_whole()
+    end = await made.calls.attempt(one, 0.0)
+    assert isinstance(end, Finished)
+    assert isinstance(end.result, Settle)
+    assert end.result.outcome in {Outcome.UNCERTAIN, Outcome.DEAD}
+    assert state(made, one).state is State.SENDING

@@ -19,7 +19,7 @@ from processor.core.checkpoint import (
 from processor.core.claims import Folded, Intent
 from processor.core.standing import Entry
 from processor.core.states import ABSENT, Claim, State, parse_claim
-from processor.core.window import KeyRows, News, Window
+from processor.core.window import KeyRows, News, Open, Window
 from schemas.identity import Key
 
 KEY = Key("u1", "2026-11")
@@ -165,3 +165,42 @@ def test_what_the_set_bars_is_not_waited_for() -> None:
     window = Window(checkpoint(0, 0))
     window.take({KEY: rows(intent("x"))})
     assert window.applied({KEY: parse_claim("sf")}, ends(1, 9)) == checkpoint(1, 9)
+
+
+@pytest.mark.parametrize("claim", ["Sm:f", "Ux", "Uy"])
+def test_what_the_set_alone_knows_holds_the_checkpoint(claim: str) -> None:
+    """G2: nobody reads its intent again once the checkpoint has passed it."""
+    window = Window(checkpoint(0, 0))
+    window.take({KEY: rows(intent("x", at=2))})
+    assert window.applied({KEY: parse_claim(claim)}, ends(1, 9), 5.0) == checkpoint(1, 2)
+    assert window.open == [Open(KEY, intent("x", at=2), 5.0)]
+    window.take({KEY: rows(entry("sf"))})
+    assert window.applied({KEY: parse_claim(claim)}, ends(2, 9), 8.0) == checkpoint(2, 9)
+    assert window.open == []
+
+
+def test_a_window_knows_since_when_an_intent_is_open() -> None:
+    """G1: a process that lapsed before that may have begun it since."""
+    window = Window(checkpoint(0, 0))
+    window.take({KEY: rows(intent("x", at=2))})
+    window.applied({KEY: ABSENT}, ends(0, 4), 5.0)
+    window.take({KEY: rows(intent("y", at=6))})
+    window.applied({KEY: ABSENT}, ends(0, 8), 9.0)
+    assert [(one.intent.attempt, one.known_s) for one in window.open] == [("x", 5.0), ("y", 9.0)]
+
+
+def test_a_closed_month_holds_nothing() -> None:
+    """No rebuild puts anything of it back."""
+    window = Window(checkpoint(0, 0))
+    window.take({KEY: rows(intent("x", at=2))})
+    assert window.applied({KEY: ABSENT}, ends(0, 4), floor="2026-12") == checkpoint(0, 4)
+    assert window.open == []
+
+
+def test_what_was_compacted_away_holds_nothing() -> None:
+    """A rebuild would not find it either."""
+    window = Window(checkpoint(0, 0))
+    window.take({KEY: rows(intent("x", at=2), intent("y", at=3))})
+    window.applied({KEY: ABSENT}, ends(0, 4))
+    window.forget(window.open[:1])
+    assert window.applied({KEY: ABSENT}, ends(0, 4)) == checkpoint(0, 3)

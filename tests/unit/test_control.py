@@ -158,6 +158,9 @@ def test_who_has_not_heard_of_a_lineage_is_known(topic: Topic) -> None:
     topic.write(beat("old", knows="k", current_s=20.0), now_s=0.0)
     control = topic.control
     assert [other.heartbeat.process for other in control.unaware("l", "me")] == ["old"]
+    control.lapses.read_back(0.0, 0.0)
+    control.lapses.read_back(21.0, 21.0)
+    assert control.unaware("l", "me") == [], "it has lapsed: it reads of the lineage before it calls again"
     assert control.longest_current_s("me") == 20.0
     assert Control().longest_current_s("me") == 10.0
     assert [other.heartbeat.process for other in control.silent("me", 60.0, 60.0)] == ["knows", "old"]

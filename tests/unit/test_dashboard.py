@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -12,13 +13,19 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from processor.core.control import Control
+from processor.core.months import Months
+from processor.core.outcomes import PENDING
+from processor.dashboard.app import Board, _until_taken
 from processor.dashboard.auth import COOKIE, Auth, is_loopback
 from processor.dashboard.chart import HEIGHT, bars
 from processor.dashboard.openapi import document
 from processor.dashboard.totals import MINUTE_MS, Totals
 from processor.dashboard.view import ENTRIES_MAX, View, apply, hash_of, pack, unpack
 from schemas.codec import MOVED_HEADER, REQUEUE_HEADER, dead_letter_headers, encode
+from schemas.control import ControlRecord, MonthOpened
 from schemas.kafka.reading import Record
+from schemas.partitions import partition_of
 from schemas.records import Attempt, DeadLetter, Delivery, Feedback, Outcome, Requeue, Resend, Source
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings, load_settings
@@ -107,6 +114,49 @@ def test_topics_come_in_any_order_and_again(repeats: list[int], random: Any) -> 
     assert view.mail == plain.mail
     assert sorted(map(msgspec.json.encode, view.entries)) == sorted(map(msgspec.json.encode, plain.entries))
     assert (view.accepted, view.seen) == (plain.accepted, plain.seen)
+
+
+def test_a_job_where_its_key_does_not_belong_says_nothing_of_the_mail() -> None:
+    """G2: it is newer than the one that was cancelled, and the mail would wait for ever."""
+    story = [("jobs", record(0, job("u1"))), ("deliveries", record(0, delivery(Outcome.CANCELLED)))]
+    view = told(story)
+    stray = Record(3, 7, KEY, encode(job("u1", email="else@b.de")), [], 99)
+    after = apply(view, "jobs", stray, misplaced=True)
+    assert after is not None
+    assert (after.mail, after.address) == (view.mail, view.address)
+    assert after.entries[-1].what == "wrong-partition"
+    assert apply(after, "jobs", stray, misplaced=True) is after, "seen"
+    waiting = apply(view, "jobs", stray)
+    assert waiting is not None
+    assert waiting.mail.standing == PENDING
+
+
+class _Event:
+    """As Faust hands on a record of the jobs topic."""
+
+    def __init__(self, partition: int, offset: int, user: str) -> None:
+        key, value = f"{user}:{MONTH}".encode(), encode(job(user))
+        self.message = SimpleNamespace(
+            topic="jobs", partition=partition, offset=offset, key=key, value=value, headers=(), timestamp=offset + 1.0
+        )
+
+
+async def test_a_board_knows_how_a_month_was_opened() -> None:
+    """Its jobs are looked up before they are folded."""
+    control, asked = Control(), []
+    control.take(ControlRecord(0, "month", MONTH, MonthOpened(month=MONTH, partitions=2)), 0.0)
+
+    def opened(months: set[str]) -> Months:
+        asked.append(months)
+        return Months(control)
+
+    board = Board({}, opened)
+    belongs = partition_of(KEY, 2)
+    events: Any = [_Event(belongs, 0, "u1"), _Event(2, 5, "u1"), _Event(2, 6, "u2")]
+    await _until_taken(board, "jobs", events)
+    assert asked == [{MONTH}]
+    assert board.totals.months[MONTH].lag == {belongs: 1}
+    await Board({}).look_up(events)
 
 
 def test_two_acceptances_are_a_duplicate_unless_somebody_allowed_it() -> None:

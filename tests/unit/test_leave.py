@@ -38,6 +38,9 @@ class Commits:
             raise TransactionAborted("the test says so")
         self._engine.committed(batch)
 
+    async def tell(self) -> None:
+        """No partition was lost."""
+
 
 class Marks:
     """What evidence knows better after each commit."""

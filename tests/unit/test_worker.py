@@ -246,6 +246,44 @@ async def test_after_an_unknown_end_a_refused_record_is_closed_or_free(committed
     assert visible(kafka, TOPICS.dead_letters) == 1
 
 
+@pytest.mark.parametrize(
+    ("bad_end", "leaves"),
+    [(None, False), (None, True), (TransactionAborted, False), (TransactionAborted, True), (TransactionUnknown, False)],
+)
+async def test_what_ses_accepts_of_a_lost_partition_is_told_by_itself(
+    bad_end: type[Exception] | None, leaves: bool
+) -> None:
+    """G2, G3: as `sent`, without offsets, though the transaction ends badly at first or the processor is stopped."""
+    kafka, ses, dedup = MemoryKafka(1), Ses(), whole()
+    gate, calling = asyncio.Event(), asyncio.Event()
+    send = ses.send
+
+    async def slow(*about: Any) -> Any:
+        calling.set()
+        await gate.wait()
+        return await send(*about)
+
+    ses.send = slow  # type: ignore[method-assign]
+    publish(kafka, "u1")
+    log = OddLog(kafka, joined=lambda _log: calling.is_set())
+    one = made(log, ses, dedup)
+    async with running(one):
+        await calling.wait()
+        # Taken for dead: it is not asked to give anything up first.
+        log._mine.clear()
+        kafka.partitions[0] = kafka.partitions[0].left()
+        await one._rebalances.lost(frozenset({0}))
+        log.bad_ends = [bad_end] if bad_end else []
+        if leaves:
+            one.stop()
+        gate.set()
+        await until(lambda: visible(kafka, TOPICS.deliveries) > 0)
+        await until(lambda: dedup.claims[Key("u1", MONTH)].state is State.SENT_RECORDED)
+    assert visible(kafka, TOPICS.deliveries) == 1
+    assert kafka.partitions[0].committed[0] == 0
+    assert one._engine.idle
+
+
 async def test_who_has_no_partition_loses_none() -> None:
     """An unknown end may come after the last one was taken away."""
     meter = Meter()

@@ -3,7 +3,7 @@
 -- years, each at a millisecond of its own, were put in anew at other milliseconds, or without any. Nor is a set that an older
 -- dump was loaded into while this very server ran, which its grants show, nor one without marker. Then the checkpoint goes.
 -- KEYS: marker, lock, checkpoint, seals. ARGV: the lock's token, for whom.
--- Returns the checkpoint, or nothing.
+-- Returns the checkpoint, or nothing, and 1 where the server tells at which millisecond a key expires (Redis 7, Valkey).
 if not holds(KEYS[2], ARGV[1]) then
   return redis.error_reply('NOTHELD the rebuild has lost its lock')
 end
@@ -17,6 +17,7 @@ for i = 4, good and #KEYS or 0 do
   local expires = redis.pcall('PEXPIRETIME', KEYS[i])
   good = good and expires == tonumber(held[2]) + i
 end
-if good then return held[1] end
+local tells = type(redis.pcall('PEXPIRETIME', KEYS[1])) == 'number' and 1 or 0
+if good then return { held[1], tells } end
 redis.call('DEL', KEYS[3])
-return ''
+return { '', tells }

@@ -98,6 +98,13 @@ class RedisSet:
             return []
         return await self._run(name, [self._bucket(item.key) for item in items], flat(items, per_item))
 
+    async def _lower(self, name: str, items: Sequence[Item], per_item: Callable[[Item], tuple[Any, ...]]) -> Any:
+        """What frees or lowers: only in a set that is whole. Raises `NotWhole`."""
+        if not items:
+            return []
+        keys = [self.marker, *(self._bucket(item.key) for item in items)]
+        return await self._run(name, keys, [*flat(items, per_item), self._seen().to_argument()])
+
     async def _fact(self, name: str, items: Sequence[Item], text: Callable[[Item], str]) -> Any:
         return await self._write(
             name, items, lambda i: (i.key.user_id, short_id(i.message_id), i.attempt, text(i), i.message_id)

@@ -17,10 +17,14 @@ from processor.adapters.redis.bucket import RedisSet
 from processor.core.checkpoint import NOTHING, Checkpoint
 from processor.core.states import Claim, parse_claim
 from processor.core.window import News
+from schemas.runtime.logs import Event, get_log
 
 __all__ = ["SEALS", "CheckpointScripts", "Following"]
 
+log = get_log()
+
 SEALS = 64
+WHOLE = "every rebuild of the dedup set reads all of ledger and attempts: use Redis 7 or later, or Valkey"
 
 
 class Following(NamedTuple):
@@ -33,6 +37,9 @@ class Following(NamedTuple):
 
 class CheckpointScripts(RedisSet):
     """The part of the set that is about the checkpoint."""
+
+    _said = False
+    """whether it was said that this server keeps no checkpoint"""
 
     @property
     def checkpoint_key(self) -> str:
@@ -47,8 +54,12 @@ class CheckpointScripts(RedisSet):
 
         Raises `RebuildLost`.
         """
-        told = await self._run("checkpoint", self._checkpoint_keys(), [token, self._seen().to_argument()])
-        return _parsed(told) or NOTHING
+        arguments: list[str | int | float | bytes] = [token, self._seen().to_argument()]
+        places, tells = await self._run("checkpoint", self._checkpoint_keys(), arguments)
+        if not tells and not self._said:
+            log.warning(Event.NO_CHECKPOINT, why="PEXPIRETIME is unknown or forbidden", follows=WHOLE)
+            self._said = True
+        return _parsed(places) or NOTHING
 
     async def follows(self, who: str, lineage: str, ttl_s: float) -> Following | None:
         """The checkpoint, for the one who follows for the next `ttl_s`. Raises `NotWhole` under another lineage."""
@@ -58,7 +69,12 @@ class CheckpointScripts(RedisSet):
         return Following(int(told[0]), found) if found else None
 
     async def follow(
-        self, read: Sequence[News], moves: int, lineage: str, checkpoint: Checkpoint | None = None
+        self,
+        read: Sequence[News],
+        moves: int,
+        lineage: str,
+        checkpoint: Checkpoint | None = None,
+        expire: bool = False,
     ) -> tuple[int, list[Claim]]:
         """Applies what was read, then moves the checkpoint, if there is one; all in one step.
 
@@ -67,6 +83,7 @@ class CheckpointScripts(RedisSet):
             moves: how often it had moved when the reading began.
             lineage: under which everything since the last checkpoint was applied.
             checkpoint: up to where everything is in the set after this step.
+            expire: whether the keys' claims become uncertain that are past their lifetime.
 
         Returns how often it has moved now, -1 when another has moved it (then nothing is changed), and each key's
         claim. Raises `NotWhole`.
@@ -79,7 +96,8 @@ class CheckpointScripts(RedisSet):
             items.append([one.key.user_id, one.claim, one.attempt, *place, list(one.withdrawn)])
         packed = msgspec.msgpack.encode(items)
         text = checkpoint.to_text() if checkpoint else ""
-        told = await self._run("follow", keys, [moves, text, packed, self._under(lineage)])
+        lifetime_ms = self._lifetime_ms if expire else 0
+        told = await self._run("follow", keys, [moves, text, packed, lifetime_ms, self._under(lineage)])
         return int(told[0]), [parse_claim(value) for value in (told[1] if len(told) > 1 else [])]
 
     def _under(self, lineage: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from processor.adapters.redis.bucket import RedisSet, flat
+from processor.adapters.redis.bucket import RedisSet
 from processor.core.states import Claim, parse_claim
 from processor.ports import Item
 from schemas.identity import Key
@@ -41,30 +41,25 @@ class ClaimScripts(RedisSet):
         return [parse_claim(after) for _, after in await self._fact("sent", items, lambda i: i.fingerprint)]
 
     async def release(self, items: Sequence[Item]) -> None:
-        if items:
-            keys = [self.marker, *(self._bucket(item.key) for item in items)]
-            about = flat(items, lambda i: (i.key.user_id, i.attempt, i.overrides))
-            await self._run("release", keys, [*about, self._seen().to_argument()])
+        await self._lower("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
 
     async def mark_refused(self, items: Sequence[Item]) -> None:
-        await self._write("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
+        await self._lower("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
 
     async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        after = await self._write("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+        after = await self._lower("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in after]
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
         # After a resend the attempt stays as well: a late word of SES's about the earlier one must not be taken for it.
-        return await self._record(
-            "s", items, lambda i: f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint
-        )
+        def about(i: Item) -> tuple[str, str, str]:
+            return i.key.user_id, f"{i.fingerprint}:{i.attempt}" if i.overrides else i.fingerprint, i.attempt
+
+        return [parse_claim(value) for value in await self._write("record", items, about)]
 
     async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._record("u", items, lambda i: i.attempt)
-
-    async def _record(self, what: str, items: Sequence[Item], text: Callable[[Item], str]) -> list[Claim]:
-        values = await self._write("record", items, lambda i: (i.key.user_id, what, text(i), i.attempt))
+        values = await self._lower("record_doubt", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in values]
 
     async def close(self, items: Sequence[Item]) -> None:
-        await self._write("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
+        await self._lower("close", items, lambda i: (i.key.user_id, i.partition, i.offset, i.attempt))
