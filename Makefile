@@ -127,14 +127,17 @@ bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a lo
 docs: venv ## the generated parts of the documentation
 	@$(BIN)/python -m docs.generate
 
-COMPILE = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
+# What pip was told of networks and indexes holds here too. Where there are several, each package is taken from the
+# first that has it: nothing is pinned yet, and a name of ours on another must not be taken for ours.
+TOLD = $(BIN)/python -m infra.bootstrap.told
+COMPILE = $(TOLD) $(BIN)/uv pip compile --index-strategy first-index --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q
 lock: venv ## every lock anew: packages, the stack's jars, the platforms' table in the README; some minutes
 	$(COMPILE) pyproject.toml --extra stack --extra dev -o requirements.lock
 	$(COMPILE) pyproject.toml --extra build --extra msk --extra otel --extra registry --extra rocksdb --extra sandbox --extra sql -c requirements.lock -o requirements-runtime.lock
 	$(COMPILE) pyproject.toml --extra bench -c requirements.lock -o requirements-bench.lock
 	echo 'pip-audit>=2.9' | $(COMPILE) - -o requirements-audit.lock
 	echo 'apache-airflow>=3,<4' | $(COMPILE) - -o requirements-airflow.lock
-	$(BIN)/python -m infra.embedded.lock_jars
+	$(TOLD) $(BIN)/python -m infra.embedded.lock_jars
 	$(BIN)/python -m infra.bootstrap.wheels
 
 ci: test ## what continuous integration runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from jgo.maven import MavenContext, PythonResolver
 __all__ = ["advice", "context"]
 
 _CERTIFICATE = "REQUESTS_CA_BUNDLE names the file of certificates to trust (for `make setup`, pip's `cert` does too)"
+_OWN = (
+    "SSL_CLIENT_CERT names the file with your certificate and its key (for `make setup`, pip's `client-cert` does too)"
+)
 _PROXY = "HTTPS_PROXY names the proxy (for `make setup`, pip's `proxy` does too)"
 _TIMEOUT_S = 60
 _CHUNK = 1 << 16
@@ -23,6 +27,8 @@ class _FewConnections(PythonResolver):
     def __init__(self, received: Counter[str]) -> None:
         super().__init__()
         self._session = requests.Session()
+        # requests has no variable for it; uv has this one, and takes the same file.
+        self._session.cert = os.environ.get("SSL_CLIENT_CERT") or None
         self._received = received
 
     def download(self, artifact: Any) -> Path:
@@ -54,6 +60,10 @@ def context(work: Path, received: Counter[str]) -> Any:
 def advice(error: Exception) -> str:
     """Where to look when a download failed by `error`."""
     match error:
+        case OSError() if "TLS certificate file" in str(error):  # requests' own, of one that is not there
+            return _OWN
+        case requests.exceptions.SSLError() if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+            return f"{_CERTIFICATE}; where yours is asked for, {_OWN}"
         case requests.exceptions.SSLError():
             return _CERTIFICATE
         case requests.exceptions.ProxyError() | requests.exceptions.InvalidProxyURL():

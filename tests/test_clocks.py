@@ -6,6 +6,7 @@ A condition is awaited; a limit ends what hangs, and is ten times what is usual;
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ PAUSE_S = 0.05
 """Longer than that nobody sleeps between two looks."""
 LIMIT_S = 60.0
 CLOCKS = {"monotonic", "perf_counter", "process_time", "time_ns", "monotonic_ns", "boot_s"}
-LIMITED = {"wait", "wait_for", "wait_procs", "result", "join", "communicate", "flush", "timeout"}
+LIMITED = {"wait", "wait_for", "wait_procs", "result", "join", "communicate", "flush", "poll", "timeout"}
 """Calls whose last argument is a limit, or whose ``timeout`` is."""
 
 ALLOWED = {
@@ -42,6 +43,7 @@ def offences(source: str) -> Iterator[tuple[str, int, str]]:
         if isinstance(node, ast.Call) and (said := _pause(node) or _limit(node)):
             yield function, node.lineno, said
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from ((node.name, node.lineno, said) for said in _defaults(node))
             spans = _spans(node)
             for inner in ast.walk(node):
                 if isinstance(inner, ast.Assert) and _knows_time(inner.test, spans):
@@ -80,6 +82,18 @@ def _limit(call: ast.Call) -> str:
         if seconds is not None and PAUSE_S < seconds < LIMIT_S:
             return f"a limit of {seconds:g} s ({ast.unparse(call)}): ten times what is usual is at least {LIMIT_S:g}"
     return ""
+
+
+def _defaults(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    """Limits that hold where a caller names none."""
+    args = function.args
+    named = [*args.posonlyargs, *args.args]
+    pairs = [*zip(named[len(named) - len(args.defaults) :], args.defaults, strict=True)]
+    pairs += [(arg, default) for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True) if default]
+    for arg, default in pairs:
+        seconds = _number(default)
+        if re.fullmatch(r"(.*_)?(timeout|limit)(_s)?", arg.arg) and seconds is not None and PAUSE_S < seconds < LIMIT_S:
+            yield f"a limit of {seconds:g} s ({arg.arg}): ten times what is usual is at least {LIMIT_S:g}"
 
 
 def _is_clock(node: ast.AST) -> bool:
@@ -142,6 +156,9 @@ WRONG = {
     "async def f(x):\n    await asyncio.sleep(x)": "a pause",
     "def f(p):\n    assert p.wait(20) == 0": "a limit of 20 s",
     "subprocess.run(['x'], timeout=30)": "a limit of 30 s",
+    "message = consumer.poll(10)": "a limit of 10 s",
+    "def f(what, timeout_s=20): ...": "a limit of 20 s",
+    "def f(*, read_timeout_s: float = 5.0): ...": "a limit of 5 s",
     "def f():\n    began = time.monotonic()\n    go()\n    assert time.monotonic() - began < 3": "elapsed",
     "def f(loop):\n    took = loop.time() - 3\n    assert took < 3": "elapsed",
 }

@@ -88,11 +88,17 @@ def for_uv(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[
 
 
 def for_requests(settings: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Variables for programs that download by requests; what the environment already says to them stands."""
+    """Variables for programs that download by requests; what the environment already says to them stands.
+
+    ``SSL_CLIENT_CERT`` is uv's name, which `infra.maven` takes: requests has none.
+    """
     said: dict[str, str] = {}
     bundle = settings.get("cert", "").strip() or environment.get("SSL_CERT_FILE")
     if bundle and not _first(environment, *_BUNDLES_OF_REQUESTS):
         said["REQUESTS_CA_BUNDLE"] = bundle
+    own = settings.get("client-cert", "").strip()
+    if own and not environment.get("SSL_CLIENT_CERT"):
+        said["SSL_CLIENT_CERT"] = own
     proxy = settings.get("proxy", "").strip()
     if proxy and not any(value for name, value in environment.items() if name.lower() in _PROXIES):
         said |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY"), proxy)

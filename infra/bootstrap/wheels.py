@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.bootstrap import index, lock
+from infra.bootstrap import lock, told
 from infra.bootstrap.platforms import NEWEST, OLDEST, source_only
 
 __all__ = ["PLATFORMS", "Plan", "Platform", "lacking", "main", "table", "with_table"]
@@ -87,13 +87,6 @@ def ask_uv(environment: Mapping[str, str]) -> Plan:
     return plan
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
-    clean = index.kept(given)
-    command = [sys.executable, "-m", "pip", "config", "list"]
-    listed = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
-    return clean | index.for_uv(index.pip_settings(listed.stdout), clean)
-
-
 def pythons() -> list[str]:
     return [f"3.{minor}" for minor in range(OLDEST[1], NEWEST[1] + 1)]
 
@@ -142,7 +135,7 @@ def measure(text: str, plan: Plan) -> dict[str, dict[str, list[str]]]:
 def main() -> None:
     text = (ROOT / "requirements.lock").read_text()
     readme = ROOT / "README.md"
-    rows = table(measure(text, ask_uv(_environment(os.environ))))
+    rows = table(measure(text, ask_uv(told.environment(os.environ))))
     readme.write_text(with_table(readme.read_text(), rows))
     print(rows)  # noqa: T201 - the answer
 

@@ -13,11 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
 
+from infra.embedded.record import Running, noting
 from schemas.runtime.errors import SetupError
 
 __all__ = [
@@ -38,16 +41,6 @@ _PORTS = (12_000, 32_000)
 _PORT_PATIENCE_S = 3.0
 SERVER_LOCALE = {"LC_ALL": "C.UTF-8"}
 """Java cannot open a file whose name has a character that the locale lacks, and ``C`` has ASCII alone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Running:
-    """A started server. `created` tells it from a later process with the same pid."""
-
-    name: str
-    pid: int
-    created: float
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +94,7 @@ def own_program(module: str, *arguments: str) -> list[str]:
 def spawn(
     name: str, command: Sequence[str], port: int, folder: Path, *, tied: bool, env: dict[str, str] | None = None
 ) -> Running:
-    """Starts `command` in `folder`, with its output in ``name.log`` there.
+    """Starts `command` in `folder`, with its output in ``name.log`` there, and its pid in ``name.pid``.
 
     Servers name their files relative to where they start: each of their configurations would read a space, a quote, a
     ``%`` or a ``$`` of an absolute path in its own way.
@@ -115,12 +108,13 @@ def spawn(
         env: added to the environment.
     """
     check_port(name, port)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        log = (folder / f"{name}.log").open("ab")
-    except OSError as error:
-        raise SetupError(f"{name}: cannot write in {folder}: {error.strerror}") from error
-    with log:
+    with ExitStack() as files:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            log = files.enter_context((folder / f"{name}.log").open("ab"))
+            note = files.enter_context(noting(name, folder, port))
+        except OSError as error:
+            raise SetupError(f"{name}: cannot write in {folder}: {error.strerror}") from error
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -129,11 +123,17 @@ def spawn(
             cwd=folder,
             env={**os.environ, **SERVER_LOCALE, **(env or {})},
             start_new_session=True,
-            preexec_fn=die_with_parent if tied else None,
+            preexec_fn=partial(_before_the_server, note, tied),
         )
     # The server is meant to outlive this handle; Popen would warn of that. From here on the pid is what counts.
     process.returncode = 0
     return Running(name, process.pid, psutil.Process(process.pid).create_time(), port)
+
+
+def _before_the_server(note: Callable[[], None], tied: bool) -> None:
+    note()
+    if tied:
+        die_with_parent()
 
 
 def die_with_parent() -> None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
+from infra.embedded import record
 from infra.embedded.deferred import deferred
 from infra.embedded.folder import absolute, check_name, check_owner
 from infra.embedded.jars import check_disk
 from infra.embedded.kafka import Cluster, kafka_server
 from infra.embedded.others import connect_events, queue_url, sandbox_server, sqs_server, valkey_server
-from infra.embedded.service import Running, Server, is_alive, stop
+from infra.embedded.record import Running
+from infra.embedded.service import Server, is_alive, stop
 from infra.ses_sandbox.connect import CONFIGURATION_SET
 from schemas.runtime.errors import SetupError, UsageError
 
@@ -81,16 +80,11 @@ class Stack:
 
     def known(self) -> dict[str, Running]:
         """Services that were started here, running or not. Raises `SetupError`."""
-        try:
-            with suppress(FileNotFoundError, NotADirectoryError):
-                return {entry["name"]: Running(**entry) for entry in json.loads(self._state_file.read_text())}
-        except OSError as error:
-            raise SetupError(
-                f"the stack in {self.folder} cannot be read: {error.strerror}; use another --dir"
-            ) from None
-        except (ValueError, TypeError, KeyError):
-            raise SetupError(f"{self._state_file} is damaged: stop its servers, remove it, then start again") from None
-        return {}
+        known = record.read(self._state_file)
+        for one in record.noted_in(self.folder):
+            if one.name not in known or not is_alive(known[one.name]):
+                known[one.name] = one
+        return known
 
     def status(self) -> dict[str, tuple[Running | None, bool]]:
         """Each service, as last started, and whether it runs."""
@@ -105,21 +99,23 @@ class Stack:
             raise UsageError(f"no such service: {', '.join(sorted(unknown))}; there are {', '.join(SERVICES)}")
         check_name(self.folder)
         check_owner(self._state_file)
-        known = self.known()
+        known, recorded = self.known(), record.read(self._state_file)
         begun: list[tuple[Server, Running]] = []
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             check_disk(self.folder / "any")
             # Kafka takes longest: it comes up while the others do.
             for name in self._nodes(wanted):
-                if name in known and is_alive(known[name]):
+                found = known[name] if name in known and is_alive(known[name]) else None
+                if found and found == recorded.get(name):
                     continue
-                say(f"starting {name}")
+                # Whoever started one that nobody recorded was killed before it had waited for its answer.
+                say(f"{name} was started before" if found else f"starting {name}")
                 server = self._server(name, known[name].port if name in known else None, say)
                 with deferred():  # a server that runs and is not known would be left to itself
-                    known[name] = server.start()
+                    known[name] = found or server.start()
                     begun.append((server, known[name]))
-                    self._save(known)
+                    record.save(self._state_file, known)
             for server, running in begun:
                 server.wait(running)
                 say(f"{running.name} answers on 127.0.0.1:{running.port}")
@@ -152,11 +148,6 @@ class Stack:
                 return sandbox_server(folder, port, tied=self._tied, options=self._sandbox_options)
             case _:
                 return sqs_server(folder, port, tied=self._tied, say=say)
-
-    def _save(self, known: dict[str, Running]) -> None:
-        partial = self._state_file.with_suffix(".part")
-        partial.write_text(json.dumps([asdict(running) for running in known.values()]))
-        partial.replace(self._state_file)
 
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
         """Stops services; their data and ports stay. Returns those that ran. Raises `SetupError`."""

@@ -40,6 +40,7 @@ def complaints() -> list[str]:
 @pytest.fixture
 def context(browser: Browser, complaints: list[str]) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1200, "height": 900})
+    context.set_default_timeout(WAIT_S * 1000)
     context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     context.on("weberror", lambda error: complaints.append(str(error.error)))
     try:
@@ -100,6 +101,7 @@ def test_a_month_happens_before_ones_eyes(world: World, context: BrowserContext,
     phone = small.new_context(
         viewport={"width": 390, "height": 800}, color_scheme="dark", storage_state=context.storage_state()
     )
+    phone.set_default_timeout(WAIT_S * 1000)
     narrow = phone.new_page()
     narrow.goto(f"{dashboard.url}/month/{MONTH}")
     expect(narrow.locator("#sent")).to_have_text("800")

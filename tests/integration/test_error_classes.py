@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from schemas.records import Outcome
+from tests.support.groups import shares
 from tests.support.world import World, job, wait_for
 
 FAST_RETRY = json.dumps(
@@ -167,19 +168,24 @@ def test_two_processors_share_the_quota(world: World) -> None:
     """Neither knows what the other sends, the group does: SES never has to refuse, and it says until when they wait."""
     # In production the group's window is ten minutes longer than SES's; a mail takes its time from lease to SES.
     world.sandbox.set(max_24_hour_send=30, quota_window_s=5)
-    world.publish(job(f"u{n}") for n in range(70))
-    settings = {"MAILONCE_ACCOUNT_REFRESH_S": "600", "MAILONCE_QUOTA_WINDOW_S": "8"}
-    one, two = (world.processor(name, drain=True, **settings) for name in ("p1", "p2"))
-    assert (one.wait(), two.wait()) == (0, 0)
+    settings = {"MAILONCE_ACCOUNT_REFRESH_S": "600", "MAILONCE_QUOTA_WINDOW_S": "15"}
+    one, two = (world.processor(name, **settings) for name in ("p1", "p2"))
+    wait_for(
+        lambda: shares(world.settings) == [2, 2], "two partitions each: then both have more than half of the quota"
+    )
+    world.publish(job(f"u{n}") for n in range(50))
+    wait_for(lambda: sum(map(len, world.deliveries().values())) >= 50, "all outcomes")
+    assert (one.terminate(), two.terminate()) == (0, 0)
     audit = world.audit()
     audit.check()
-    assert audit.count(Outcome.SENT) == 70
+    assert audit.count(Outcome.SENT) == 50
     assert world.sandbox.refused() == {}
     waits = [entry for process in (one, two) for entry in process.events() if entry["event"] == "quota used up"]
     assert waits
     for wait in waits:
         until = datetime.strptime(wait["until"], "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
-        assert 0 <= (until - datetime.fromisoformat(wait["timestamp"])).total_seconds() + 1 <= 10
+        # No longer than the window; a line may be written late.
+        assert -30 <= (until - datetime.fromisoformat(wait["timestamp"])).total_seconds() <= 16
 
 
 def test_quota_refused_by_ses_itself(world: World) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from infra.embedded import Stack
 from infra.embedded.deferred import deferred
 from infra.embedded.kafka import Cluster
 from infra.embedded.stack import SERVICES
+from tests.support.world import ROOT
 
 
 @pytest.fixture
@@ -51,6 +53,58 @@ def test_a_server_that_was_just_started_is_stopped(
     assert len(stopped_at_once) == 1
     assert not stopped_at_once[0].is_running()
     assert [running.pid for running in stack.known().values()] == [stopped_at_once[0].pid]
+
+
+KILLED = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from infra.embedded import Stack
+
+class Popen(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        if options.get("start_new_session"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+subprocess.Popen = Popen
+Stack(Path(sys.argv[1])).up(("valkey",))
+"""
+
+
+def test_a_server_whose_starter_was_killed_is_found(tmp_path: Path) -> None:
+    """SIGKILL before anybody can have noted that it runs: it noted so itself. `up` takes it and `down` stops it."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (server,) = (one for one in psutil.process_iter() if one.pid != os.getpid() and _stands_in(one, tmp_path))
+    try:
+        stack, said = Stack(tmp_path), list[str]()
+        assert stack.status()["valkey"] == (stack.known()["valkey"], True)
+        stack.up(("valkey",), said.append)
+        assert any("answers" in line for line in said), "the killed start had not waited for that"
+        assert stack.known()["valkey"].pid == server.pid
+        said.clear()
+        stack.up(("valkey",), said.append)
+        assert said == []
+        assert stack.down() == ["valkey"]
+        assert not server.is_running()
+        assert stack.down() == []
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            server.kill()
+
+
+@pytest.mark.parametrize("text", ["", "6379 ", "6379 x", "6379 {ours}", "6379 999999999", "\0"])
+def test_a_note_of_nobody_names_nobody(tmp_path: Path, text: str) -> None:
+    """Cut off before the start, garbled, or of a process that is another by now."""
+    (tmp_path / "valkey").mkdir()
+    (tmp_path / "valkey/valkey.pid").write_text(text.format(ours=os.getpid()))
+    assert Stack(tmp_path).known() == {}
+
+
+def _stands_in(process: psutil.Process, folder: Path) -> bool:
+    with suppress(psutil.Error):
+        return Path(process.cwd()).is_relative_to(folder)
+    return False
 
 
 def test_a_cluster_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,15 @@ def company(tmp_path: Path) -> Iterator[Company]:
 
 
 @pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Company]:
+    """It answers those alone who show a certificate of their own."""
+    content = {jar.name: CONTENTS[jar.artifact] for jar in LOCK.jars}
+    company = Company(tmp_path, "repo.maven.apache.org", content, known=True)
+    yield company
+    company.close()
+
+
+@pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment that says nothing of networks and pip, and a cache of the test's own."""
     for name in os.environ:
@@ -87,3 +96,37 @@ def test_a_proxy_that_is_away_names_the_variable(bare: pytest.MonkeyPatch) -> No
     bare.setenv("HTTPS_PROXY", DEAD)
     with pytest.raises(SetupError, match="HTTPS_PROXY.*pip's `proxy`"):
         fetch(LOCK, str)
+
+
+@pytest.mark.parametrize("where", ["variables", "file"])
+def test_the_certificate_shown_to_indexes_is_shown_for_the_jars(
+    guarded: Company, bare: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """pip's `client-cert`, a file with certificate and key: requests itself knows no variable for it."""
+    bare.setenv("PIP_PROXY", guarded.proxy)
+    bare.setenv("PIP_CERT", str(guarded.certificate))
+    if where == "file":
+        (tmp_path / "pip.conf").write_text(f"[global]\nclient-cert = {guarded.own_certificate}\n")
+        bare.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+    else:
+        bare.setenv("PIP_CLIENT_CERT", str(guarded.own_certificate))
+    for name, value in the_jars_environment().items():
+        bare.setenv(name, value)
+    fetch(LOCK, str)
+    assert wrong(LOCK) == []
+
+
+@pytest.mark.parametrize("shown", ["", "/nowhere/own.pem"])
+def test_a_certificate_that_is_missing_is_named(guarded: Company, bare: pytest.MonkeyPatch, shown: str) -> None:
+    """The variable and pip's setting, whether nothing was said or a file that is not there."""
+    bare.setenv("HTTPS_PROXY", guarded.proxy)
+    bare.setenv("REQUESTS_CA_BUNDLE", str(guarded.certificate))
+    bare.setenv("SSL_CLIENT_CERT", shown)
+    with pytest.raises(SetupError, match=r"SSL_CLIENT_CERT .*pip's `client-cert`"):
+        fetch(LOCK, str)
+
+
+def test_the_nearest_certificate_is_shown() -> None:
+    """What the environment says to uv, and so to us, stands before pip's setting."""
+    assert index.for_requests({"client-cert": "/pip.pem"}, {})["SSL_CLIENT_CERT"] == "/pip.pem"
+    assert "SSL_CLIENT_CERT" not in index.for_requests({"client-cert": "/pip.pem"}, {"SSL_CLIENT_CERT": "/mine.pem"})

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from infra.bootstrap.index import Untranslatable, for_uv, kept, pip_settings
@@ -77,3 +84,54 @@ def test_nothing_leads_elsewhere() -> None:
         "VIRTUAL_ENV": "/other",
     }
     assert set(kept(given)) == {"PATH", "HTTPS_PROXY", "UV_INDEX_URL", "PIP_INDEX_URL"}
+
+
+# ---- make lock ----
+
+ROOT = Path(__file__).parents[2]
+SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+def run_told(tmp_path: Path, conf: str, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "pip.conf").write_text(conf)
+    env = {"PATH": os.environ["PATH"], "PIP_CONFIG_FILE": str(tmp_path / "pip.conf")} | more
+    told = [sys.executable, "-m", "infra.bootstrap.told", *command]
+    return subprocess.run(told, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_a_lock_is_made_with_what_pip_was_told(tmp_path: Path) -> None:
+    """Index, proxy and certificates reach uv, and jgo's requests, by their own variables."""
+    conf = "[global]\nindex-url = https://company.example/simple\ncert = /ca.pem\nclient-cert = /own.pem\nproxy = http://p:1\n"
+    done = run_told(tmp_path, conf, sys.executable, "-c", SHOW, PIP_TARGET="/elsewhere")
+    said = json.loads(done.stdout)
+    assert said["UV_DEFAULT_INDEX"] == "https://company.example/simple"
+    assert said["SSL_CERT_FILE"] == said["REQUESTS_CA_BUNDLE"] == "/ca.pem"
+    assert said["SSL_CLIENT_CERT"] == "/own.pem"
+    assert said["HTTPS_PROXY"] == "http://p:1"
+    assert "PIP_TARGET" not in said
+
+
+def test_what_a_lock_cannot_be_told_is_said(tmp_path: Path) -> None:
+    """In one sentence; no lock is made from elsewhere than was meant."""
+    done = run_told(tmp_path, "[global]\nkeyring-provider = subprocess\n", sys.executable, "-c", SHOW)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "mailonce: uv has no word for pip's setting keyring-provider\n"
+
+
+def test_its_program_ends_it(tmp_path: Path) -> None:
+    """`make` sees the program's own exit code."""
+    assert run_told(tmp_path, "", sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+
+
+def test_every_program_of_make_lock_is_told() -> None:
+    """uv resolves the packages, jgo the jars; `wheels` tells uv itself. A name on a second index is taken for no other."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^lock:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert recipe is not None
+    for line in recipe[1].splitlines():
+        program = line.rpartition("|")[2].strip()
+        assert program.startswith(("$(COMPILE) ", "$(TOLD) ", "$(BIN)/python -m infra.bootstrap.wheels")), line
+    assert re.search(
+        r"^COMPILE = \$\(TOLD\) \$\(BIN\)/uv pip compile --index-strategy first-index ", makefile, re.MULTILINE
+    )

@@ -13,14 +13,26 @@ __all__ = ["Company"]
 
 
 class Company:
-    """`answer` is what it says to every GET, by the URL's last part; `certificate` is what its users are to trust."""
+    """`content` is what it says to every GET, by the URL's last part; `certificate` is what its users are to trust.
 
-    def __init__(self, folder: Path, host: str, content: dict[str, bytes]) -> None:
+    With `known` it answers those alone who show `own_certificate`, which has its key in the same file.
+    """
+
+    def __init__(self, folder: Path, host: str, content: dict[str, bytes], *, known: bool = False) -> None:
         authority = trustme.CA()
         self.certificate = folder / "company.pem"
         authority.cert_pem.write_to_path(str(self.certificate))
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert(host).configure_cert(context)
+        self.own_certificate = folder / "own.pem"
+        authority.issue_cert("user@company.example").private_key_and_cert_chain_pem.write_to_path(
+            str(self.own_certificate)
+        )
+        if known:
+            authority.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+            # Later ones ask after the client's handshake: which of its errors tells it so is a matter of luck.
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.asked: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler(context, content))
         self.proxy = f"http://127.0.0.1:{self._server.server_port}"

@@ -30,10 +30,10 @@ UNITS = {path.name: path.read_text() for path in (INFRA / "systemd").glob("*.ser
 # ---- folders ----
 
 
-def written(command: list[str], env: dict[str, Any]) -> set[str]:
+def written(command: list[str], env: dict[str, Any], works_in: str = WORKDIR) -> set[str]:
     """Folders that a container with this command writes to: its working directory, and what it is told."""
     given = IMAGE_ENV | env
-    places = {WORKDIR} | {after for word, after in itertools.pairwise(command) if word == "--dir"}
+    places = {works_in} | {after for word, after in itertools.pairwise(command) if word == "--dir"}
     if command[0] == "dashboard":
         places.add(given["MAILONCE_DASHBOARD_DIR"])
     return places
@@ -59,9 +59,40 @@ def test_each_container_may_write_where_it_writes(name: str) -> None:
     writable = {place for place in mounts.values() if not place.endswith(":ro")}
     owned = set(re.findall(rf"install -d -o {UID} -g {UID}(?: -m \d+)? (\S+)$", IMAGE, re.MULTILINE))
     command = [str(word) for word in service["command"]]
-    for place in written(command, service["environment"]):
+    for place in written(command, service["environment"], service.get("working_dir", WORKDIR)):
         assert place in service["tmpfs"] or (place in writable and place in owned), f"{name} cannot write {place}"
     assert set(mounts) - {mount for mount in mounts if mount.startswith(".")} <= set(COMPOSE["volumes"])
+
+
+def test_rejected_rows_outlive_their_container() -> None:
+    """The producer is run with `--rm` and writes them into its working directory: a volume with a name."""
+    service = COMPOSE["services"]["producer"]
+    assert not {"--rejects", "--output"} & set(service["command"])
+    volumes = {place: name for name, place in (mount.split(":", 1) for mount in service["volumes"])}
+    assert volumes[service["working_dir"]] in COMPOSE["volumes"]
+
+
+def test_compose_needs_no_variable() -> None:
+    """`ps`, `logs` and `down` read the whole file too. A password that everybody can read here opens this machine's
+    own address alone: each of its services is published on loopback, written out, or not at all."""
+    text = (INFRA / "docker-compose.yml").read_text()
+    assert re.findall(r"\$\{\w+:?\?", text) == []
+    given = set(re.findall(r"\$\{\w*(?:TOKEN|PASSWORD)\w*:-([^}]+)\}", text))
+    assert given
+    users = [service for service in COMPOSE["services"].values() if any(word in yaml.dump(service) for word in given)]
+    assert len(users) >= 2
+    for service in users:
+        assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", []))
+        assert service.get("network_mode") is None
+
+
+def test_prometheus_shows_the_dashboards_own_token() -> None:
+    """One word in two places, with the same default."""
+    shown = COMPOSE["configs"]["dashboard_token"]["content"]
+    assert shown == COMPOSE["services"]["dashboard"]["environment"]["MAILONCE_DASHBOARD_TOKEN"]
+    (mount,) = COMPOSE["services"]["prometheus"]["configs"]
+    assert mount["source"] == "dashboard_token"
+    assert f"credentials_file: {mount['target']}\n" in (INFRA / "prometheus/compose.yml").read_text()
 
 
 def test_each_pod_may_write_where_it_writes() -> None:
