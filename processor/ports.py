@@ -139,9 +139,10 @@ class Dedup(Protocol):
         ...
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        """Closes absent keys, and those that an older record closed, at the item's record.
+        """Bars the keys of tombstones: absent ones, those that this or an older record closed, those that the same bar
+        holds, and those whose bar has had its time.
 
-        Returns each key's claim after that. Raises `NotWhole`.
+        Returns each key's claim after that; an expired one becomes uncertain. Raises `NotWhole`.
         """
         ...
 

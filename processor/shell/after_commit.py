@@ -87,8 +87,7 @@ class AfterCommit:
         sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._record(self._dedup.record_doubt, doubtful, _proven)
-        # A cancelled key needs nothing: the cancel script closed it already.
-        ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED)
+        ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED, Outcome.CANCELLED)
         await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))
         await self._tell(self._dedup.close, _items([one for one in ended if not one[1].message_id]))
 

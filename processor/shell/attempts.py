@@ -196,11 +196,8 @@ async def _looked_at(dedup: Dedup, past: Past, everyone: Sequence[Attempt]) -> l
     bad = [attempt for attempt in attempts if attempt.ticket.refusal is not None and attempt.ticket.key]
     cancelled = await dedup.cancel([Item.of(attempt) for attempt in cancels]) if cancels else []
     refused = await dedup.refuse([Item.of(attempt) for attempt in bad]) if bad else []
-    for attempt, claim in zip(cancels, cancelled, strict=True):
-        record = attempt.ticket.record
-        follows.append((attempt, decide.after_cancel(claim, partition=record.partition, offset=record.offset)))
-    for attempt, claim in zip(bad, refused, strict=True):
-        follows.append((attempt, _after_refuse(attempt, claim)))
+    follows += [(a, decide.after_cancel(claim, bar=a.holder)) for a, claim in zip(cancels, cancelled, strict=True)]
+    follows += [(attempt, _after_refuse(attempt, claim)) for attempt, claim in zip(bad, refused, strict=True)]
     nameless = [attempt for attempt in attempts if attempt.ticket.key is None]
     return follows + [(attempt, attempt.ticket.refusal) for attempt in nameless if attempt.ticket.refusal is not None]
 

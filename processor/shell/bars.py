@@ -1,4 +1,5 @@
-"""Bars: what keeps others from a key while its dead letter is on its way, and what follows when none came.
+"""Bars: what keeps others from a key while its dead letter or its cancellation is on its way, and what follows when
+none came.
 
 A bar whose time is over frees nothing by itself: whoever set it may have died after its letter had committed.
 """
@@ -30,8 +31,8 @@ class Bars:
         self._name = new_attempt_id()
 
     def name(self, attempt: Attempt) -> Attempt:
-        """The attempt as it bars its key, if it is of a record that must not reach SES."""
-        return attempt.barring(self._name) if attempt.ticket.refusal is not None else attempt
+        """The attempt, of a record that is settled without a call, as it bars its key."""
+        return attempt.barring(self._name)
 
     async def look_up(self, attempts: Sequence[Attempt], follows: Sequence[decide.AfterClaim]) -> None:
         """Of keys whose bars have had their time, and which were put off: closes those whose record has its letter,

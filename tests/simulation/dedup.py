@@ -90,11 +90,11 @@ class Scripts:
         """Whether the item's record counts no more."""
         return places.get(item.partition, -1) >= item.offset
 
-    def cancel(self, claim: Claim, item: Item) -> Claim:
-        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
-        over = claim.state is State.BARRED and claim.since_ms == 0
-        if claim.state is State.ABSENT or older or over:
-            return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
+    def cancel(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        ended = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset <= item.offset)
+        bar = claim.state is State.BARRED and (claim.since_ms == 0 or claim.attempt == item.attempt)
+        if claim.state is State.ABSENT or ended or bar:
+            return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
         return claim
 
     def refuse(self, claim: Claim, item: Item, now_ms: int) -> Claim:
@@ -306,7 +306,8 @@ class MemoryDedup:
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
-        return [self._put(item.key, self._scripts.cancel(self._current(item.key), item)) for item in items]
+        now_ms = self._now_ms()
+        return [self._put(i.key, self._scripts.cancel(self._current(i.key), i, now_ms)) for i in items]
 
     async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         self._check()

@@ -121,7 +121,7 @@ async def a_changed_record_told_by_two_groups(world: World, audit: Audit) -> Non
     await asyncio.sleep(10)
 
 
-@breaks(r"G6 .* lowered sent to cancelled", "what the ledger holds as `sent` is lowered by SES's own word alone")
+@keeps(r"G6 .* lowered sent to cancelled", "what the ledger holds as `sent` is lowered by SES's own word alone")
 async def cancelled_over_sent(world: World, audit: Audit) -> None:
     """A replay mails the corrected record behind a tombstone whose reader stands still before its commit."""
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 import processor.core.decide
 from processor.adapters.letters import EventLetters, Letters
 from processor.core.states import ABSENT, Claim, State
+from processor.ports import Item
 from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
 from tests.simulation.mutating import Patch, mutation
@@ -22,6 +23,7 @@ from tests.simulation.scenarios_settling import (
     a_bad_record_read_by_two_groups,
     a_bad_record_told_and_not_closed,
     a_dead_record_of_a_commit_that_nobody_heard_of,
+    cancelled_over_sent,
     refused_after_a_lost_answer,
 )
 
@@ -41,6 +43,22 @@ def a_bad_record_bars_nothing(patch: Patch) -> None:
         return refusal if claim.state is State.BARRED else refuse(claim, refusal, **about)
 
     patch.setattr(processor.core.decide, "after_refuse", after_refuse)
+
+
+@mutation(story=cancelled_over_sent)
+def a_tombstone_bars_nothing(patch: Patch) -> None:
+    """It closes its key at once, before its cancellation has committed."""
+    cancel, after = Scripts.cancel, processor.core.decide.after_cancel
+
+    def closed(self: Scripts, claim: Claim, item: Item, now_ms: int) -> Claim:
+        barred = cancel(self, claim, item, now_ms).state is State.BARRED
+        return Claim(State.CLOSED, partition=item.partition, offset=item.offset) if barred else claim
+
+    def after_cancel(claim: Claim, *, bar: str) -> Any:
+        return after(replace(claim, state=State.BARRED, attempt=bar) if claim.state is State.CLOSED else claim, bar=bar)
+
+    patch.setattr(Scripts, "cancel", closed)
+    patch.setattr(processor.core.decide, "after_cancel", after_cancel)
 
 
 @mutation(story=a_dead_record_attempted_again, alone=True)

@@ -70,7 +70,7 @@ def a_place_bars_nothing(patch: Patch) -> None:
 @mutation(story=cancelled_after_it_had_ended)
 def a_tombstone_leaves_what_had_ended(patch: Patch) -> None:
     cancel = Scripts.cancel
-    patch.setattr(Scripts, "cancel", lambda self, claim, item: cancel(self, claim, item) if claim is ABSENT else claim)
+    patch.setattr(Scripts, "cancel", lambda self, claim, *to: cancel(self, claim, *to) if claim is ABSENT else claim)
 
 
 @mutation(story=doubt_over_a_drop)

@@ -28,7 +28,7 @@ class ClaimScripts(RedisSet):
         return await self._read("supersede", items, lambda i: (i.key.user_id, i.partition, i.offset), places=True)
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset))
+        return await self._read("cancel", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
 
     async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read("refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
