@@ -162,6 +162,14 @@ class Dedup(Protocol):
         """
         ...
 
+    async def tell(self, places: Sequence[tuple[int, int]], who: str) -> list[bool]:
+        """Whether a letter about the records at these places (partition, offset) is for `who` to write.
+
+        For one lifetime it is nobody else's, however often `who` asks; whether it was written before, the topic of
+        letters says to whoever asks after this. Raises `NotWhole`.
+        """
+        ...
+
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         """Each key's claim where the ledger holds `sent`: a fact even while the set is not whole."""
         ...

@@ -95,7 +95,7 @@ class Attempts:
         start_by_s = self._clock.boot_s() + self._start_window_s
         self._active.update(dict.fromkeys(attempts))
         try:
-            follows = await _claimed(self._dedup, attempts)
+            follows = await self._bars.tell_once(attempts, await _claimed(self._dedup, attempts))
         except BaseException:
             # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
@@ -120,9 +120,10 @@ class Attempts:
         except (NotWhole, RedisUnavailable):
             self._engine.due.put_back(attempts)
             raise
-        for attempt, step in follows:
-            self._apply(attempt, step)
-        await self._bars.look_up([attempt for attempt, _ in follows], [step for _, step in follows])
+        attempts = [attempt for attempt, _ in follows]
+        steps = await self._bars.tell_once(attempts, [step for _, step in follows])
+        list(map(self._apply, attempts, steps))
+        await self._bars.look_up(attempts, steps)
 
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:

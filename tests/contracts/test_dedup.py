@@ -403,6 +403,22 @@ async def test_one_of_several_that_was_refused_leaves_the_others_claim(dedup: Re
     assert (met.state, met.attempt) == (State.BARRED, "other")
 
 
+async def test_one_tells_of_a_record(dedup: RedisDedup) -> None:
+    """G6: whoever asks first, for one lifetime and however often; then somebody else may."""
+    assert await dedup.tell([(1, 10), (1, 11)], "mine") == [True, True]
+    for _ in range(2):
+        assert await dedup.tell([(1, 10), (2, 10)], "other") == [False, True]
+        assert await dedup.tell([(1, 10), (2, 10)], "mine") == [True, False]
+    dedup._lifetime_ms = 50
+    await dedup.tell([(1, 10)], "mine")
+    async with asyncio.timeout(60):
+        while await dedup.tell([(1, 10)], "other") != [True]:
+            await asyncio.sleep(0.01)
+    await dedup.unset_whole()
+    with pytest.raises(NotWhole):
+        await dedup.tell([(1, 10)], "mine")
+
+
 async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
     """G6: it frees nothing by itself, but tells that no letter can come any more; a tombstone bars over it."""
     over = Claim(State.BARRED, attempt="other")

@@ -11,6 +11,7 @@ from processor.adapters.letters import EventLetters, Letters
 from processor.core.states import ABSENT, Claim, State
 from processor.ports import Item
 from processor.shell.after_commit import AfterCommit
+from processor.shell.bars import Bars
 from tests.simulation.dedup import Scripts
 from tests.simulation.mutating import Patch, mutation
 from tests.simulation.scenarios_months import (
@@ -22,7 +23,9 @@ from tests.simulation.scenarios_months import (
 from tests.simulation.scenarios_settling import (
     a_bad_record_read_by_two_groups,
     a_bad_record_told_and_not_closed,
+    a_changed_record_told_by_two_groups,
     a_dead_record_of_a_commit_that_nobody_heard_of,
+    a_nameless_record_told_by_two_groups,
     cancelled_over_sent,
     refused_after_a_lost_answer,
 )
@@ -59,6 +62,19 @@ def a_tombstone_bars_nothing(patch: Patch) -> None:
 
     patch.setattr(Scripts, "cancel", closed)
     patch.setattr(processor.core.decide, "after_cancel", after_cancel)
+
+
+@mutation(story=a_changed_record_told_by_two_groups)
+def whoever_asks_may_tell(patch: Patch) -> None:
+    patch.setattr(Scripts, "tells", lambda *_: True)
+
+
+@mutation(story=a_nameless_record_told_by_two_groups)
+def who_tells_is_not_asked(patch: Patch) -> None:
+    async def as_it_is(self: Bars, attempts: Any, follows: Any) -> Any:
+        return follows
+
+    patch.setattr(Bars, "tell_once", as_it_is)
 
 
 @mutation(story=a_dead_record_attempted_again, alone=True)
