@@ -84,6 +84,7 @@ def produce(
     with bars(remaining=True) as shown:
         opener = Opener(settings, month)
         done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
+    corrections.finish()
     floor = None if dry_run else _close_old_months(settings)
     if done.published:
         warn_of_a_long_month(settings, done.published)

@@ -71,6 +71,8 @@ class Replaced(NamedTuple):
     key: Key
     partition: int
     offset: int
+    fingerprint: str = ""
+    """of the newer one's content"""
 
 
 def _nobody(_replaced: list[Replaced]) -> None: ...
@@ -168,9 +170,12 @@ class Publisher:
     def _corrected(self, error: KafkaError | None, message: Message) -> None:
         self._delivered(error, message)
         if error is None:
-            key = message.key()
+            key, value = message.key(), message.value()
             assert isinstance(key, bytes)
-            self._replaced.append(Replaced(Key.from_bytes(key), message.partition() or 0, message.offset() or 0))
+            assert isinstance(value, bytes)
+            content = fingerprint(decode_job(key, value))
+            place = (message.partition() or 0, message.offset() or 0)
+            self._replaced.append(Replaced(Key.from_bytes(key), *place, content))
 
     def _tell_replaced(self) -> None:
         replaced, self._replaced = self._replaced, []

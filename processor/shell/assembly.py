@@ -72,6 +72,7 @@ class Parts:
 def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     """One engine and what drives it."""
     engine = Engine()
+    parts.presence.known = engine.starts.known_to
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
     deliverer = _deliverer(settings, engine, ports, parts)

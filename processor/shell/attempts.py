@@ -95,7 +95,7 @@ class Attempts:
         start_by_s = self._clock.boot_s() + self._start_window_s
         self._active.update(dict.fromkeys(attempts))
         try:
-            follows = await self._bars.tell_once(attempts, await _claimed(self._dedup, attempts))
+            follows = await self._bars.tell_once(attempts, await _claimed(self._engine, self._dedup, attempts))
         except BaseException:
             # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
@@ -117,13 +117,13 @@ class Attempts:
         attempts = [self._bars.name(attempt) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
         try:
             follows = await _looked_at(self._dedup, self._past, attempts)
+            steps = await self._bars.tell_once([a for a, _ in follows], [step for _, step in follows])
         except (NotWhole, RedisUnavailable):
             self._engine.due.put_back(attempts)
             raise
-        attempts = [attempt for attempt, _ in follows]
-        steps = await self._bars.tell_once(attempts, [step for _, step in follows])
-        list(map(self._apply, attempts, steps))
-        await self._bars.look_up(attempts, steps)
+        for (attempt, _), step in zip(follows, steps, strict=True):
+            self._apply(attempt, step)
+        await self._bars.look_up([attempt for attempt, _ in follows], steps)
 
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
@@ -183,8 +183,9 @@ class Attempts:
         self.changed.set()
 
 
-async def _claimed(dedup: Dedup, attempts: Sequence[Attempt]) -> list[decide.AfterClaim]:
-    claims = await dedup.claim([Item.of(attempt) for attempt in attempts])
+async def _claimed(engine: Engine, dedup: Dedup, attempts: Sequence[Attempt]) -> list[decide.AfterClaim]:
+    with engine.starts.claiming():
+        claims = await dedup.claim([Item.of(attempt) for attempt in attempts])
     return [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
 
 

@@ -12,10 +12,10 @@ import msgspec
 
 from processor.core import decide
 from processor.core.ticket import Attempt
-from processor.ports import Dedup, Item, Letters, NotWhole
+from processor.ports import Dedup, Item, Letters
 from schemas.identity import new_attempt_id
 from schemas.kafka.reading import Record
-from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
+from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 
 __all__ = ["Bars"]
@@ -40,7 +40,8 @@ class Bars:
     ) -> list[decide.AfterClaim]:
         """What follows for each, now that one process at a time tells of a record: the others wait for its letter.
 
-        Where nobody can say who tells, or whether somebody has, the record is looked at again.
+        Where nobody can say whether somebody has told, the record is looked at again. Raises `RedisUnavailable` and
+        `NotWhole`.
         """
         after = list(follows)
         asked = [
@@ -64,18 +65,18 @@ class Bars:
         if not asked:
             return set(), set()
         places = [(record.partition, record.offset) for record, _ in asked]
+        ours = await self._dedup.tell(places, self._name)
+        mine = {place for place, is_ours in zip(places, ours, strict=True) if is_ours}
+        # What leaves a letter and nothing more is looked for once again before that is written.
+        looked_for = [
+            record
+            for (record, step), place in zip(asked, places, strict=True)
+            if place not in mine or isinstance(step, decide.Settle)
+        ]
         try:
-            ours = await self._dedup.tell(places, self._name)
-            mine = {place for place, is_ours in zip(places, ours, strict=True) if is_ours}
-            # What leaves a letter and nothing more is looked for once again before that is written.
-            looked_for = [
-                record
-                for (record, step), place in zip(asked, places, strict=True)
-                if place not in mine or isinstance(step, decide.Settle)
-            ]
             return mine, await self._letters.told(looked_for) if looked_for else set()
-        except (NotWhole, RedisUnavailable, BrokerUnavailable) as error:
-            log.warning(Event.LETTERS_WAIT, error=str(error), follows="the records are looked at again")
+        except BrokerUnavailable as error:
+            log.warning(Event.KAFKA_SILENT, error=str(error), follows="the records are looked at again")
             return set(), set()
 
     async def look_up(self, attempts: Sequence[Attempt], follows: Sequence[decide.AfterClaim]) -> None:

@@ -61,6 +61,9 @@ class Server(Protocol):
 class Permission(Protocol):
     """Whether this process may intend, claim and call now."""
 
+    known: Callable[[], Mapping[int, int]]
+    """Up to where each partition of the jobs topic is known: heartbeats tell it to those who wait for that."""
+
     def tenure(self) -> Tenure | None:
         """Under what it may; ``None``: under nothing."""
         ...
@@ -72,6 +75,8 @@ class Permission(Protocol):
 
 class _Always:
     """Of tests that know no control topic."""
+
+    known: Callable[[], Mapping[int, int]] = dict
 
     def tenure(self) -> Tenure | None:
         return NO_TENURE

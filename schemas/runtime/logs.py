@@ -63,7 +63,6 @@ class Event(StrEnum):
     CHANGED_FROM_A_PAGE = "changed from a page"
     KAFKA = "kafka client"
     KAFKA_SILENT = "kafka does not answer"
-    LETTERS_WAIT = "nobody can say who writes a dead letter"
     KAFKA_AGAIN = "kafka answers again"
     FOLD_FAILED = "fold failed"
 

@@ -135,6 +135,17 @@ async def a_nameless_record_told_by_two_groups(world: World, audit: Audit) -> No
     await asyncio.sleep(10)
 
 
+@keeps(r"G2 .* no readable key and no letter", "whoever finds the set not whole makes it whole")
+async def a_nameless_record_while_the_set_is_not_whole(world: World, audit: Audit) -> None:
+    """Nobody claims anything that would find it."""
+    world.start("p0")
+    await asyncio.sleep(2)
+    world.redis.at("redis").flush()
+    world.redis_faults_s.append(world.loop.time())
+    world.publish_raw(b"nobody", b"{}")
+    await asyncio.sleep(10)
+
+
 @keeps(r"G6 .* lowered sent to cancelled", "what the ledger holds as `sent` is lowered by SES's own word alone")
 async def cancelled_over_sent(world: World, audit: Audit) -> None:
     """A replay mails the corrected record behind a tombstone whose reader stands still before its commit."""

@@ -18,8 +18,10 @@ import tests.simulation.job_log
 import tests.simulation.process
 import tests.simulation.world
 from processor.adapters.letters import Letters
+from processor.core.hearing import Hearing
 from processor.core.resume import Log
 from processor.core.standing import Entry
+from processor.core.starts import Starts
 from processor.core.states import ABSENT, State
 from processor.evidence.run import Evidence
 from processor.evidence.sweep import Sweeper
@@ -36,7 +38,11 @@ from tests.simulation.mutation_stories import (
     proof_before_our_time_out,
 )
 from tests.simulation.scenarios_kafka import a_letter_too_large
-from tests.simulation.scenarios_latest import a_cancel_during_a_back_off
+from tests.simulation.scenarios_latest import (
+    a_cancel_during_a_back_off,
+    a_correction_without_redis_during_a_back_off,
+    a_correction_without_redis_of_one_that_stands_still,
+)
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
     doubt_over_a_drop,
@@ -65,6 +71,22 @@ def after_doubt_is_always_none(patch: Patch) -> None:
 @mutation(story=a_cancel_during_a_back_off)
 def a_place_bars_nothing(patch: Patch) -> None:
     patch.setattr(Scripts, "superseded", lambda *_: False)
+
+
+@mutation(story=a_correction_without_redis_during_a_back_off)
+def nobody_listens_before_a_correction_is_said_to_hold(patch: Patch) -> None:
+    patch.setattr(Hearing, "listen", lambda *_: [])
+
+
+@mutation(story=a_correction_without_redis_during_a_back_off)
+def heartbeats_tell_of_nothing_read(patch: Patch) -> None:
+    patch.setattr(Starts, "known_to", lambda _self: {})
+
+
+@mutation(story=a_correction_without_redis_of_one_that_stands_still)
+def the_silent_are_not_waited_for(patch: Patch) -> None:
+    listen = Hearing.listen
+    patch.setattr(Hearing, "listen", lambda self, control, now_s: listen(self, control, now_s + 1_000))
 
 
 @mutation(story=cancelled_after_it_had_ended)

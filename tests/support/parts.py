@@ -122,8 +122,12 @@ class NoLetters:
 
     def __init__(self, *places: tuple[int, int]) -> None:
         self.places = {*places}
+        self.away = False
+        """whether Kafka does not answer"""
 
     async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
+        if self.away:
+            raise BrokerUnavailable("Kafka does not answer")
         return self.places & {(record.partition, record.offset) for record in records}
 
 

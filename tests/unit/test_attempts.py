@@ -149,13 +149,15 @@ async def test_a_changed_record_waits_for_whoever_tells_of_it(state: State) -> N
     assert one.ticket.key is not None
     made.dedup.claims[one.ticket.key] = Claim(state, fingerprint="another", message_id="m")
     made.dedup.telling[0, 0] = ("another", 0)
-    for _ in range(2):
-        made.engine.due.submit([one])
+    made.engine.due.submit([one])
+    with pytest.raises(RedisUnavailable):
+        await made.attempts.start(9)
+    for away in (True, False):
+        made.letters.away = away
         await made.attempts.start(9)
         assert (made.done, made.engine.due.later) == ((), 1)
-        made.engine.due.drop(lambda _ticket: True)
+        made.engine.due.promote(1e9)
     made.letters.places.add((0, 0))
-    made.engine.due.submit([one])
     await made.attempts.start(9)
     (end,) = made.done
     assert (end.result.report, isinstance(end.result, Settle)) == (False, state is State.SENT)
