@@ -27,6 +27,7 @@ from mailonce.shown import bars, console, follow, print_json
 from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from processor.core.control import Control
     from producer.plan import OnDuplicate, Reject
     from producer.sources import Source
     from schemas.runtime.settings import Settings
@@ -79,13 +80,14 @@ def produce(
         return _show_sample(open_rows(source, month, shape), month, template, sample)
     settings = load()
     rows = open_rows(source, month, shape)
-    refuse_closed(read_control(settings), month)
+    control = read_control(settings)
+    refuse_closed(control, month)
     corrections = Corrections(settings)
     with bars(remaining=True) as shown:
-        opener = Opener(settings, month)
+        opener = Opener(settings, month, control)
         done = publish_month(settings, rows, order, follow(shown), opener, corrections.close)
     corrections.finish()
-    floor = None if dry_run else _close_old_months(settings)
+    floor = None if dry_run else _close_old_months(settings, opener.control)
     if done.published:
         warn_of_a_long_month(settings, done.published)
     written = None if dry_run else _write_rejects(done.rejects, rejects or _rejects_file(done.source, month))
@@ -97,17 +99,15 @@ def produce(
     return None
 
 
-def _close_old_months(settings: Settings) -> str | None:
+def _close_old_months(settings: Settings, control: Control) -> str | None:
     """With a month that was opened old ones are closed for good; returns the floor to which that was done just now.
 
     Whatever is in its way keeps no job from being published: it is said, and the next month or `mailonce dedup floor`
     closes them.
     """
-    from processor.adapters.control import read_control
     from processor.ops.floor import act_of, may_rise, rise
     from schemas.runtime.errors import MailonceError
 
-    control = read_control(settings)
     if not may_rise(control, now_ms(), settings.retention_months):
         return None
     try:

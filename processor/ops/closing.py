@@ -77,17 +77,16 @@ async def close_at(settings: Settings, dedup: RedisDedup, places: Sequence[tuple
     a set that is being made whole just now is waited for, since its maker may have read before. Raises
     `RedisUnavailable` and `BrokerUnavailable`; the same again does no harm.
     """
-    until_s = boot_s() + PATIENCE_S
+    control, until_s = await in_thread(read_control, settings), boot_s() + PATIENCE_S
     while True:
-        control = await in_thread(read_control, settings)
         dedup.under = partial(under, control)
         found = await _closed(dedup, places)
         # The set has forgotten what became of closed months: `absent` says nothing there.
         past = [key.month < control.closed_before for key, _, _ in places]
         found = [Standing.PAST if closed else one for one, closed in zip(found, past, strict=True)]
-        after = await in_thread(read_control, settings)
-        rebuilt = Standing.LATER in found and bool(after.users_of_newest("", boot_s()))
-        if after.newest == control.newest and not (rebuilt and boot_s() < until_s):
+        before, control = control.newest, await in_thread(read_control, settings)
+        rebuilt = Standing.LATER in found and bool(control.users_of_newest("", boot_s()))
+        if control.newest == before and not (rebuilt and boot_s() < until_s):
             return found
         await asyncio.sleep(AGAIN_S)
 
