@@ -86,3 +86,24 @@ def test_a_correction_without_redis_waits_for_those_that_run(world: World) -> No
     ]
     assert not behind
     assert process.terminate() == 0
+
+
+def test_partitions_are_added_between_a_month_and_its_cancels(world: World) -> None:
+    """G5: the month keeps the spread that it was opened with, so the tombstones find their jobs."""
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    source = world.folder / "users.csv"
+    rows = "".join(f"u{n},u{n}@mail.example.net,User,1\n" for n in range(24))
+    source.write_text(f"user_id,email,name,usage\n{rows}")
+    world.run("produce", "--month", MONTH, "--source", str(source))
+    client = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
+    for future in client.create_partitions([NewPartitions(world.settings.topics.jobs, 8)]).values():
+        future.result(60)
+    world.run("topics", "create")
+    for n in range(4):
+        world.run("cancel", f"u{n}", MONTH)
+    world.drain()
+    accepted = [message.to[0] for message in world.sandbox.accepted()]
+    assert sorted(accepted) == sorted(f"u{n}@mail.example.net" for n in range(4, 24))
+    audit = world.audit()
+    assert (audit.count(Outcome.SENT), audit.count(Outcome.CANCELLED)) == (20, 4)
