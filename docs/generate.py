@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from processor.core.states import diagram
+from schemas.control import Brake, Floor, Heartbeat, Installation, Lineage, MonthOpened
 from schemas.records import Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
 from schemas.runtime.settings import Settings, describe_settings
 from schemas.topics import Topics
@@ -135,8 +136,14 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "suppression": Suppression,
     "requeue": Requeue,
     "resend": Resend,
+    "control-heartbeat": Heartbeat,
+    "control-installation": Installation,
+    "control-lineage": Lineage,
+    "control-month": MonthOpened,
+    "control-floor": Floor,
+    "control-brake": Brake,
 }
-"""Each record by its name; dead letters, requeues and resends stand in headers."""
+"""Each record by its name; dead letters, requeues and resends stand in headers, six kinds in the control topic."""
 
 
 def record_schema(name: str) -> str:
@@ -144,6 +151,21 @@ def record_schema(name: str) -> str:
     schema = msgspec.json.schema(RECORDS[name])
     own = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"mailonce {name}"}
     return json.dumps(own | schema, indent=2, ensure_ascii=False) + "\n"
+
+
+KIND = {
+    "type": "string",
+    "description": "process:ID, lineage:ID, month:YYYY-MM, installation, floor, brake; readers pass over other kinds",
+}
+
+
+def _payload(record: str | None) -> dict[str, Any]:
+    """A record's schema, or those of all whose names begin like it; nothing for bytes as they are."""
+    if record is None:
+        return {}
+    names = [name for name in RECORDS if name == record or (record[-1] == "*" and name.startswith(record[:-1]))]
+    refs = [{"$ref": f"../schemas/json/{name}.schema.json"} for name in names]
+    return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
 def asyncapi() -> str:
@@ -168,6 +190,7 @@ def asyncapi() -> str:
             {"type": "string", "description": "the address, lower case"},
         ),
         "events": (topics.events, None, "SES's events as SES wrote them", key),
+        "control": (topics.control, "control-*", "who takes part, and what all of them must agree on", KIND),
     }
     headers = {
         "jobs": {"mailonce-requeue": "requeue", "mailonce-resend": "resend"},
@@ -176,7 +199,7 @@ def asyncapi() -> str:
     policies = {spec.name: spec.config for spec in topics.specs()}
     channels, operations = {}, {}
     for name, (address, record, meaning, of_key) in about.items():
-        payload = {"$ref": f"../schemas/json/{record}.schema.json"} if record else {}
+        payload = _payload(record)
         message: dict[str, Any] = {"bindings": {"kafka": {"key": of_key}}, "payload": payload}
         if name in headers:
             refs = {header: {"$ref": f"../schemas/json/{of}.schema.json"} for header, of in headers[name].items()}

@@ -29,6 +29,7 @@ from schemas.runtime.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from processor.core.control import Control
     from producer.plan import OnDuplicate
     from producer.rejects import Rejects as RejectedRows
     from producer.rows import Source
@@ -86,14 +87,16 @@ def produce(
         return _show_sample(open_rows(source, month, shape), month, template, sample)
     settings = load()
     rows = open_rows(source, month, shape)
-    refuse_closed(read_control(settings), month)
+    control = read_control(settings)
+    refuse_closed(control, month)
     corrections = Corrections(settings)
     rejected = RejectedRows(rows, None if dry_run else rejects or rejects_path(source, rows.name, month))
     with rejected, bars(remaining=True) as shown:
-        opener = Opener(settings, month)
+        opener = Opener(settings, month, control)
         done = publish_month(settings, rows, order, follow(shown), opener, corrections.close, rejected)
         written = rejected.close(keep=True)
-    floor = None if dry_run else _close_old_months(settings)
+    corrections.finish()
+    floor = None if dry_run else _close_old_months(settings, opener.control)
     if done.published:
         warn_of_a_long_month(settings, done.published)
     facts = {"month": month, **done.to_dict(), **corrections.to_dict()}
@@ -104,17 +107,15 @@ def produce(
     return None
 
 
-def _close_old_months(settings: Settings) -> str | None:
+def _close_old_months(settings: Settings, control: Control) -> str | None:
     """With a month that was opened old ones are closed for good; returns the floor to which that was done just now.
 
     Whatever is in its way keeps no job from being published: it is said, and the next month or `mailonce dedup floor`
     closes them.
     """
-    from processor.adapters.control import read_control
     from processor.ops.floor import act_of, may_rise, rise
     from schemas.runtime.errors import MailonceError
 
-    control = read_control(settings)
     if not may_rise(control, now_ms(), settings.retention_months):
         return None
     try:

@@ -140,9 +140,10 @@ class Dedup(Protocol):
         ...
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        """Closes absent keys, and those that an older record closed, at the item's record.
+        """Bars the keys of tombstones: absent ones, those that this or an older record closed, those that the same bar
+        holds, and those whose bar has had its time.
 
-        Returns each key's claim after that. Raises `NotWhole`.
+        Returns each key's claim after that; an expired one becomes uncertain. Raises `NotWhole`.
         """
         ...
 
@@ -159,6 +160,14 @@ class Dedup(Protocol):
         that the same bar holds.
 
         Returns each key's claim after that; an expired one becomes uncertain. Raises `NotWhole`.
+        """
+        ...
+
+    async def tell(self, places: Sequence[tuple[int, int]], who: str) -> list[bool]:
+        """Whether a letter about the records at these places (partition, offset) is for `who` to write.
+
+        For one lifetime it is nobody else's, however often `who` asks; whether it was written before, the topic of
+        letters says to whoever asks after this. Raises `NotWhole`.
         """
         ...
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from confluent_kafka import KafkaError, Message, Producer
 
 from producer.published import CANCELLED, NO_JOB, jobs_of_month
-from schemas.codec import encode, fingerprint
+from schemas.codec import decode_job, encode, fingerprint
 from schemas.control import MonthOpened
 from schemas.identity import Key
 from schemas.kafka.clients import producer_config
@@ -41,6 +41,8 @@ class Replaced(NamedTuple):
     key: Key
     partition: int
     offset: int
+    fingerprint: str = ""
+    """of the newer one's content"""
 
 
 def _nobody(_replaced: list[Replaced]) -> None: ...
@@ -173,9 +175,12 @@ class Publisher:
     def _corrected(self, error: KafkaError | None, message: Message) -> None:
         self._delivered(error, message)
         if error is None:
-            key = message.key()
+            key, value = message.key(), message.value()
             assert isinstance(key, bytes)
-            self._replaced.append(Replaced(Key.from_bytes(key), message.partition() or 0, message.offset() or 0))
+            assert isinstance(value, bytes)
+            content = fingerprint(decode_job(key, value))
+            place = (message.partition() or 0, message.offset() or 0)
+            self._replaced.append(Replaced(Key.from_bytes(key), *place, content))
 
     def _tell_replaced(self) -> None:
         replaced, self._replaced = self._replaced, []

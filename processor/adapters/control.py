@@ -59,7 +59,12 @@ def read_control(settings: Settings, topic_id: str = "") -> Control:
 
 
 def change_control(settings: Settings, decide: Change) -> Control:
-    """Reads to the end, writes what is decided on that, all or nothing; returns what the topic says afterwards.
+    """As `write_change`; returns what the topic says afterwards."""
+    return write_change(settings, decide) or read_control(settings)
+
+
+def write_change(settings: Settings, decide: Change) -> Control | None:
+    """Reads to the end, writes what is decided on that, all or nothing; returns what was read if nothing is written.
 
     `decide` is asked again when a rival was quicker. Raises what it raises, and `BrokerUnavailable`.
     """
@@ -75,7 +80,6 @@ def change_control(settings: Settings, decide: Change) -> Control:
             for key, content in records:
                 producer.produce(settings.topics.control, encode(content) if content else None, key, 0)
             producer.commit_transaction(COMMIT_S)
-            return read_control(settings)
         except KafkaException as error:
             # Nobody knows how it ended, or a rival was quicker: the next reading tells.
             if time.monotonic() > deadline_s:
@@ -83,6 +87,8 @@ def change_control(settings: Settings, decide: Change) -> Control:
                     f"Kafka did not take the change of {settings.topics.control}: {error_text(error)}"
                 ) from error
             time.sleep(AGAIN_S)
+        else:
+            return None
 
 
 def kafka_clock_ms(settings: Settings) -> int:
@@ -192,7 +198,7 @@ class KafkaControl:
     # ---- what all must agree on ----
 
     async def change(self, decide: Change) -> None:
-        await in_thread(change_control, self._settings, decide)
+        await in_thread(write_change, self._settings, decide)
 
     async def release(self) -> None:
         await in_thread(end_transaction, self._settings, self._topic)

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from processor.adapters.control import change_control
+from processor.adapters.control import change_control, read_control
 from processor.core.adoption import Places
 from processor.core.control import Control
 from processor.ports import ServerSeen
@@ -30,9 +30,9 @@ _NO_ID = "A" * 22
 """A topic id of zeros: the broker has none."""
 
 
-def places_now(settings: Settings) -> Places:
-    """Asked of the brokers. Raises `BrokerUnavailable`."""
-    topics, admin = settings.topics, AdminClient(admin_config(settings))
+def places_now(settings: Settings, client: AdminClient | None = None) -> Places:
+    """Asked of the brokers, by a client of the caller's or one of its own. Raises `BrokerUnavailable`."""
+    topics, admin = settings.topics, client or AdminClient(admin_config(settings))
     names = [topics.control, topics.jobs, topics.attempts, topics.deliveries]
     with _told():
         cluster = answer(admin.describe_cluster(request_timeout=TIMEOUT_S)).cluster_id or ""
@@ -63,6 +63,8 @@ def _told() -> Iterator[None]:
 
 def ensure_installation(settings: Settings) -> Installation:
     """The installation; makes it where there is none. Raises `BrokerUnavailable`."""
+    if (standing := read_control(settings).installation) is not None:
+        return standing
     now = places_now(settings)
     made = Installation(id=new_control_id(), cluster=now.cluster, topics=now.topics, at_ms=_now_ms())
 

@@ -158,14 +158,18 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             assert_never(never)
 
 
-def after_cancel(claim: Claim, *, partition: int, offset: int) -> AfterClaim:
+def after_cancel(claim: Claim, *, bar: str) -> AfterClaim:
     """What follows when a tombstone left `claim`, the key's value after the cancel script.
 
     A tombstone cancels what was not attempted yet, also the corrected record of a mail that was dead. What was sent
     stays sent.
+
+    Args:
+        claim: the key's value after the script; ``BARRED`` under `bar` means that nobody else attempts it meanwhile.
+        bar: whose bar this tombstone's is.
     """
     match claim.state:
-        case State.CLOSED if (claim.partition, claim.offset) == (partition, offset):
+        case State.BARRED if claim.attempt == bar:
             return Settle(Outcome.CANCELLED, reason="cancelled", detail="a tombstone for the key came before any call")
         case State.SENDING | State.BARRED:
             return _held(claim)

@@ -100,6 +100,11 @@ class Newest:
         """Partitions in which nothing may be claimed yet."""
         return frozenset(partition for partition, reading in self._readings.items() if not reading.known)
 
+    @property
+    def positions(self) -> dict[int, int]:
+        """Up to where each partition is known."""
+        return {partition: reading.position for partition, reading in self._readings.items()}
+
     def superseded(self, record: Record) -> bool:
         """Whether a newer job or tombstone of its key stands in its partition, as far as that was read."""
         reading = self._readings.get(record.partition)

@@ -40,6 +40,7 @@ def requeued(
     mark: Mark | None,
     asked: Requeue,
     times_max: int,
+    first_month: str,
 ) -> Requeued | Refused:
     """What follows when a person wants a dead letter back.
 
@@ -50,11 +51,14 @@ def requeued(
         mark: what was done about this letter before.
         asked: who wants it and what is to be changed; `times` is set here.
         times_max: a letter that came back so often stays.
+        first_month: the first whose jobs may be attempted, ``YYYY-MM``.
     """
     try:
         key = Key.from_bytes(record.key)
     except BadRecord as bad:
         return Refused(f"it has no key to send it under ({bad.detail}): run the producer again")
+    if key.month < first_month:
+        return Refused(f"{key}: its month is closed, {first_month} is the first that may still be mailed")
     if mark is not None:
         return Refused(f"{key}: already {mark.what.value} by {mark.who}")
     if mail is not None and (why := _settled(mail)):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from processor.core.batch import Batches
 from processor.core.control import NO_TENURE, Tenure
@@ -24,6 +25,8 @@ class Starts:
         self._order = order
         self._newest = newest
         self._never_called: list[Attempt] = []
+        self._claiming: Mapping[int, int] | None = None
+        """up to where each partition was known when the claim under way was begun"""
         self.tenure: Tenure | None = NO_TENURE
         """Under what this process may intend, claim and call now; ``None``: under nothing."""
         self.floor = ""
@@ -55,6 +58,19 @@ class Starts:
     def known(self) -> None:
         """Partitions were read to the ends that were asked for: what was held for them may be taken."""
         self._due.let_go(self._newest.unread)
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """What was taken just now is being claimed: until that is answered no more is known than was before."""
+        self._claiming = self._newest.positions
+        try:
+            yield
+        finally:
+            self._claiming = None
+
+    def known_to(self) -> Mapping[int, int]:
+        """Up to where each partition is known: for what is replaced there no claim comes any more."""
+        return self._newest.positions if self._claiming is None else self._claiming
 
     # ---- attempts ----
 

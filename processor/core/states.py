@@ -22,7 +22,8 @@ class State(Enum):
     SENDING = "A"
     """A call to SES may be happening under this attempt."""
     BARRED = "B"
-    """Certainly not sent, and never to be for this record: barred to others until the ledger holds its end."""
+    """Certainly not sent, and never to be for this record, a bad one, a refused one or a tombstone: barred to others
+    until the ledger holds its end."""
     SENT = "S"
     """SES accepted it; the ledger may not say so yet."""
     SENT_RECORDED = "s"
@@ -127,7 +128,7 @@ class Change(StrEnum):
     RESEND = "claim by a resend that names the attempt"
     EXPIRE = "lifetime passed without an answer"
     REFUSED = "refused by SES for good"
-    BAR = "held by a record that must not reach SES"
+    BAR = "held by a tombstone or a record that must not reach SES"
     SENT = "accepted by SES"
     RELEASE = "certainly not sent"
     LEAVE = "one of several attempts was never called for"

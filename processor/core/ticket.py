@@ -109,7 +109,7 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
         return msgspec.structs.replace(self, id="", due_s=due_s)
 
     def barring(self, bar: str) -> Attempt:
-        """It bars its key to others under this name, until its dead letter has committed."""
+        """It bars its key to others under this name, until its outcome has committed."""
         return msgspec.structs.replace(self, bar=bar)
 
     def waiting(self) -> Attempt:

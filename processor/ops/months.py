@@ -7,6 +7,7 @@ import time
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.control import change_control, read_control
+from processor.core.control import Control
 from processor.core.months import opening
 from schemas.control import MonthOpened
 from schemas.kafka.clients import admin_config
@@ -19,14 +20,26 @@ __all__ = ["Opener"]
 class Opener:
     """What a producer asks of a month, in this order: `opened`, `look`, then it reads the jobs topic, then `open`."""
 
-    def __init__(self, settings: Settings, month: str) -> None:
+    def __init__(self, settings: Settings, month: str, control: Control) -> None:
+        """
+        Args:
+            settings: where the topics are.
+            month: ``YYYY-MM``.
+            control: as it was read a moment ago: the first answer is by this.
+        """
         self._settings = settings
+        self._fresh = True
+        self.control = control
+        """as it was read last"""
         self._month = month
         self._ends: dict[str, list[int]] = {}
 
     def opened(self) -> MonthOpened | None:
         """How the month was opened. Raises `BrokerUnavailable`."""
-        return read_control(self._settings).month(self._month)
+        if not self._fresh:
+            self.control = read_control(self._settings)
+        self._fresh = False
+        return self.control.month(self._month)
 
     def look(self) -> None:
         """Notes where the topics end: what the caller does not find now in the jobs topic comes later.
@@ -51,4 +64,5 @@ class Opener:
         if any((record.key or b"").endswith(suffix) for record in records):
             return self.opened()
         now_ms, begins, jobs = time.time_ns() // 1_000_000, self._ends, settings.topics.jobs
-        return change_control(settings, lambda control: opening(control, month, begins, jobs, now_ms)).month(month)
+        self.control = change_control(settings, lambda control: opening(control, month, begins, jobs, now_ms))
+        return self.control.month(month)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
 from processor.adapters.months import read_keys, read_months
 from processor.adapters.write import TransactionalWriter
+from processor.core.floor import first_month
+from processor.core.months import Months
 from processor.core.outcomes import Mail, with_delivery, with_job
 from processor.core.requeue import Refused, Requeued, requeued
 from processor.ops.dead_letters import Entry
@@ -32,7 +35,10 @@ class Decided(msgspec.Struct, frozen=True):
 
 def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[Decided]:
     """What a requeue of these would do; changes nothing. Raises `BrokerUnavailable`."""
-    mails = _mails(settings, {entry.record.key for entry in entries if entry.record.key})
+    months = read_months(settings)
+    mails = _mails(settings, months, {entry.record.key for entry in entries if entry.record.key})
+    this_month = datetime.fromtimestamp(asked.at_ms / 1000, UTC).strftime("%Y-%m")
+    first = first_month(months.floor, this_month, settings.retention_months)
     decided, taken = [], set()
     for entry in entries:
         key = entry.record.key or b""
@@ -43,6 +49,7 @@ def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[D
             mark=entry.mark,
             asked=msgspec.structs.replace(asked, place=entry.place),
             times_max=settings.requeue_max,
+            first_month=first,
         )
         if isinstance(follows, Requeued) and key in taken:
             follows = Refused(f"{key.decode()}: another letter of the same key goes back")
@@ -83,12 +90,11 @@ def _mark(settings: Settings, entry: Entry, mark: Mark) -> Produced:
     return Produced(settings.topics.dead_letter_marks, BY_KEY, entry.place.encode(), encode(mark))
 
 
-def _mails(settings: Settings, keys: set[bytes]) -> dict[bytes, Mail]:
+def _mails(settings: Settings, months: Months, keys: set[bytes]) -> dict[bytes, Mail]:
     """What jobs topic and ledger say of these keys."""
     mails: dict[bytes, Mail] = {}
     if not keys:
         return mails
-    months = read_months(settings)
     for record in read_keys(settings, months, settings.topics.jobs, keys):
         if record.key is not None:
             mail = with_job(mails.get(record.key), record)

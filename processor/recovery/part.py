@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import redis.asyncio
+from confluent_kafka.admin import AdminClient
 
 from processor.adapters.clock import SystemClock
 from processor.adapters.control import KafkaControl
@@ -15,7 +16,7 @@ from processor.recovery.lineage import Lineages
 from processor.recovery.withdraw import Withdrawals
 from processor.shell.control import ControlFollower, Me
 from schemas.control import Installation
-from schemas.kafka.clients import transactional_config
+from schemas.kafka.clients import admin_config, transactional_config
 from schemas.runtime.ending import in_thread
 from schemas.runtime.settings import Settings
 
@@ -33,6 +34,8 @@ class Part:
 
     def __init__(self, settings: Settings, client: redis.asyncio.Redis, instance: str) -> None:
         self._settings = settings
+        self._admin = AdminClient(admin_config(settings))
+        """one for all looks: each would open connections of its own"""
         self.control_log = KafkaControl(settings)
         clock = SystemClock()
         self.dedup = RedisDedup.of(settings, client)
@@ -51,25 +54,27 @@ class Part:
 
     async def join(self) -> Places:
         """As `start`, whatever cluster and topics these are: only for who adopts them. Returns which they are."""
-        places = await in_thread(places_now, self._settings)
+        places = await in_thread(places_now, self._settings, self._admin)
         self.follower.knows_topic(places.topics.get(self._settings.topics.control, ""))
         await self.follower.start(self._settings.patience_s)
         return places
 
     async def check(self) -> None:
         """Asked now and then while it runs. Raises as `start` does, and `RedisForeign`."""
-        await refuse_foreign(self._settings, self.dedup, self.follower.control)
+        await refuse_foreign(self._settings, self.dedup, self.follower.control, self._admin)
 
     async def stop(self) -> None:
         await self.follower.stop()
 
 
-async def refuse_foreign(settings: Settings, dedup: RedisDedup, control: Control) -> Installation:
+async def refuse_foreign(
+    settings: Settings, dedup: RedisDedup, control: Control, client: AdminClient | None = None
+) -> Installation:
     """The installation, where cluster, topics and dedup set are its own.
 
     Raises `InstallationForeign`, `RedisForeign`, `BrokerUnavailable` and `RedisUnavailable`.
     """
-    places = await in_thread(places_now, settings)
+    places = await in_thread(places_now, settings, client)
     ours = check_installation(control.installation, places, settings.topics.control)
     check_set(ours, await dedup.server())
     return ours

@@ -95,8 +95,7 @@ class AfterCommit:
 
     async def _mark(self, finished: Sequence[Finished]) -> None:
         sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
-        # A cancelled key needs nothing: the cancel script closed it already.
-        ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED)
+        ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED, Outcome.CANCELLED)
         closed = _items([one for one in ended if not one[1].message_id])
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))

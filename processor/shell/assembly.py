@@ -19,7 +19,7 @@ from processor.shell.attempts import Attempts
 from processor.shell.back_pressure import BackPressure
 from processor.shell.bars import Bars
 from processor.shell.calls import Calls
-from processor.shell.control import ALWAYS, NO_MONTHS, Months, Permission
+from processor.shell.control import Months, Permission
 from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
 from processor.shell.intake import Intake, IntakeConfig
@@ -62,9 +62,9 @@ class Parts:
     outcomes: Outcomes
     this_month: Callable[[], str]
     meter: Meter
-    presence: Permission = ALWAYS
+    presence: Permission
     """Whether this process may intend, claim and call now."""
-    months: Months = NO_MONTHS
+    months: Months
     """How months were opened."""
     drain: bool = False
 
@@ -72,6 +72,7 @@ class Parts:
 def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     """One engine and what drives it."""
     engine = Engine()
+    parts.presence.known = engine.starts.known_to
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
     deliverer = _deliverer(settings, engine, ports, parts)

@@ -95,7 +95,7 @@ class Attempts:
         start_by_s = self._clock.boot_s() + self._start_window_s
         self._active.update(dict.fromkeys(attempts))
         try:
-            follows = await _claimed(self._dedup, attempts)
+            follows = await self._bars.tell_once(attempts, await _claimed(self._engine, self._dedup, attempts))
         except BaseException:
             # A cancellation or a defect too: what was neither called for nor given back would be waited for in vain.
             for attempt in attempts:
@@ -117,12 +117,13 @@ class Attempts:
         attempts = [self._bars.name(attempt) for attempt in self._engine.due.take_aside(LOOKS_AT_ONCE)]
         try:
             follows = await _looked_at(self._dedup, self._past, attempts)
+            steps = await self._bars.tell_once([a for a, _ in follows], [step for _, step in follows])
         except (NotWhole, RedisUnavailable):
             self._engine.due.put_back(attempts)
             raise
-        for attempt, step in follows:
+        for (attempt, _), step in zip(follows, steps, strict=True):
             self._apply(attempt, step)
-        await self._bars.look_up([attempt for attempt, _ in follows], [step for _, step in follows])
+        await self._bars.look_up([attempt for attempt, _ in follows], steps)
 
     async def _call(self, attempt: Attempt, start_by_s: float) -> None:
         try:
@@ -182,8 +183,9 @@ class Attempts:
         self.changed.set()
 
 
-async def _claimed(dedup: Dedup, attempts: Sequence[Attempt]) -> list[decide.AfterClaim]:
-    claims = await dedup.claim([Item.of(attempt) for attempt in attempts])
+async def _claimed(engine: Engine, dedup: Dedup, attempts: Sequence[Attempt]) -> list[decide.AfterClaim]:
+    with engine.starts.claiming():
+        claims = await dedup.claim([Item.of(attempt) for attempt in attempts])
     return [_after_claim(attempt, claim) for attempt, claim in zip(attempts, claims, strict=True)]
 
 
@@ -196,11 +198,8 @@ async def _looked_at(dedup: Dedup, past: Past, everyone: Sequence[Attempt]) -> l
     bad = [attempt for attempt in attempts if attempt.ticket.refusal is not None and attempt.ticket.key]
     cancelled = await dedup.cancel([Item.of(attempt) for attempt in cancels]) if cancels else []
     refused = await dedup.refuse([Item.of(attempt) for attempt in bad]) if bad else []
-    for attempt, claim in zip(cancels, cancelled, strict=True):
-        record = attempt.ticket.record
-        follows.append((attempt, decide.after_cancel(claim, partition=record.partition, offset=record.offset)))
-    for attempt, claim in zip(bad, refused, strict=True):
-        follows.append((attempt, _after_refuse(attempt, claim)))
+    follows += [(a, decide.after_cancel(claim, bar=a.holder)) for a, claim in zip(cancels, cancelled, strict=True)]
+    follows += [(attempt, _after_refuse(attempt, claim)) for attempt, claim in zip(bad, refused, strict=True)]
     nameless = [attempt for attempt in attempts if attempt.ticket.key is None]
     return follows + [(attempt, attempt.ticket.refusal) for attempt in nameless if attempt.ticket.refusal is not None]
 

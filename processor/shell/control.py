@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from processor.core.control import NO_TENURE, Control, Presence, Tenure
+from processor.core.control import Control, Presence, Tenure
 from processor.core.lapses import Lapses
 from processor.ports import UNSEEN, Clock, ControlLog, ServerSeen
 from schemas.control import CURRENT_S, ControlRecord, Heartbeat, MonthOpened, new_control_id
@@ -17,7 +17,7 @@ from schemas.runtime.ending import end
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 
-__all__ = ["ALWAYS", "NO_MONTHS", "ControlFollower", "FollowedMonths", "Me", "Months", "Permission", "Server", "Timing"]
+__all__ = ["ControlFollower", "FollowedMonths", "Me", "Months", "Permission", "Server", "Timing"]
 
 log = get_log()
 
@@ -62,6 +62,9 @@ class Server(Protocol):
 class Permission(Protocol):
     """Whether this process may intend, claim and call now."""
 
+    known: Callable[[], Mapping[int, int]]
+    """Up to where each partition of the jobs topic is known: heartbeats tell it to those who wait for that."""
+
     def tenure(self) -> Tenure | None:
         """Under what it may; ``None``: under nothing."""
         ...
@@ -69,19 +72,6 @@ class Permission(Protocol):
     def refusal(self, tenure: Tenure) -> str:
         """Why no request may leave under a claim made under `tenure`; empty: it may. Called from any thread."""
         ...
-
-
-class _Always:
-    """Of tests that know no control topic."""
-
-    def tenure(self) -> Tenure | None:
-        return NO_TENURE
-
-    def refusal(self, tenure: Tenure) -> str:  # noqa: ARG002 - one is like another
-        return ""
-
-
-ALWAYS = _Always()
 
 
 class _Asked:
@@ -131,26 +121,6 @@ class Months(Protocol):
         ...
 
     def answered(self, number: int) -> bool: ...
-
-
-class _NoMonths:
-    """Of tests that know no control topic."""
-
-    def opened(self, month: str) -> MonthOpened | None:  # noqa: ARG002 - one is like another
-        return None
-
-    @property
-    def floor(self) -> str:
-        return ""
-
-    def ask(self) -> int:
-        return 0
-
-    def answered(self, number: int) -> bool:  # noqa: ARG002 - nothing was asked
-        return True
-
-
-NO_MONTHS = _NoMonths()
 
 
 class ControlFollower:

@@ -12,7 +12,7 @@ from processor.core.offsets import Window
 from processor.core.ticket import Ticket, examine, misplaced
 from processor.ports import Templates
 from processor.shell.ahead import RECORDS_MAX, LookAhead
-from processor.shell.control import NO_MONTHS, Months
+from processor.shell.control import Months
 from processor.shell.scan import Scan
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BadRecord, Halted
@@ -45,7 +45,7 @@ class Intake:
         scan: Scan,
         templates: Templates,
         this_month: Callable[[], str],
-        months: Months = NO_MONTHS,
+        months: Months,
     ) -> None:
         self._config = config
         self._month = f":{config.month}".encode() if config.month else b""

@@ -429,14 +429,31 @@ async def test_one_of_several_that_was_refused_leaves_the_others_claim(dedup: Re
     assert (met.state, met.attempt) == (State.BARRED, "other")
 
 
+async def test_one_tells_of_a_record(dedup: RedisDedup) -> None:
+    """G6: whoever asks first, for one lifetime and however often; then somebody else may."""
+    assert await dedup.tell([(1, 10), (1, 11)], "mine") == [True, True]
+    for _ in range(2):
+        assert await dedup.tell([(1, 10), (2, 10)], "other") == [False, True]
+        assert await dedup.tell([(1, 10), (2, 10)], "mine") == [True, False]
+    dedup._lifetime_ms = 50
+    await dedup.tell([(1, 10)], "mine")
+    async with asyncio.timeout(60):
+        while await dedup.tell([(1, 10)], "other") != [True]:
+            await asyncio.sleep(0.01)
+    await dedup.unset_whole()
+    with pytest.raises(NotWhole):
+        await dedup.tell([(1, 10)], "mine")
+
+
 async def test_a_bars_time_is_over(dedup: RedisDedup) -> None:
-    """G6: it frees nothing by itself, but tells that no letter can come any more; a tombstone closes over it."""
+    """G6: it frees nothing by itself, but tells that no letter can come any more; a tombstone bars over it."""
     over = Claim(State.BARRED, attempt="other")
     for meet in (dedup.claim, dedup.refuse):
         await put(dedup, replace(over, since_ms=OLD))
         for _ in range(2):
             assert await meet([MINE]) == [over]
-    assert await dedup.cancel([MINE]) == [Claim(State.CLOSED, partition=1, offset=10)]
+    (met,) = await dedup.cancel([MINE])
+    assert (met.state, met.attempt, met.since_ms > 0) == (State.BARRED, "mine", True)
     await put(dedup, over)
     await dedup.release([replace(MINE, attempt="other")])
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
@@ -468,12 +485,21 @@ async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: R
 
 
 async def test_a_tombstone_closes_at_its_own_place(dedup: RedisDedup) -> None:
-    """G2: a mail that had ended is cancelled by a newer tombstone; an older one, read again, changes nothing."""
+    """G2: a mail that had ended is cancelled by a newer tombstone; an older one, read again, changes nothing. G6: until
+    the cancellation has committed nobody is granted the key."""
     mine, newer = (Claim(State.CLOSED, partition=1, offset=offset) for offset in (10, 11))
-    for before, after in ((ABSENT, mine), (START[State.CLOSED], mine), (mine, mine), (newer, newer)):
+    other = replace(MINE, attempt="other", offset=12)
+    for before in (ABSENT, START[State.CLOSED], mine, START[State.BARRED]):
         await put(dedup, before)
-        assert await dedup.cancel([MINE]) == [after]
-        assert await dedup.peek(KEY) == after
+        (barred,) = await dedup.cancel([MINE])
+        assert (barred.state, barred.attempt) == (State.BARRED, "mine")
+        for meet in (dedup.claim, dedup.cancel, dedup.refuse):
+            assert await meet([other]) == [barred]
+        await dedup.close([MINE])
+        assert await dedup.peek(KEY) == mine
+    await put(dedup, newer)
+    assert await dedup.cancel([MINE]) == [newer]
+    assert await dedup.peek(KEY) == newer
 
 
 async def test_many_claim_at_once_one_wins(dedup: RedisDedup) -> None:

@@ -273,7 +273,9 @@ def test_a_template_that_cannot_be_filled_in_is_no_fault_of_the_sandbox(ses: Any
     loops = "{{#each l}}{{#each ../l}}{{#each ../../l}}x{{/each}}{{/each}}{{/each}}"
     ses.delete_email_template(TemplateName="t")
     for broken in ("a\n{{#if x}}", "\n{{items.0.n}}"):
-        with pytest.raises(ses.exceptions.BadRequestException, match="cannot render this template: Text, line 2, column 1: "):
+        with pytest.raises(
+            ses.exceptions.BadRequestException, match="cannot render this template: Text, line 2, column 1: "
+        ):
             ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": broken})
     ses.create_email_template(TemplateName="t", TemplateContent={"Subject": "s", "Text": loops})
     with pytest.raises(ses.exceptions.BadRequestException, match="Html, line 1"):

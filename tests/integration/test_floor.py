@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import redis
 
+from processor.adapters.control import read_control
 from processor.adapters.redis import RedisDedup
 from processor.ops.closing import Standing
 from processor.ops.months import Opener
@@ -29,7 +30,7 @@ def test_a_month_is_closed_for_good_and_still_told_of(world: World) -> None:
         return found
 
     assert (floor()["floor"], floor()["highest"]) == (None, None), "no month was opened yet"
-    opener = Opener(world.settings, OLD)
+    opener = Opener(world.settings, OLD, read_control(world.settings))
     opener.look()
     assert opener.open()
     world.publish([job("u1", month=OLD)])

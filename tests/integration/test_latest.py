@@ -32,7 +32,7 @@ def test_what_was_replaced_before_a_processor_runs_is_never_sent(world: World) -
     rows[2] = "u2,corrected@mail.example.net,User 2,42"
     del rows[1], rows[0]
     facts = produce()
-    assert (facts["published"], facts["changed"], facts["changed_not_closed"]) == (1, 1, 1)
+    assert (facts["published"], facts["changed"], facts["changed_not_closed"], facts["changed_unseen"]) == (1, 1, 0, 1)
 
     world.drain()
     accepted = {message.to[0] for message in world.sandbox.accepted()}
@@ -47,6 +47,7 @@ def test_what_was_replaced_before_a_processor_runs_is_never_sent(world: World) -
     rows[0] = "u2,again@mail.example.net,User 2,42"
     facts = produce()
     assert (facts["changed"], facts["changed_after_sending"], facts["changed_not_closed"]) == (1, 1, 0)
+    assert facts["changed_after_sending_keys"] == [f"u2:{MONTH}"]
     world.run("replay", "--from-beginning", "--json")
     assert world.sandbox.accepted_count() == JOBS - 2
     assert sum(record.value is None for record in read_topic(world.settings, world.settings.topics.jobs)) == 3
@@ -64,3 +65,45 @@ def test_a_cancel_without_redis_says_what_stands(world: World) -> None:
     world.drain()
     assert world.sandbox.accepted_count() == 0
     assert Standing.NEVER in " ".join(world.run("cancel", "u1", MONTH).stdout.split())
+
+
+def test_a_correction_without_redis_waits_for_those_that_run(world: World) -> None:
+    """The processor's heartbeat tells how far it has read the jobs; then the command says that it holds."""
+    from processor.adapters.control import read_control
+
+    source = world.folder / "users.csv"
+    process = world.processor("one")
+    for usage, changed in (("1", 0), ("2", 1)):
+        source.write_text(f"user_id,email,name,usage\nu1,u1@mail.example.net,User,{usage}\n")
+        args = ("produce", "--month", MONTH, "--source", str(source), "--json")
+        facts = json.loads(world.run(*args, MAILONCE_REDIS_URL="redis://127.0.0.1:1/0").stdout)
+        assert (facts["changed"], facts["changed_not_closed"], facts["changed_unseen"]) == (changed, 0, changed)
+    (other,) = read_control(world.settings).processes.values()
+    behind = [
+        r
+        for r in read_topic(world.settings, world.settings.topics.jobs)
+        if other.heartbeat.read[r.partition] <= r.offset
+    ]
+    assert not behind
+    assert process.terminate() == 0
+
+
+def test_partitions_are_added_between_a_month_and_its_cancels(world: World) -> None:
+    """G5: the month keeps the spread that it was opened with, so the tombstones find their jobs."""
+    from confluent_kafka.admin import AdminClient, NewPartitions
+
+    source = world.folder / "users.csv"
+    rows = "".join(f"u{n},u{n}@mail.example.net,User,1\n" for n in range(24))
+    source.write_text(f"user_id,email,name,usage\n{rows}")
+    world.run("produce", "--month", MONTH, "--source", str(source))
+    client = AdminClient({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
+    for future in client.create_partitions([NewPartitions(world.settings.topics.jobs, 8)]).values():
+        future.result(60)
+    world.run("topics", "create")
+    for n in range(4):
+        world.run("cancel", f"u{n}", MONTH)
+    world.drain()
+    accepted = [message.to[0] for message in world.sandbox.accepted()]
+    assert sorted(accepted) == sorted(f"u{n}@mail.example.net" for n in range(4, 24))
+    audit = world.audit()
+    assert (audit.count(Outcome.SENT), audit.count(Outcome.CANCELLED)) == (20, 4)

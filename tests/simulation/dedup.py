@@ -90,11 +90,15 @@ class Scripts:
         """Whether the item's record counts no more."""
         return places.get(item.partition, -1) >= item.offset
 
-    def cancel(self, claim: Claim, item: Item) -> Claim:
-        older = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset < item.offset)
-        over = claim.state is State.BARRED and claim.since_ms == 0
-        if claim.state is State.ABSENT or older or over:
-            return Claim(State.CLOSED, partition=item.partition, offset=item.offset)
+    def tells(self, teller: str, who: str) -> bool:
+        """Whether a letter is for `who` to write."""
+        return teller == who
+
+    def cancel(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+        ended = claim.state is State.CLOSED and (claim.partition != item.partition or claim.offset <= item.offset)
+        bar = claim.state is State.BARRED and (claim.since_ms == 0 or claim.attempt == item.attempt)
+        if claim.state is State.ABSENT or ended or bar:
+            return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
         return claim
 
     def refuse(self, claim: Claim, item: Item, now_ms: int) -> Claim:
@@ -207,6 +211,8 @@ class MemoryDedup:
         self.claims: dict[Key, Claim] = {}
         self.places: dict[Key, dict[int, int]] = {}
         """of a key: up to which offset of each partition its records count no more"""
+        self.telling: dict[tuple[int, int], tuple[str, int]] = {}
+        """place of a record: who tells of it, and since when"""
         self.floor = ""
         """months before it are closed for good"""
         self.run = "run"
@@ -310,12 +316,22 @@ class MemoryDedup:
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
-        return [self._put(item.key, self._scripts.cancel(self._current(item.key), item)) for item in items]
+        now_ms = self._now_ms()
+        return [self._put(i.key, self._scripts.cancel(self._current(i.key), i, now_ms)) for i in items]
 
     async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         self._check()
         now_ms = self._now_ms()
         return [self._put(i.key, self._scripts.refuse(self._current(i.key), i, now_ms)) for i in items]
+
+    async def tell(self, places: Sequence[tuple[int, int]], who: str) -> list[bool]:
+        self._check()
+        now_ms = self._now_ms()
+        for place in places:
+            held, since_ms = self.telling.get(place, (who, 0))
+            if held == who or now_ms - since_ms >= self._lifetime_ms:
+                self.telling[place] = (who, now_ms)
+        return [self._scripts.tells(self.telling[place][0], who) for place in places]
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         claims = [self.claims.get(key, ABSENT) for key in keys]

@@ -40,6 +40,7 @@ class State(NamedTuple):
     floor: str = ""
     carried: Carried = NOT_CARRIED
     seals: float = 0.0
+    telling: tuple[tuple[tuple[int, int], tuple[str, int]], ...] = ()
 
 
 class SimSet(MemoryDedup):
@@ -47,14 +48,14 @@ class SimSet(MemoryDedup):
 
     def dump(self) -> State:
         lock = (self._lock, self._until_ms) if self._lock else None
-        kept = frozenset(self._notes), self._feed_ms, self.floor, self.carried, self.seals
+        kept = frozenset(self._notes), self._feed_ms, self.floor, self.carried, self.seals, (*self.telling.items(),)
         return State(dict(self.claims), dict(self.places), self.marker, lock, *kept)
 
     def load(self, state: State) -> None:
         self.claims, self.places, self.marker = dict(state.claims), dict(state.places), state.marker
         self._lock, self._until_ms = state.lock or (None, 0.0)
         self._notes, self._feed_ms, self.floor = set(state.notes), state.feed_ms, state.floor
-        self.carried, self.seals = state.carried, state.seals
+        self.carried, self.seals, self.telling = state.carried, state.seals, dict(state.telling)
 
 
 class Server:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from processor.ops.cancel import cancel
-from processor.ops.closing import Standing, close_at
+from processor.ops.closing import Standing, close_at, heard
 from processor.ports import Produced
 from schemas.identity import Key
 from schemas.runtime.errors import RedisUnavailable
@@ -65,6 +65,16 @@ def correcting(world: World, user: str) -> Command:
         dedup = SimDedup(world.redis, process.address)
         (found,) = await close_at(world.settings, dedup, [(Key(user, MONTH), partition, offset - 1)])  # type: ignore[arg-type]
         return found
+
+    return Command(world, run)
+
+
+def correcting_unseen(world: World, user: str) -> Command:
+    """As `produce` does for a changed row while Redis is away from it, or for many."""
+
+    async def run(process: Process) -> Standing:
+        partition, offset = world.publish(user, version=2)
+        return Standing.LATER if await heard(world.settings, {partition: offset + 1}) else Standing.NEVER
 
     return Command(world, run)
 
@@ -212,3 +222,39 @@ async def newer_records_where_the_key_does_not_belong(world: World, audit: Audit
     told = sorted(world.letter(record).reason for record in world.letters())
     found = [] if told == ["wrong-partition"] * 2 else [f"G2 letters of {told}"]
     return [*found, *await replay(world)]
+
+
+@keeps(r"G5 .* called for u0", RULE)
+async def a_correction_without_redis_during_a_back_off(world: World, audit: Audit) -> None:
+    """Nothing is closed in the set: the command waits until the processor says that it has read the newer record."""
+    commands: list[Command] = []
+
+    def act(process: Process) -> None:
+        hang(world)
+        commands.append(correcting_unseen(world, "u0"))
+
+    world.ses.fate = lambda: "" if commands and commands[0].returned_s < world.loop.time() else "throttled"
+    world.when("p0", "redis.throttled >", 2, act)
+    world.publish("u0")
+    world.start("p0")
+    await until(world, lambda: bool(commands))
+    assert await done(world)
+    assert commands[0].found is Standing.NEVER
+    judge(audit, commands[0], "u0", world.published[-1].place[1])
+
+
+@keeps(r"G5 .* called for u0", RULE)
+async def a_correction_without_redis_of_one_that_stands_still(world: World, audit: Audit) -> None:
+    """It stands still with its claim on the way, for less than it may call: whoever is silent is waited for as long."""
+    commands: list[Command] = []
+
+    def act(process: Process) -> None:
+        commands.append(correcting_unseen(world, "u0"))
+        process.freeze(1.2)
+
+    world.when("p0", "redis.claim <", 1, act)
+    world.publish("u0")
+    world.start("p0")
+    await until(world, lambda: bool(commands) and commands[0].found is not None)
+    await asyncio.sleep(3)
+    judge(audit, commands[0], "u0", world.published[-1].place[1])

@@ -10,7 +10,9 @@ import processor.core.decide
 from processor.adapters.letters import EventLetters, Letters
 from processor.core.batch import Batches
 from processor.core.states import ABSENT, Claim, State
+from processor.ports import Item
 from processor.shell.after_commit import AfterCommit
+from processor.shell.bars import Bars
 from tests.simulation.dedup import Scripts
 from tests.simulation.mutating import Patch, mutation
 from tests.simulation.scenarios_months import (
@@ -22,7 +24,10 @@ from tests.simulation.scenarios_months import (
 from tests.simulation.scenarios_settling import (
     a_bad_record_read_by_two_groups,
     a_bad_record_told_and_not_closed,
+    a_changed_record_told_by_two_groups,
     a_dead_record_of_a_commit_that_nobody_heard_of,
+    a_nameless_record_told_by_two_groups,
+    cancelled_over_sent,
     lost_while_ses_accepts,
     refused_after_a_lost_answer,
 )
@@ -48,6 +53,35 @@ def a_bad_record_bars_nothing(patch: Patch) -> None:
         return refusal if claim.state is State.BARRED else refuse(claim, refusal, **about)
 
     patch.setattr(processor.core.decide, "after_refuse", after_refuse)
+
+
+@mutation(story=cancelled_over_sent)
+def a_tombstone_bars_nothing(patch: Patch) -> None:
+    """It closes its key at once, before its cancellation has committed."""
+    cancel, after = Scripts.cancel, processor.core.decide.after_cancel
+
+    def closed(self: Scripts, claim: Claim, item: Item, now_ms: int) -> Claim:
+        barred = cancel(self, claim, item, now_ms).state is State.BARRED
+        return Claim(State.CLOSED, partition=item.partition, offset=item.offset) if barred else claim
+
+    def after_cancel(claim: Claim, *, bar: str) -> Any:
+        return after(replace(claim, state=State.BARRED, attempt=bar) if claim.state is State.CLOSED else claim, bar=bar)
+
+    patch.setattr(Scripts, "cancel", closed)
+    patch.setattr(processor.core.decide, "after_cancel", after_cancel)
+
+
+@mutation(story=a_changed_record_told_by_two_groups)
+def whoever_asks_may_tell(patch: Patch) -> None:
+    patch.setattr(Scripts, "tells", lambda *_: True)
+
+
+@mutation(story=a_nameless_record_told_by_two_groups)
+def who_tells_is_not_asked(patch: Patch) -> None:
+    async def as_it_is(self: Bars, attempts: Any, follows: Any) -> Any:
+        return follows
+
+    patch.setattr(Bars, "tell_once", as_it_is)
 
 
 @mutation(story=a_dead_record_attempted_again, alone=True)

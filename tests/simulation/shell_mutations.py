@@ -19,8 +19,10 @@ import tests.simulation.job_log
 import tests.simulation.process
 import tests.simulation.world
 from processor.adapters.letters import Letters
+from processor.core.hearing import Hearing
 from processor.core.resume import Log
 from processor.core.standing import Entry
+from processor.core.starts import Starts
 from processor.core.states import ABSENT, State
 from processor.evidence.run import Evidence
 from processor.evidence.sweep import Sweeper
@@ -39,6 +41,8 @@ from tests.simulation.mutation_stories import (
 from tests.simulation.scenarios_kafka import a_letter_too_large
 from tests.simulation.scenarios_latest import (
     a_cancel_during_a_back_off,
+    a_correction_without_redis_during_a_back_off,
+    a_correction_without_redis_of_one_that_stands_still,
     newer_records_where_the_key_does_not_belong,
 )
 from tests.simulation.scenarios_months import (
@@ -76,10 +80,26 @@ def a_key_belongs_wherever_it_stands(patch: Patch) -> None:
     patch.setattr(processor.shell.intake, "belongs", lambda record, _opened: record.partition)
 
 
+@mutation(story=a_correction_without_redis_during_a_back_off)
+def nobody_listens_before_a_correction_is_said_to_hold(patch: Patch) -> None:
+    patch.setattr(Hearing, "listen", lambda *_: [])
+
+
+@mutation(story=a_correction_without_redis_during_a_back_off)
+def heartbeats_tell_of_nothing_read(patch: Patch) -> None:
+    patch.setattr(Starts, "known_to", lambda _self: {})
+
+
+@mutation(story=a_correction_without_redis_of_one_that_stands_still)
+def the_silent_are_not_waited_for(patch: Patch) -> None:
+    listen = Hearing.listen
+    patch.setattr(Hearing, "listen", lambda self, control, now_s: listen(self, control, now_s + 1_000))
+
+
 @mutation(story=cancelled_after_it_had_ended)
 def a_tombstone_leaves_what_had_ended(patch: Patch) -> None:
     cancel = Scripts.cancel
-    patch.setattr(Scripts, "cancel", lambda self, claim, item: cancel(self, claim, item) if claim is ABSENT else claim)
+    patch.setattr(Scripts, "cancel", lambda self, claim, *to: cancel(self, claim, *to) if claim is ABSENT else claim)
 
 
 @mutation(story=doubt_over_a_drop)

@@ -8,6 +8,7 @@ from typing import Any
 
 from processor.core.answers import Accepted, Answer
 from processor.core.breaker import Breaker
+from processor.core.control import NO_TENURE, Tenure
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.offsets import Window
@@ -23,6 +24,7 @@ from processor.shell.deliver import Deliverer
 from processor.shell.past import Past
 from processor.telemetry.meter import Meter
 from schemas.codec import encode
+from schemas.control import MonthOpened
 from schemas.kafka.reading import Record
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from schemas.runtime.settings import RetryTable
@@ -31,7 +33,9 @@ from tests.simulation.dedup import MemoryDedup
 from tests.support.world import MONTH, job
 
 __all__ = [
+    "ALWAYS",
     "FLOOR",
+    "NO_MONTHS",
     "OLD",
     "Away",
     "FakeClock",
@@ -78,6 +82,41 @@ def whole(dedup: MemoryDedup | None = None) -> MemoryDedup:
     return dedup
 
 
+class _Always:
+    """Of tests that know no control topic."""
+
+    known: Callable[[], Mapping[int, int]] = dict
+
+    def tenure(self) -> Tenure | None:
+        return NO_TENURE
+
+    def refusal(self, tenure: Tenure) -> str:
+        return ""
+
+
+ALWAYS = _Always()
+
+
+class _NoMonths:
+    """Of tests that know no control topic."""
+
+    def opened(self, month: str) -> MonthOpened | None:
+        return None
+
+    @property
+    def floor(self) -> str:
+        return ""
+
+    def ask(self) -> int:
+        return 0
+
+    def answered(self, number: int) -> bool:
+        return True
+
+
+NO_MONTHS = _NoMonths()
+
+
 class FakeClock:
     """Time passes when somebody sleeps."""
 
@@ -122,8 +161,12 @@ class NoLetters:
 
     def __init__(self, *places: tuple[int, int]) -> None:
         self.places = {*places}
+        self.away = False
+        """whether Kafka does not answer"""
 
     async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
+        if self.away:
+            raise BrokerUnavailable("Kafka does not answer")
         return self.places & {(record.partition, record.offset) for record in records}
 
 

@@ -138,7 +138,43 @@ async def test_what_reaches_no_call_is_settled_by_a_look() -> None:
     again = attempt("u1", value=None)
     made.engine.due.submit([again])
     await made.attempts.settle_without_call()
-    assert made.done[-1].attempt is again
+    assert made.done[-1].attempt.ticket is again.ticket
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.SENT_RECORDED])
+async def test_a_changed_record_waits_for_whoever_tells_of_it(state: State) -> None:
+    """G6: one process writes the letter; whoever came second, or cannot ask, looks again until it is there."""
+    made = Made(Away("tell", times=1))
+    one = attempt()
+    assert one.ticket.key is not None
+    made.dedup.claims[one.ticket.key] = Claim(state, fingerprint="another", message_id="m")
+    made.dedup.telling[0, 0] = ("another", 0)
+    made.engine.due.submit([one])
+    with pytest.raises(RedisUnavailable):
+        await made.attempts.start(9)
+    for away in (True, False):
+        made.letters.away = away
+        await made.attempts.start(9)
+        assert (made.done, made.engine.due.later) == ((), 1)
+        made.engine.due.promote(1e9)
+    made.letters.places.add((0, 0))
+    await made.attempts.start(9)
+    (end,) = made.done
+    assert (end.result.report, isinstance(end.result, Settle)) == (False, state is State.SENT)
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_what_went_out_with_other_content_is_told_of_once(told: bool) -> None:
+    """G6: the ledger's entry says nothing of the letter, so the letters are asked."""
+    made = Made()
+    one = attempt()
+    assert one.ticket.key is not None
+    made.dedup.claims[one.ticket.key] = Claim(State.SENT, fingerprint="another", message_id="m")
+    made.letters.places |= {(0, 0)} if told else set()
+    made.engine.due.submit([one])
+    await made.attempts.start(9)
+    (end,) = made.done
+    assert end.result.report is not told
 
 
 async def test_looks_that_redis_does_not_answer_are_made_again() -> None:

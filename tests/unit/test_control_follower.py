@@ -12,10 +12,11 @@ import pytest
 from processor.adapters.clock import SystemClock
 from processor.core.control import NO_TENURE, Tenure
 from processor.ports import ControlLog, ServerSeen
-from processor.shell.control import ALWAYS, ControlFollower, Me, Timing
+from processor.shell.control import ControlFollower, Me, Timing
 from schemas.control import ControlRecord, Heartbeat, Lineage
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
 from tests.support.control import WAIT_S, SimPlace, beats, read_until
+from tests.support.parts import ALWAYS
 
 
 @pytest.fixture

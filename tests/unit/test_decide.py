@@ -71,7 +71,7 @@ def test_what_went_out_is_recorded_under_its_own_content() -> None:
     went_out = decide.Settle(Outcome.SENT, message_id="m", fingerprint="f")
     assert after_claim(sent, "f") == went_out
     assert after_claim(sent, "g") == replace(went_out, report=True)
-    assert decide.after_cancel(sent, **PLACE) == went_out
+    assert decide.after_cancel(sent, bar=MINE) == went_out
     assert decide.after_doubt(sent, MINE) == replace(went_out, reason=EVIDENCE, attempt=MINE)
 
 
@@ -116,7 +116,7 @@ def test_a_claim_that_the_script_should_have_granted_is_an_error(claim: Claim) -
 
 def test_a_tombstone_cancels_only_what_was_not_attempted() -> None:
     """Cancelling never hides a mail that went out."""
-    cancelled = decide.after_cancel(Claim(State.CLOSED, partition=1, offset=10), **PLACE)
+    cancelled = decide.after_cancel(Claim(State.BARRED, attempt=MINE, since_ms=1), bar=MINE)
     assert isinstance(cancelled, decide.Settle)
     assert cancelled.outcome is Outcome.CANCELLED
     others = {
@@ -135,7 +135,7 @@ def test_a_tombstone_cancels_only_what_was_not_attempted() -> None:
         Claim(State.DROPPED, attempt="a", message_id="m"): dropped,
     }
     for claim, follows in others.items():
-        assert decide.after_cancel(claim, **PLACE) == follows
+        assert decide.after_cancel(claim, bar=MINE) == follows
 
 
 def test_poison_never_overwrites_a_better_outcome() -> None:

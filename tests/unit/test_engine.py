@@ -304,3 +304,15 @@ def test_what_was_intended_under_another_tenure_is_taken_back() -> None:
     assert driver.engine.take(9) == []
     assert driver.engine.batches.renounced == 1
     assert driver.engine.starts.never_called() == [stale]
+
+
+def test_what_was_read_while_a_claim_was_on_its_way_is_not_told_yet() -> None:
+    """G5: that claim may be for what was replaced there; whoever waits looks at the dedup set once it is answered."""
+    engine = Engine()
+    engine.assign({0: (5, "")})
+    engine.newest.aim(engine.newest.endless(), {0: 9})
+    assert engine.starts.known_to() == {0: 5}
+    with engine.starts.claiming():
+        engine.newest.take(engine.newest.readings(), [], {0: 9})
+        assert engine.starts.known_to() == {0: 5}
+    assert engine.starts.known_to() == {0: 9}

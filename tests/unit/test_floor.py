@@ -17,7 +17,7 @@ from processor.core.offsets import Window
 from processor.core.standing import Entry
 from processor.core.ticket import Attempt, Finished, examine
 from processor.ops.floor import refuse_closed
-from processor.shell.control import NO_MONTHS, FollowedMonths
+from processor.shell.control import FollowedMonths
 from processor.shell.past import Past
 from schemas.codec import RESEND_HEADER, encode
 from schemas.control import ControlRecord, Floor, MonthOpened
@@ -25,7 +25,7 @@ from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome, Resend, Source
 from schemas.runtime.ending import end
 from schemas.runtime.errors import UsageError
-from tests.support.parts import FLOOR, OLD, Made, NoOutcomes, ticket, until
+from tests.support.parts import FLOOR, NO_MONTHS, OLD, Made, NoOutcomes, ticket, until
 from tests.support.world import job
 
 NOVEMBER_MS = 1_794_700_800_000  # 2026-11-15

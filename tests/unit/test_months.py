@@ -12,7 +12,7 @@ from processor.core.engine import Engine
 from processor.core.months import Months, belongs, month_of_key, opening
 from processor.core.ticket import WRONG_PARTITION
 from processor.shell.ahead import LookAhead
-from processor.shell.control import NO_MONTHS, FollowedMonths
+from processor.shell.control import FollowedMonths
 from processor.shell.intake import Intake, IntakeConfig
 from processor.shell.scan import Scan
 from schemas.codec import encode
@@ -20,7 +20,7 @@ from schemas.control import Content, ControlRecord, Installation, MonthOpened
 from schemas.kafka.reading import Record
 from schemas.partitions import murmur2, partition_of
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import FakeClock, whole
+from tests.support.parts import NO_MONTHS, FakeClock, whole
 from tests.support.world import MONTH, job
 
 JOBS, LEDGER = "email-jobs", "email-deliveries"

@@ -122,8 +122,16 @@ def letter(key: bytes | None = b"u1:2026-11", value: bytes | None = None) -> Rec
 
 
 def follow(record: Record, mail: Mail | None = None, **about: object) -> Requeued | Refused:
-    known: dict[str, object] = {"headers": [], "mark": None, "asked": ASKED, "times_max": 2} | about
+    known: dict[str, object] = {"headers": [], "mark": None, "asked": ASKED, "times_max": 2}
+    known |= {"first_month": "2026-11"} | about
     return requeued(record, mail=mail, **known)  # type: ignore[arg-type]
+
+
+def test_a_letter_of_a_closed_month_stays() -> None:
+    """G6: it would be dead again, of the same reason."""
+    follows = follow(letter(), first_month="2026-12")
+    assert isinstance(follows, Refused)
+    assert follows.why == "u1:2026-11: its month is closed, 2026-12 is the first that may still be mailed"
 
 
 def test_a_letter_goes_back_as_it_was() -> None:

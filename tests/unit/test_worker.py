@@ -41,7 +41,7 @@ from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import FakePace, NoLetters, NoOutcomes, Ses, until, whole
+from tests.support.parts import ALWAYS, NO_MONTHS, FakePace, NoLetters, NoOutcomes, Ses, until, whole
 from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
@@ -114,6 +114,8 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
             letters=letters,
             outcomes=outcomes,
             this_month=lambda: MONTH,
+            presence=ALWAYS,
+            months=NO_MONTHS,
             meter=meter,
             drain=is_drain,
         ),
@@ -340,7 +342,7 @@ async def test_no_more_is_read_at_once_than_a_commit_can_tell_of() -> None:
     engine.assign({0: (0, "")})
     look = LookAhead(whole())
     look.wake()
-    intake = Intake(IntakeConfig(13), engine, look, scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(IntakeConfig(13), engine, look, scan_of(engine), SesTemplates(Ses()), lambda: MONTH, NO_MONTHS)
     window = engine.assigned.get(0)
     assert window is not None
     assert intake.count(5_000) == window.room < RECORDS_MAX
@@ -354,7 +356,9 @@ async def test_a_record_that_comes_twice_or_of_nobodys_partition_is_no_news() ->
     """G6: a reader that was sent back, or a partition that left meanwhile."""
     engine = Engine()
     engine.assign({0: (0, "")})
-    intake = Intake(IntakeConfig(13), engine, LookAhead(whole()), scan_of(engine), SesTemplates(Ses()), lambda: MONTH)
+    intake = Intake(
+        IntakeConfig(13), engine, LookAhead(whole()), scan_of(engine), SesTemplates(Ses()), lambda: MONTH, NO_MONTHS
+    )
     records = [Record(partition, 0, b"junk", b"", [], 0) for partition in (0, 0, 1)]
     assert await intake.take(records) == (0, None)
     window = engine.assigned.get(0)
@@ -428,6 +432,7 @@ async def test_what_has_its_letter_is_not_told_again(monkeypatch: pytest.MonkeyP
     await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True, letters=letters).run(), 60)
     assert visible(kafka, TOPICS.dead_letters) == 0
     kafka.partitions[0] = kafka.partitions[0].settled((0, ""))
+    dedup.telling.clear()  # a lifetime later
     await asyncio.wait_for(made(OddLog(kafka), ses, dedup, drain=True).run(), 60)
     assert visible(kafka, TOPICS.dead_letters) == 2
     assert len(ses.asked) == 1
@@ -499,6 +504,8 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
             letters=NoLetters(),
             outcomes=NoOutcomes(),
             this_month=lambda: MONTH,
+            presence=ALWAYS,
+            months=NO_MONTHS,
             meter=Meter(),
         ),
     )

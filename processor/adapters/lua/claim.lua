@@ -28,8 +28,7 @@ for i = 1, (#KEYS - 2) / 2 do
   local free = value == '' or string.sub(value, 1, #mine) == mine
   if not free then
     value = current(bucket, user, now, lifetime)
-    local partition, offset = string.match(value, '^D(%d+):(%d+)$')
-    free = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
+    free = closed_by_older(value, ARGV[at + 2], ARGV[at + 3])
     free = free or (ARGV[at + 4] ~= '' and string.match(value, '^[UuR]([^:]+)') == ARGV[at + 4])
   end
   -- A claim that is mine already is not freed here: this may be a late copy of the request that was granted, and the call

@@ -41,9 +41,7 @@ local function exchange(bucket, user, before, after)
 end
 -- A record ended without a mail, unless the key knows better.
 local function with_close(value, ended, ended_at, attempt)
-  local partition, offset = string.match(value, '^D(%d+):(%d+)$')
-  local older = partition and not (partition == ended and tonumber(offset) >= tonumber(ended_at))
   local mine = attempt ~= '' and string.match(value, '^[AB](.-):%d+$') == attempt
-  if value == '' or older or mine then return 'D' .. ended .. ':' .. ended_at end
+  if value == '' or mine or closed_by_older(value, ended, ended_at) then return 'D' .. ended .. ':' .. ended_at end
   return value
 end

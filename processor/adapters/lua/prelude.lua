@@ -64,6 +64,11 @@ end
 local function put(bucket, user, value)
   if redis.call('HSET', bucket, user, value) == 1 then redis.call('PERSIST', bucket) end
 end
+-- Whether a record before this place, or one of another partition, closed the key.
+local function closed_by_older(value, partition, offset)
+  local ended, ended_at = string.match(value, '^D(%d+):(%d+)$')
+  return ended and (ended ~= partition or tonumber(ended_at) < tonumber(offset))
+end
 -- The attempts that a claim's holder stands for: '~a~b' are claimed by nobody, and each may have been called for.
 local function attempts_in(holder)
   local names = {}

@@ -10,10 +10,8 @@ local now, out = now_ms(), {}
 for i = 1, #KEYS - 1 do
   local bucket, at = KEYS[i + 1], (i - 1) * 4 + 2
   local value = current(bucket, ARGV[at], now, tonumber(ARGV[1]))
-  local partition, offset = string.match(value, '^D(%d+):(%d+)$')
-  local older = partition and (partition ~= ARGV[at + 2] or tonumber(offset) < tonumber(ARGV[at + 3]))
   local mine = string.match(value, '^B(.-):%d+$') == ARGV[at + 1]
-  if value == '' or older or mine then
+  if value == '' or mine or closed_by_older(value, ARGV[at + 2], ARGV[at + 3]) then
     value = 'B' .. ARGV[at + 1] .. ':' .. string.format('%.0f', now)
     put(bucket, ARGV[at], value)
   end

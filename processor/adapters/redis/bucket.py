@@ -10,6 +10,8 @@ Layout, all under one hash tag so that a cluster keeps it in one slot and a scri
 - ``{mailonce:PREFIX}:lasting``: stands once whatever 0.1 lets expire was made to stay.
 - ``{mailonce:PREFIX}:places:YYYY-MM:BBBB``: for few keys, hashes of user id to the places up to which its records count
   no more (`supersede`); a place stands there whatever becomes of the claim.
+- ``{mailonce:PREFIX}:telling:PARTITION:OFFSET``: who writes the letter about a record whose key is not barred; it
+  expires after a lifetime.
 - ``{mailonce:PREFIX}:pace``: the budget of rate and quota; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by
   the time of day. ``{mailonce:PREFIX}:rebuild``: the rebuild's lock.
 """

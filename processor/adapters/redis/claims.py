@@ -28,10 +28,15 @@ class ClaimScripts(RedisSet):
         return await self._read("supersede", items, lambda i: (i.key.user_id, i.partition, i.offset), places=True)
 
     async def cancel(self, items: Sequence[Item]) -> list[Claim]:
-        return await self._read("cancel", items, lambda i: (i.key.user_id, i.partition, i.offset))
+        return await self._read("cancel", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
 
     async def refuse(self, items: Sequence[Item]) -> list[Claim]:
         return await self._read("refuse", items, lambda i: (i.key.user_id, i.attempt, i.partition, i.offset))
+
+    async def tell(self, places: Sequence[tuple[int, int]], who: str) -> list[bool]:
+        notes = [f"{self._base}:telling:{partition}:{offset}" for partition, offset in places]
+        told = await self._run("tell", [self.marker, *notes], [who, self._lifetime_ms, self._seen().to_argument()])
+        return [bool(mine) for mine in told]
 
     async def recorded(self, keys: Sequence[Key]) -> list[Claim | None]:
         values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
