@@ -91,6 +91,10 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Under what it was intended: no call is made under another."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
+    suspect: int = -1
+    """Of one that was refused for what may be everybody's: mails accepted until then (`processor.core.suspects`)."""
+    signed_anew: bool = False
+    """Whether SES refused its signature for its time."""
     due_s: float = 0.0
     """Of one whose intent was taken back while it was put off: when it may be attempted again, boot clock."""
     bar: str = ""
@@ -103,6 +107,14 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def refused_for_now(self, retry: RetryClass) -> Attempt:
         return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
+
+    def suspected(self, accepted: int) -> Attempt:
+        """It was refused for what may be everybody's, when so many mails had been accepted; the first time counts."""
+        return self if self.suspect >= 0 else msgspec.structs.replace(self, suspect=accepted)
+
+    def signing_anew(self) -> Attempt:
+        """SES refused its signature for its time; the next one is fresh."""
+        return msgspec.structs.replace(self, signed_anew=True)
 
     def again(self, due_s: float = 0.0) -> Attempt:
         """Its ticket, to be intended anew, and what befell it so far."""

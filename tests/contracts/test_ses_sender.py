@@ -40,7 +40,7 @@ class Server:
     """Answers each request with fixed bytes, or misbehaves; counts whole requests."""
 
     def __init__(self, answer: bytes | None, after: Callable[[socket.socket], None] | None = None) -> None:
-        self._answer, self._after = answer, after
+        self.answer, self._after = answer, after
         self.requests = 0
         self.received: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -61,8 +61,8 @@ class Server:
         with contextlib.suppress(OSError), connection:
             while self._read_request(connection):
                 self.requests += 1
-                if self._answer is not None:
-                    connection.sendall(self._answer)
+                if self.answer is not None:
+                    connection.sendall(self.answer)
                 if self._after is not None:
                     self._after(connection)
 
