@@ -40,6 +40,7 @@ from processor.shell.templates import SesTemplates
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
 from processor.watch import cannot_read, check, look, sick, watch
+from schemas.addresses import mailbox
 from schemas.kafka.clients import standing_still_s
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
@@ -256,8 +257,8 @@ async def _build(
         ports = _traced(ports, tracer, settings)
     installation = part.follower.control.installation
     mail = MailConfig(
-        settings.from_address,
-        settings.reply_to_address,
+        mailbox(settings.from_address),
+        mailbox(settings.reply_to_address),
         settings.configuration_set,
         settings.unsubscribe_url,
         installation.id if installation else "",

@@ -55,6 +55,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Set when the record must not reach SES."""
     resend: Resend | None = None
     """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
+    lacks: str = ""
+    """Says that its template is not there. Others' answers tell whether that is its own fault; no call is made."""
     past: bool = False
     """Whether its month is closed for good: it is never called for, and the ledger says whether it has its outcome."""
 
@@ -74,6 +76,10 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     def refused(self, bad: BadRecord) -> Ticket:
         """The same record, which must not reach SES."""
         return msgspec.structs.replace(self, refusal=refused(bad))
+
+    def lacking(self, what: str) -> Ticket:
+        """The same record, whose template is not there."""
+        return msgspec.structs.replace(self, lacks=what)
 
     def below(self, floor: str) -> Ticket:
         """The same record, now that its month is closed for good."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, assert_never
 
 from processor.core import answered, decide
-from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
+from processor.core.answers import NotWritten, RefusedForNow, RetryClass, ServiceError, Verdict, classify
 from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.suspects import SUSPECT_S
@@ -87,6 +87,8 @@ class Calls:
     # ---- send ----
 
     async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
+        if attempt.ticket.lacks:
+            return classify(ServiceError(404, "NotFoundException", attempt.ticket.lacks))
         try:
             request = self._compose(attempt)
         except ValueError as error:

@@ -10,9 +10,9 @@ from processor.core.answered import Finish, GiveUp, Others, Resign, Suspect, aft
 from processor.core.answers import Halt, NotWritten, RefusedForNow, RetryClass, ServiceError, SignatureRefused
 from processor.core.states import State
 from processor.core.suspects import SUSPECTS_MAX, Meaning, Suspects
-from processor.core.ticket import Finished, GivenBack, PutOff
+from processor.core.ticket import Attempt, Finished, GivenBack, PutOff
 from processor.ports import Item
-from tests.support.parts import Made, Ses, attempt
+from tests.support.parts import Made, Ses, attempt, ticket
 
 MISSING = Halt("template-or-configuration-set-missing", "no such template", own=True)
 DENIED = ServiceError(403, "AccessDeniedException", "User is not authorized to perform ses:SendEmail")
@@ -147,6 +147,21 @@ async def test_a_halt_names_the_mail_and_its_template() -> None:
     assert repr(one.ticket.job.template) in str(end.halted)
     assert one.ticket.key is not None
     assert made.dedup.claims[one.ticket.key].state is State.ABSENT
+
+
+async def test_without_its_template_nothing_is_called_for() -> None:
+    """Others' answers say what that means: alone it halts, and names what is missing."""
+    made = Made()
+    one = Attempt(ticket().lacking("SES has no template 'monthly'"), "attempt-1")
+    await made.dedup.claim([Item.of(one)])
+    waits = await made.calls.attempt(one, 0.0)
+    assert isinstance(waits, PutOff)
+    await made.dedup.claim([Item.of(waits.attempt)])
+    end = await made.calls.attempt(waits.attempt, 0.0)
+    assert isinstance(end, GivenBack)
+    assert end.halted is not None
+    assert "SES has no template 'monthly'" in str(end.halted)
+    assert made.ses.asked == []
 
 
 async def test_a_wrong_clock_halts_at_the_second_signature() -> None:
