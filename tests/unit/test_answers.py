@@ -48,7 +48,22 @@ CASES: list[tuple[Answer, type, str]] = [
     (ServiceError(400, "MessageRejected", "Email address is not verified."), Halt, "sender-not-verified"),
     (NotWritten("credentials", ""), Halt, "credentials"),
     (NotWritten("certificate", ""), Halt, "certificate"),
+    (ServiceError(400, "MessageRejected", "Sending paused for this account."), Halt, "sending-paused"),
+    (ServiceError(400, "MessageRejected", "This AWS account has been suspended."), Halt, "account-suspended"),
+    (
+        ServiceError(404, "NotFoundException", "Configuration set <x> does not exist."),
+        Halt,
+        "template-or-configuration-set-missing",
+    ),
+    (
+        ServiceError(400, "BadRequestException", "Template x does not exist"),
+        Halt,
+        "template-or-configuration-set-missing",
+    ),
+    (ServiceError(404, "404", "Template not found"), Halt, "template-or-configuration-set-missing"),
+    (ServiceError(407, "407", "<html>"), Halt, "proxy"),
     # this message
+    (ServiceError(400, "400", "Bad Request Exception"), RefusedMessage, "bad-request"),
     (ServiceError(400, "MessageRejected", "virus"), RefusedMessage, "message-rejected"),
     (ServiceError(400, "BadRequestException", "Illegal address"), RefusedMessage, "bad-request"),
     (ServiceError(413, "RequestEntityTooLargeException", ""), RefusedMessage, "too-large"),
