@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from botocore.credentials import ReadOnlyCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.parsers import ResponseParserError, create_parser
@@ -38,6 +38,10 @@ CREDENTIALS_TTL_S = 30.0
 
 class _Sent(msgspec.Struct):
     MessageId: str = ""
+
+
+class _NotMade(Exception):
+    """The request cannot be written down."""
 
 
 class LeanSender(BotoSender):
@@ -70,9 +74,16 @@ class LeanSender(BotoSender):
             if time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
                 await self._renew_credentials()
             wire = self._wire or self._open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was written
+            answer = answer_of_exception(error)
+            return answer if isinstance(answer, NotWritten) else NotWritten("unreachable", str(error))
+        try:
 
             def make() -> bytes:
-                made = wire.request(request, self._credentials)
+                try:
+                    made = wire.request(request, self._credentials)
+                except (TypeError, ValueError) as error:
+                    raise _NotMade(str(error)) from None
                 # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
                 if why := forbidden():
                     raise MayNotLeave(why)
@@ -82,6 +93,8 @@ class LeanSender(BotoSender):
         except NotConnected as error:
             untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
             return NotWritten("certificate" if untrusted else "unreachable", str(error))
+        except _NotMade as error:
+            return NotWritten("parameters", str(error))
         except Broken as error:
             return Unanswered(error.kind, str(error))
         except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
@@ -116,7 +129,7 @@ class LeanSender(BotoSender):
         if self._credentials_at_s == float("-inf") or frozen != self._credentials:
             self._credentials = frozen
             if self._wire is not None:
-                self._wire = Wire.of(self._client, frozen)
+                self._wire = self._made_wire(frozen)
         self._credentials_at_s = time.monotonic()
 
     def _open(self) -> Wire:
@@ -124,7 +137,7 @@ class LeanSender(BotoSender):
         # The list of exceptions (`no`) is in it, too: it makes no proxy.
         if urlsplit(url).scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
-        wire = Wire.of(self._client, self._credentials)
+        wire = self._made_wire(self._credentials)
         tls = self._tls() if wire.scheme == "https" else None
         settings = self._settings
         self._connections = Connections(
@@ -136,6 +149,17 @@ class LeanSender(BotoSender):
         )
         self._wire = wire
         return wire
+
+    def _made_wire(self, frozen: ReadOnlyCredentials) -> Wire:
+        """boto3 signs its specimen with the same credentials: those that live for less than a quarter of an hour it
+        would renew at every look."""
+        signer: Any = self._client._request_signer  # type: ignore[attr-defined]
+        kept = signer._credentials
+        signer._credentials = Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+        try:
+            return Wire.of(self._client, frozen)
+        finally:
+            signer._credentials = kept
 
     def _tls(self) -> ssl.SSLContext:
         """As strict as boto3's: its own context and its own choice of authorities."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -352,6 +354,55 @@ async def test_without_credentials_nothing_leaves(settings: Settings, monkeypatc
     answer = await send(settings, 1, monkeypatch)
     assert isinstance(answer, NotWritten)
     assert answer.kind == "credentials"
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_credentials_that_live_for_minutes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 renews what ends within a quarter of an hour at every look: each call has others, and they are signed with."""
+    given = itertools.count()
+
+    def refresh() -> dict[str, str]:
+        n = next(given)
+        end = datetime.now(UTC) + timedelta(minutes=5)
+        return {"access_key": f"AKID{n}", "secret_key": "s", "token": f"token-{n}", "expiry_time": end.isoformat()}
+
+    monkeypatch.setattr("processor.adapters.ses_lean.CREDENTIALS_TTL_S", -1.0)
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        short = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
+        sender._session._session._credentials = short
+        sender._client._request_signer._credentials = short
+        for _ in range(3):
+            assert await sender.send(REQUEST, lambda: "") == Accepted("0100-x")
+        assert sender._client._request_signer._credentials is short
+        sender.close()
+    keys = [request.partition(b"Credential=")[2].partition(b"/")[0] for request in server.received]
+    assert len({*keys}) == 3
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_what_fails_before_a_request_is_not_in_doubt(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G4: nothing was written, whatever it was: a boto3 that is not understood in mid-run, a request without a form."""
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        odd = await sender.send({"Destination": object()}, lambda: "")
+        assert isinstance(odd, NotWritten)
+        assert odd.kind == "parameters"
+        monkeypatch.setattr("processor.adapters.ses_lean.CREDENTIALS_TTL_S", -1.0)
+
+        def refuse(*_: object) -> None:
+            raise UsageError("this version of boto3 writes requests in a way the lean transport does not know")
+
+        assert isinstance(sender, LeanSender)
+        sender._credentials = ReadOnlyCredentials("others", "until now", None)
+        monkeypatch.setattr("processor.adapters.ses_lean.Wire.of", refuse)
+        answer = await sender.send(REQUEST, lambda: "")
+        sender.close()
+        assert isinstance(answer, NotWritten)
+        assert "does not know" in answer.detail
+        assert server.requests == 0
 
 
 async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
