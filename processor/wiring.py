@@ -217,7 +217,7 @@ async def _serve(
 
 def make_sender(settings: Settings) -> BotoSender:
     """The transport that the settings name."""
-    return LeanSender(settings) if settings.ses_transport == "lean" else BotoSender(settings)
+    return BotoSender(settings) if settings.ses_transport == "boto3" else LeanSender(settings)
 
 
 def make_templates(settings: Settings, sender: Sender) -> Templates:

@@ -28,9 +28,12 @@ from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, U
 from processor.ports import Forbidden
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import Halted, UsageError
+from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
 __all__ = ["LeanSender"]
+
+log = get_log()
 
 CREDENTIALS_TTL_S = 30.0
 """boto3 is asked for credentials this often; it refreshes them minutes before they end."""
@@ -49,6 +52,9 @@ class LeanSender(BotoSender):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._or_boto3 = settings.ses_transport == "auto"
+        self._generic = False
+        """Whether boto3's own path is taken: these requests cannot be shown to be the same."""
         self._settings = settings
         self._decoder = msgspec.json.Decoder(_Sent)
         self._parser = create_parser("rest-json")
@@ -67,16 +73,26 @@ class LeanSender(BotoSender):
             await self._renew_credentials()
         except BotoCoreError as error:
             raise Halted("credentials", f"no AWS credentials: {error}") from None
-        self._open()
+        if self._open() is not None and self._or_boto3:
+            log.info(Event.SES_TRANSPORT, transport="lean", why="its requests are boto3's to the last byte")
+
+    def _give_way(self, why: UsageError) -> None:
+        """boto3's own path from now on, said in one line. Raises `why` where the setting asks for this one."""
+        if not self._or_boto3:
+            raise why
+        self._generic = True
+        log.info(Event.SES_TRANSPORT, transport="boto3", why=str(why).partition(": set ")[0])
 
     async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         try:
-            if time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
+            if not self._generic and time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
                 await self._renew_credentials()
-            wire = self._wire or self._open()
+            wire = None if self._generic else self._wire or self._open()
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was written
             answer = answer_of_exception(error)
             return answer if isinstance(answer, NotWritten) else NotWritten("unreachable", str(error))
+        if wire is None:
+            return await super().send(request, forbidden)
         try:
 
             def make() -> bytes:
@@ -129,10 +145,24 @@ class LeanSender(BotoSender):
         if self._credentials_at_s == float("-inf") or frozen != self._credentials:
             self._credentials = frozen
             if self._wire is not None:
-                self._wire = self._made_wire(frozen)
+                self._remake(frozen)
         self._credentials_at_s = time.monotonic()
 
-    def _open(self) -> Wire:
+    def _remake(self, frozen: ReadOnlyCredentials) -> None:
+        try:
+            self._wire = self._made_wire(frozen)
+        except UsageError as error:
+            self._give_way(error)
+
+    def _open(self) -> Wire | None:
+        """The wire and its connections; ``None`` when boto3's own path is taken instead."""
+        try:
+            return self._opened()
+        except UsageError as error:
+            self._give_way(error)
+            return None
+
+    def _opened(self) -> Wire:
         url = self._client.meta.endpoint_url
         # The list of exceptions (`no`) is in it, too: it makes no proxy.
         if urlsplit(url).scheme in get_environ_proxies(url):

@@ -38,6 +38,7 @@ class Event(StrEnum):
     WAITING_FOR_CLAIM = "waiting for another attempt to end"
     QUOTA_USED_UP = "quota used up"
     QUOTA_AGAIN = "quota available again"
+    SES_TRANSPORT = "ses transport"
     SES_AWAY = "ses does not answer"
     SES_AGAIN = "ses answers again"
     SUSPECT = "refused for a reason that may be everybody's"

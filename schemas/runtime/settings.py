@@ -115,8 +115,10 @@ class Settings(BaseSettings):
     ses_read_timeout_s: float = Field(
         30.0, gt=0, description="waiting for SES's answer; a shorter wait only makes more doubt, seconds"
     )
-    ses_transport: Literal["boto3", "lean"] = Field(
-        "boto3", description="how SES is called: `lean` writes the same bytes for a fraction of the CPU"
+    ses_transport: Literal["auto", "boto3", "lean"] = Field(
+        "auto",
+        description="how SES is called: `lean` writes boto3's bytes for a fraction of the CPU; `auto` does where it "
+        "can show that they are the same, and says so at the start",
     )
     render: Literal["ses", "local"] = Field(
         "ses", description="who fills templates in: SES from those it keeps, or the processor from a folder, by Jinja2"

@@ -22,13 +22,16 @@ from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
 
 from processor.adapters.clock import boot_s
+from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from processor.wiring import make_sender
 from schemas.runtime.entry import sparing_loopback
 from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event
 from schemas.runtime.settings import Settings, load_settings
 
 REQUEST = {
@@ -403,6 +406,37 @@ async def test_what_fails_before_a_request_is_not_in_doubt(settings: Settings, m
         assert isinstance(answer, NotWritten)
         assert "does not know" in answer.detail
         assert server.requests == 0
+
+
+@pytest.mark.parametrize("settings", ["auto"], indirect=True)
+async def test_auto_is_lean_where_it_can_show_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason stands in one line; behind a proxy, and with a boto3 that is not understood, it is boto3 itself."""
+
+    async def began(port: int) -> str:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{port}")
+        sender = make_sender(settings)
+        assert isinstance(sender, LeanSender)
+        monkeypatch.setattr(BotoSender, "check_run", nothing)
+        await sender.check_run(settings)
+        assert await sender.send(REQUEST, lambda: "") == Accepted("m-1")
+        assert await sender.send(REQUEST, lambda: "no") == NotWritten("forbidden", "no")
+        sender.close()
+        return "boto3" if sender._generic else "lean"
+
+    async def nothing(*_: object) -> None: ...
+
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server, capture_logs() as logs:
+        assert await began(server.port) == "lean"
+        with monkeypatch.context() as patch:
+            patch.setattr("processor.adapters.ses_wire.Wire.request", lambda *_, **__: b"others")
+            assert await began(server.port) == "boto3"
+        with monkeypatch.context() as patch:
+            patch.setattr("processor.adapters.ses_lean.get_environ_proxies", lambda _url: {"http": "http://proxy"})
+            assert await began(server.port) == "boto3"
+    told = [entry for entry in logs if entry["event"] == Event.SES_TRANSPORT]
+    assert [entry["transport"] for entry in told] == ["lean", "boto3", "boto3"]
+    assert told[1]["why"] == "this version of boto3 writes requests in a way the lean transport does not know"
+    assert told[2]["why"] == "the lean transport goes through no proxy"
 
 
 async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
