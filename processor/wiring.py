@@ -220,7 +220,9 @@ async def _serve(
 
 def make_sender(settings: Settings) -> BotoSender:
     """The transport that the settings name."""
-    return LeanSender(settings) if settings.ses_transport == "lean" else BotoSender(settings)
+    # A multi-region endpoint is signed by awscrt, through boto3 alone.
+    by_boto3 = settings.ses_transport == "boto3" or settings.endpoint_id
+    return BotoSender(settings) if by_boto3 else LeanSender(settings)
 
 
 def make_templates(settings: Settings, sender: Sender) -> Templates:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from email.header import Header
+from email.utils import formataddr, unquote
 
-__all__ = ["ADDRESS_CHARS_MAX", "address_problem", "bare_address", "mask"]
+__all__ = ["ADDRESS_CHARS_MAX", "address_problem", "bare_address", "mailbox", "mask", "name_problem"]
 
 ADDRESS_CHARS_MAX = 320
+_ENCODED = re.compile(r"=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=(?:\s+=\?[^?\s]+\?[bqBQ]\?[^?\s]*\?=)*")
+_FOLD = "\n "
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
@@ -34,6 +38,26 @@ def address_problem(address: str) -> str | None:
     if domain.rpartition(".")[2].isdigit():
         return "what follows the @ is not a domain name"
     return None
+
+
+def mailbox(text: str) -> str:
+    """``Name <address>`` as SES takes it: the name quoted where it holds a comma and the like, encoded where it is not
+    ASCII (RFC 5322, 3.4 and RFC 2047). An address alone, and what is quoted or encoded already, stays as it is."""
+    name, address = " ".join(text.rpartition("<")[0].split()), bare_address(text)
+    if not name or _ENCODED.fullmatch(name):
+        return text
+    if name.startswith('"') and name.endswith('"') and len(name) > 1:
+        name = unquote(name)
+    if name.isascii():
+        return formataddr((name, address))
+    # Header folds after 75 characters; the JSON of a call has no lines.
+    return f"{Header(name, 'utf-8', maxlinelen=75).encode().replace(_FOLD, ' ')} <{address}>"
+
+
+def name_problem(text: str) -> str | None:
+    """Why the name in ``Name <address>`` cannot stand in a mail's head, or ``None``."""
+    controls = any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in text)
+    return "a line break or another control character cannot stand in an address" if controls else None
 
 
 def bare_address(text: str) -> str:

@@ -260,7 +260,17 @@ def _get_set(api: Api, request: Request) -> Answer:
     if api.store.settings.missing_reads:
         raise SesError(404, "UnknownOperationException", "This emulator has no configuration sets to read.")
     _destinations(api, request.names[0])
-    return {"ConfigurationSetName": request.names[0], "SendingOptions": {"SendingEnabled": True}}
+    enabled = request.names[0] not in api.store.settings.paused_sets
+    return {"ConfigurationSetName": request.names[0], "SendingOptions": {"SendingEnabled": enabled}}
+
+
+@_route("PUT", "/configuration-sets/*/sending")
+def _set_sending(api: Api, request: Request) -> Answer:
+    _destinations(api, name := request.names[0])
+    others = [one for one in api.store.settings.paused_sets if one != name]
+    api.store.settings.paused_sets = others if request.body.get("SendingEnabled") else [*others, name]
+    api.store.save()
+    return {}
 
 
 @_route("DELETE", "/configuration-sets/*")

@@ -33,6 +33,10 @@ class FaultKind(StrEnum):
     """Accept, then 200 with a body that is no JSON."""
     ACCEPT_EMPTY = "accept_empty"
     """Accept, then 200 without a MessageId."""
+    ACCEPT_CLOSE = "accept_close"
+    """Accept, then 200 without a length: the answer ends with the connection."""
+    ANSWER = "answer"
+    """Accept nothing, answer with the rule's `status`, `code` and `message`."""
     LATENCY = "latency"
 
     @property
@@ -49,6 +53,9 @@ class Fault(msgspec.Struct, kw_only=True):
     seed: int = 0
     count: int = -1
     latency_ms: float = 0
+    status: int = 400
+    code: str = ""
+    message: str = ""
 
 
 _ERRORS = {
@@ -64,8 +71,11 @@ _ERRORS = {
 }
 
 
-def error_of(kind: FaultKind) -> SesError | None:
+def error_of(fault: Fault) -> SesError | None:
     """The error answer of a fault that has one."""
+    kind = fault.kind
+    if kind is FaultKind.ANSWER:
+        return SesError(fault.status, fault.code, fault.message)
     return SesError(*_ERRORS[kind]) if kind in _ERRORS else None
 
 

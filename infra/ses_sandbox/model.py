@@ -50,6 +50,8 @@ class SandboxSettings(msgspec.Struct, kw_only=True):
     latency_ms: float = 0
     sending_enabled: bool = True
     suspended: bool = False
+    paused_sets: list[str] = []
+    """configuration sets whose sending is paused"""
     production_access: bool = True
     verified: list[str] = msgspec.field(default_factory=lambda: ["example.com"])
     keep_bodies: bool = True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import getaddresses
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ from schemas.addresses import address_problem, bare_address
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.templates.handlebars import NotFilledIn, TemplateRefused
 
-__all__ = ["SIMULATOR", "accept", "check_signature"]
+__all__ = ["SIMULATOR", "accept", "check_signature", "signature_text"]
 
 SIMULATOR = "@simulator.amazonses.com"
 RECIPIENTS_MAX = 50
@@ -33,7 +34,19 @@ def check_signature(authorization: str | None, amz_date: str | None, settings: S
     age = time.time() - signed.timestamp()
     # The date has whole seconds only.
     if not -settings.signature_age_s - 1 <= age <= settings.signature_age_s + 1:
-        raise SesError(403, "InvalidSignatureException", f"Signature expired: {amz_date} is now {age:.0f} s old.")
+        raise SesError(
+            403, "InvalidSignatureException", signature_text(amz_date or "", settings.signature_age_s, late=age > 0)
+        )
+
+
+def signature_text(signed: str, age_s: float, *, late: bool) -> str:
+    """In AWS's words, both times among them."""
+    now = datetime.now(UTC)
+    bound, looked = (f"{at:%Y%m%dT%H%M%SZ}" for at in (now - timedelta(seconds=age_s if late else -age_s), now))
+    minutes = f"{age_s / 60:g} min."
+    if late:
+        return f"Signature expired: {signed} is now earlier than {bound} ({looked} - {minutes})"
+    return f"Signature not yet current: {signed} is still later than {bound} ({looked} + {minutes})"
 
 
 def accept(body: dict[str, Any], store: Store, limits: Limits, n: int, fault: str) -> AcceptedMail:
@@ -49,6 +62,10 @@ def accept(body: dict[str, Any], store: Store, limits: Limits, n: int, fault: st
     configuration_set = str(body.get("ConfigurationSetName") or "")
     if configuration_set and configuration_set not in store.kept.configuration_sets:
         raise SesError(404, "NotFoundException", f"Configuration set <{configuration_set}> does not exist.")
+    if configuration_set in settings.paused_sets:
+        raise SesError(
+            400, "MessageRejected", "Sending paused for this configuration set. See the account's notifications."
+        )
     content, headers = _content(body, store)
     counted = [address for address in to if not address.endswith(SIMULATOR)]
     limits.check(len(to), now_s)
@@ -88,6 +105,8 @@ def _recipients(body: dict[str, Any]) -> list[str]:
 
 
 def _check_identities(store: Store, sender: str, to: list[str]) -> None:
+    if not sender.isascii() or len(getaddresses([sender])) != 1:
+        raise SesError(400, "BadRequestException", "Missing final '@domain'")
     unverified = [] if store.is_verified(sender) else [sender]
     if not store.settings.production_access:
         unverified += [a for a in to if not a.endswith(SIMULATOR) and not store.is_verified(a)]

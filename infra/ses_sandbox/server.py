@@ -99,12 +99,12 @@ class Sandbox:
         fault = self.faults.strike(addresses)
         if fault is not None and not fault.kind.accepts:
             await _pause(fault.latency_ms)
-            return await self._fail(request, fault.kind)
+            return await self._fail(request, fault)
         self._check_signature(request)
         mail = self._accept(body, fault)
         await _pause(self.store.settings.latency_ms + (fault.latency_ms if fault else 0))
         if fault is not None and fault.kind is not FaultKind.LATENCY:
-            return await self._fail(request, fault.kind)
+            return await self._fail(request, fault, mail.message_id)
         return web.Response(body=b'{"MessageId":"%b"}' % mail.message_id.encode(), headers=_JSON)
 
     def _accept(self, body: dict[str, Any], fault: Fault | None) -> AcceptedMail:
@@ -119,10 +119,15 @@ class Sandbox:
         self.events.accepted(mail, wanted)
         return mail
 
-    async def _fail(self, request: web.BaseRequest, kind: FaultKind) -> web.StreamResponse:
-        if error := error_of(kind):
+    async def _fail(self, request: web.BaseRequest, fault: Fault, message_id: str = "") -> web.StreamResponse:
+        if error := error_of(fault):
             raise error
-        match kind:
+        match fault.kind:
+            case FaultKind.ACCEPT_CLOSE if request.transport is not None:
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+                request.transport.write(head + b'{"MessageId":"%b"}' % message_id.encode())
+                request.transport.close()
+                return web.Response()
             case FaultKind.ACCEPT_GARBLE:
                 return web.Response(body=b'{"MessageId": "0100', headers=_JSON)
             case FaultKind.ACCEPT_EMPTY:
@@ -215,7 +220,7 @@ def _error(error: SesError) -> web.Response:
     return web.Response(
         status=error.status,
         body=msgspec.json.encode({"message": error.message}),
-        headers={**_JSON, "x-amzn-ErrorType": error.code},
+        headers={**_JSON, **({"x-amzn-ErrorType": error.code} if error.code else {})},
     )
 
 

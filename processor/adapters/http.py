@@ -54,6 +54,7 @@ class _Connection(asyncio.Protocol):
         self._heard_s = 0.0
         self._parser = httptools.HttpResponseParser(self)
         self._response = Response()
+        self._headed = False
         self.open = False
         self.idle_since_s = 0.0
 
@@ -65,6 +66,12 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail("ConnectionClosedError", str(exc or "the connection was closed before an answer came"))
 
+    def eof_received(self) -> None:
+        """Without a length or chunks the answer is what came until here (RFC 9112, 6.3); the parser cannot be told."""
+        by_close = not self._response.headers.keys() & {"content-length", "transfer-encoding"}
+        if self._headed and by_close and self._waiting is not None:
+            self._complete()
+
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
         try:
@@ -75,7 +82,7 @@ class _Connection(asyncio.Protocol):
     # ---- httptools tells ----
 
     def on_message_begin(self) -> None:
-        self._response = Response()
+        self._response, self._headed = Response(), False
         if self._waiting is None:
             self._fail("ConnectionClosedError", "an answer that nobody asked for")
 
@@ -85,7 +92,13 @@ class _Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._response.body += body
 
+    def on_headers_complete(self) -> None:
+        self._headed = True
+
     def on_message_complete(self) -> None:
+        self._complete()
+
+    def _complete(self) -> None:
         status = self._parser.get_status_code()
         waiting = self._waiting
         if status < 200 or waiting is None:
@@ -101,7 +114,7 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes) -> Response:
         """Writes the request and waits for its answer. Raises `Broken`."""
-        self._waiting = self._loop.create_future()
+        self._waiting, self._headed = self._loop.create_future(), False
         self._heard_s = self._loop.time()
         self._timer = self._loop.call_later(self._read_timeout_s, self._look)
         self._transport.write(request)

@@ -10,6 +10,7 @@ from botocore.compat import HAS_CRT
 from pydantic import ValidationError
 
 from processor.core.mail import MailConfig
+from schemas.addresses import mailbox
 from schemas.runtime.errors import UsageError
 from schemas.runtime.mail_options import MailOptions
 from schemas.runtime.settings import Settings
@@ -68,8 +69,8 @@ def mail_config(settings: Settings, installation: str) -> MailConfig:
         topic = {"TopicName": settings.contact_topic} if settings.contact_topic else {}
         options["ListManagementOptions"] = {"ContactListName": settings.contact_list, **topic}
     return MailConfig(
-        settings.from_address,
-        settings.reply_to_address,
+        mailbox(settings.from_address),
+        mailbox(settings.reply_to_address),
         settings.configuration_set,
         settings.unsubscribe_url,
         installation,

@@ -135,6 +135,7 @@ class BotoSender:
         # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
         self._client.meta.events.register("before-send.sesv2.SendEmail", self._ask_whether_it_may)
         self._templates: dict[str, tuple[float, Needs]] = {}
+        self._account = Account()
         self._warned: set[str] = set()
 
     def _ask_whether_it_may(self, **_kwargs: Any) -> None:
@@ -154,22 +155,25 @@ class BotoSender:
     async def account(self) -> Account:
         found = await self._ask("get_account")
         if found is None:
-            return Account()
+            # SES is away, or a stand-in does not tell: what it said last is the best there is.
+            return self._account
         quota = found.get("SendQuota", {})
-        return Account(
+        self._account = Account(
             max_send_rate=float(quota.get("MaxSendRate", -1)),
             max_24_hour_send=float(quota.get("Max24HourSend", -1)),
             sent_last_24_hours=float(quota.get("SentLast24Hours", 0)),
             sending_enabled=bool(found.get("SendingEnabled", True)),
             production=bool(found.get("ProductionAccessEnabled", True)),
         )
+        return self._account
 
     async def template_needs(self, name: str) -> Needs:
         read_at, needed = self._templates.get(name, (float("-inf"), Needs()))
         if time.monotonic() - read_at < TEMPLATE_TTL_S:
             return needed
         found = await self._ask("get_email_template", missing_halts=f"SES has no template {name!r}", TemplateName=name)
-        needed = Needs.of((found or {}).get("TemplateContent", {}))
+        if found is not None:
+            needed = Needs.of(found.get("TemplateContent", {}))
         self._templates[name] = (time.monotonic(), needed)
         return needed
 
@@ -188,9 +192,12 @@ class BotoSender:
             raise Halted("sender-not-verified", f"{sender} is not verified in SES: verify it or its domain")
         if settings.configuration_set:
             missing = f"SES has no configuration set {settings.configuration_set!r}"
-            await self._ask(
+            found = await self._ask(
                 "get_configuration_set", missing_halts=missing, ConfigurationSetName=settings.configuration_set
             )
+            if (found or {}).get("SendingOptions", {}).get("SendingEnabled") is False:
+                paused = f"sending is paused for configuration set {settings.configuration_set!r}: resume it in SES"
+                raise Halted("sending-paused", paused)
 
     async def suppressed(self) -> frozenset[str]:
         """The account's suppression list, lower case; empty when the endpoint has none."""

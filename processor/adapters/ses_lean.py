@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from botocore.credentials import ReadOnlyCredentials
+from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, NoCredentialsError
 from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.parsers import ResponseParserError, create_parser
@@ -28,9 +28,12 @@ from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, U
 from processor.ports import Forbidden
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import Halted, UsageError
+from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
 __all__ = ["LeanSender"]
+
+log = get_log()
 
 CREDENTIALS_TTL_S = 30.0
 """boto3 is asked for credentials this often; it refreshes them minutes before they end."""
@@ -40,11 +43,18 @@ class _Sent(msgspec.Struct):
     MessageId: str = ""
 
 
+class _NotMade(Exception):
+    """The request cannot be written down."""
+
+
 class LeanSender(BotoSender):
     """See `processor.ports.Sender` for the laws. Calls run on the event loop."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._or_boto3 = settings.ses_transport == "auto"
+        self._generic = False
+        """Whether boto3's own path is taken: these requests cannot be shown to be the same."""
         self._settings = settings
         self._decoder = msgspec.json.Decoder(_Sent)
         self._parser = create_parser("rest-json")
@@ -63,16 +73,33 @@ class LeanSender(BotoSender):
             await self._renew_credentials()
         except BotoCoreError as error:
             raise Halted("credentials", f"no AWS credentials: {error}") from None
-        self._open()
+        if self._open() is not None and self._or_boto3:
+            log.info(Event.SES_TRANSPORT, transport="lean", why="its requests are boto3's to the last byte")
+
+    def _give_way(self, why: UsageError) -> None:
+        """boto3's own path from now on, said in one line. Raises `why` where the setting asks for this one."""
+        if not self._or_boto3:
+            raise why
+        self._generic = True
+        log.info(Event.SES_TRANSPORT, transport="boto3", why=str(why).partition(": set ")[0])
 
     async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
         try:
-            if time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
+            if not self._generic and time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
                 await self._renew_credentials()
-            wire = self._wire or self._open()
+            wire = None if self._generic else self._wire or self._open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was written
+            answer = answer_of_exception(error)
+            return answer if isinstance(answer, NotWritten) else NotWritten("unreachable", str(error))
+        if wire is None:
+            return await super().send(request, forbidden)
+        try:
 
             def make() -> bytes:
-                made = wire.request(request, self._credentials)
+                try:
+                    made = wire.request(request, self._credentials)
+                except (TypeError, ValueError) as error:
+                    raise _NotMade(str(error)) from None
                 # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
                 if why := forbidden():
                     raise MayNotLeave(why)
@@ -82,6 +109,8 @@ class LeanSender(BotoSender):
         except NotConnected as error:
             untrusted = isinstance(error.__cause__, ssl.SSLCertVerificationError)
             return NotWritten("certificate" if untrusted else "unreachable", str(error))
+        except _NotMade as error:
+            return NotWritten("parameters", str(error))
         except Broken as error:
             return Unanswered(error.kind, str(error))
         except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
@@ -116,15 +145,29 @@ class LeanSender(BotoSender):
         if self._credentials_at_s == float("-inf") or frozen != self._credentials:
             self._credentials = frozen
             if self._wire is not None:
-                self._wire = Wire.of(self._client, frozen)
+                self._remake(frozen)
         self._credentials_at_s = time.monotonic()
 
-    def _open(self) -> Wire:
+    def _remake(self, frozen: ReadOnlyCredentials) -> None:
+        try:
+            self._wire = self._made_wire(frozen)
+        except UsageError as error:
+            self._give_way(error)
+
+    def _open(self) -> Wire | None:
+        """The wire and its connections; ``None`` when boto3's own path is taken instead."""
+        try:
+            return self._opened()
+        except UsageError as error:
+            self._give_way(error)
+            return None
+
+    def _opened(self) -> Wire:
         url = self._client.meta.endpoint_url
         # The list of exceptions (`no`) is in it, too: it makes no proxy.
         if urlsplit(url).scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
-        wire = Wire.of(self._client, self._credentials)
+        wire = self._made_wire(self._credentials)
         tls = self._tls() if wire.scheme == "https" else None
         settings = self._settings
         self._connections = Connections(
@@ -136,6 +179,17 @@ class LeanSender(BotoSender):
         )
         self._wire = wire
         return wire
+
+    def _made_wire(self, frozen: ReadOnlyCredentials) -> Wire:
+        """boto3 signs its specimen with the same credentials: those that live for less than a quarter of an hour it
+        would renew at every look."""
+        signer: Any = self._client._request_signer  # type: ignore[attr-defined]
+        kept = signer._credentials
+        signer._credentials = Credentials(frozen.access_key or "", frozen.secret_key or "", frozen.token)
+        try:
+            return Wire.of(self._client, frozen)
+        finally:
+            signer._credentials = kept
 
     def _tls(self) -> ssl.SSLContext:
         """As strict as boto3's: its own context and its own choice of authorities."""

@@ -8,10 +8,21 @@ injected under boto3 (`tests/contracts/test_ses_sender.py`).
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import assert_never
 
 import msgspec
+
+from processor.core.answer_codes import (
+    HALT_CODES,
+    MESSAGE_CODES,
+    OWN_CODES,
+    RATE_CODES,
+    SIGNATURE_CODES,
+    TEMPLATE_MISSING,
+    TIME_CODES,
+)
 
 __all__ = [
     "Accepted",
@@ -24,6 +35,7 @@ __all__ = [
     "RefusedMessage",
     "RetryClass",
     "ServiceError",
+    "SignatureRefused",
     "Unanswered",
     "Unknown",
     "Verdict",
@@ -104,11 +116,22 @@ class NoQuota(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
+class SignatureRefused(msgspec.Struct, frozen=True, gc=False):
+    """Not sent: SES found the signature too old or too new. The call was held up, or a clock is wrong."""
+
+    detail: str
+    ahead_s: float | None = None
+    """by how much the signature was ahead of SES's clock, seconds; negative: behind; None: it does not say"""
+
+
 class Halt(msgspec.Struct, frozen=True, gc=False):
     """Not sent, and no other message would be: stop and call somebody."""
 
     reason: str
     detail: str
+    own: bool = False
+    """Whether it may be about something that this mail alone names (its template, an identity): then others' answers
+    decide (`processor.core.suspects`)."""
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
@@ -118,49 +141,19 @@ class Unknown(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-Verdict = Accepted | RefusedMessage | RefusedForNow | NotBegun | NoQuota | Halt | Unknown
+Verdict = Accepted | RefusedMessage | RefusedForNow | NotBegun | NoQuota | SignatureRefused | Halt | Unknown
 
-_QUOTA = re.compile(r"daily (message|sending) quota", re.IGNORECASE)
-_RATE = re.compile(r"maximum sending rate|rate exceeded", re.IGNORECASE)
+_QUOTA = re.compile(r"daily (message|sending) quota|24.hour (sending |message )?(quota|limit)", re.IGNORECASE)
+_RATE = re.compile(r"maximum sending rate|rate exceeded|account throttled|request limit exceeded", re.IGNORECASE)
 _NOT_VERIFIED = re.compile(r"not verified", re.IGNORECASE)
-
-_RATE_CODES = {"TooManyRequestsException", "ThrottlingException", "Throttling"}
-_HALT_CODES = {
-    "AccountSuspendedException": "account-suspended",
-    "SendingPausedException": "sending-paused",
-    "AccountSendingPausedException": "sending-paused",
-    "ConfigurationSetSendingPausedException": "sending-paused",
-    "MailFromDomainNotVerifiedException": "sender-not-verified",
-    "NotFoundException": "template-or-configuration-set-missing",
-    "TemplateDoesNotExistException": "template-or-configuration-set-missing",
-    "ConfigurationSetDoesNotExistException": "template-or-configuration-set-missing",
-    "AccessDeniedException": "credentials",
-    "UnrecognizedClientException": "credentials",
-    "InvalidClientTokenId": "credentials",
-    "InvalidSignatureException": "credentials",
-    "SignatureDoesNotMatch": "credentials",
-    "IncompleteSignature": "credentials",
-    "MissingAuthenticationToken": "credentials",
-    "MissingAuthenticationTokenException": "credentials",
-    "ExpiredToken": "credentials",
-    "ExpiredTokenException": "credentials",
-    "OptInRequired": "credentials",
-    "NotAuthorized": "credentials",
-}
-_MESSAGE_CODES = {
-    "MessageRejected": "message-rejected",
-    "BadRequestException": "bad-request",
-    "InvalidParameterValue": "bad-request",
-    "ValidationError": "bad-request",
-    "ValidationException": "bad-request",
-    "MalformedHttpRequest": "bad-request",
-    "RequestEntityTooLarge": "too-large",
-    "RequestEntityTooLargeException": "too-large",
-    "InvalidTemplateException": "template-data",
-    "MissingRenderingAttributeException": "template-data",
-    "InvalidRenderingParameterException": "template-data",
-}
-_SIGNATURE_AGE_CODES = {"RequestExpired", "SignatureDoesNotMatch", "InvalidSignatureException"}
+_MAIL_FROM = re.compile(r"mail from domain", re.IGNORECASE)
+_PAUSED = re.compile(r"\bsending (is |has been )?(paused|disabled)\b", re.IGNORECASE)
+_SUSPENDED = re.compile(r"account\b.*\b(suspended|disabled|shut ?down|permanently restricted)", re.IGNORECASE)
+_MISSING = re.compile(r"^template\b.*\bdoes not exist", re.IGNORECASE)
+_SET_MISSING = re.compile(r"^(configuration set|sending pool)\b.*\bdoes not exist", re.IGNORECASE)
+_OLD = re.compile(r"signature (expired|not yet current)", re.IGNORECASE)
+_SIGNED = re.compile(r"(\d{8}T\d{6}Z) is .*\((\d{8}T\d{6}Z) [-+]")
+_TIME = "%Y%m%dT%H%M%SZ"
 
 
 def classify(answer: Answer) -> Verdict:
@@ -197,20 +190,70 @@ def _service_error(status: int, code: str, message: str) -> Verdict:
     detail = f"{code}: {message}"
     if not 400 <= status < 500 or status == 408:
         return Unknown(f"http-{status}", detail)
+    return (
+        _for_now(code, message, detail)
+        or _every_message(code, message, detail)
+        or _this_message(code, message, detail)
+        or Unknown(f"unlisted-{code}", detail)
+    )
+
+
+def _for_now(code: str, message: str, detail: str) -> Verdict | None:
     # SES uses one code for rate and quota in places, so the text is looked at as well.
     if _QUOTA.search(message):
         return NoQuota(detail)
-    if code in _RATE_CODES or _RATE.search(message):
+    # 429 without a code is a proxy's (RFC 6585, section 4): it passed nothing on.
+    if code in RATE_CODES or _RATE.search(message) or code == "429":
         return RefusedForNow(RetryClass.THROTTLED, detail)
     if code == "LimitExceededException":
-        return NoQuota(detail)
-    if code in _SIGNATURE_AGE_CODES and "expired" in message.lower():
-        # A call that was held up until its signature was too old: certainly not sent, and worth another try.
-        return RefusedForNow(RetryClass.UNREACHABLE, detail)
-    if reason := _HALT_CODES.get(code):
+        # Of v2's model, without a text that it shares with nothing else: some limit, and not the daily one.
+        return RefusedForNow(RetryClass.THROTTLED, detail) if message else NoQuota(detail)
+    if code in TIME_CODES or (code in SIGNATURE_CODES and _OLD.search(message)):
+        return SignatureRefused(detail, _off_s(message))
+    return None
+
+
+def _every_message(code: str, message: str, detail: str) -> Halt | None:
+    """Refusals that are no fault of this mail's text; those that may be about what it alone names are its own."""
+    listed = code in MESSAGE_CODES or code in OWN_CODES
+    if listed and _PAUSED.search(message):
+        return Halt("sending-paused", detail)
+    if listed and _SUSPENDED.search(message):
+        return Halt("account-suspended", detail)
+    if listed and _SET_MISSING.search(message):
+        return Halt(TEMPLATE_MISSING, detail)
+    if listed and _MISSING.search(message):
+        return Halt(TEMPLATE_MISSING, detail, own=True)
+    if reason := HALT_CODES.get(code):
         return Halt(reason, detail)
+    if reason := OWN_CODES.get(code):
+        return Halt(reason, detail, own=True)
     if code == "MessageRejected" and _NOT_VERIFIED.search(message):
-        return Halt("sender-not-verified", detail)
-    if reason := _MESSAGE_CODES.get(code):
+        return Halt("sender-not-verified", detail, own=not _MAIL_FROM.search(message))
+    if code == "404" and _said(message):
+        # A stand-in that has SES's paths and not its codes (aws-ses-v2-local): no such template.
+        return Halt(TEMPLATE_MISSING, detail, own=True)
+    return None
+
+
+def _this_message(code: str, message: str, detail: str) -> RefusedMessage | None:
+    if reason := MESSAGE_CODES.get(code):
         return RefusedMessage(reason, detail)
-    return Unknown(f"unlisted-{code}", detail)
+    if code == "400" and _said(message):
+        # The same kind of stand-in; a 400 that says nothing may be anybody's.
+        return RefusedMessage("bad-request", detail)
+    return None
+
+
+def _said(message: str) -> bool:
+    """Whether it is a sentence of JSON, not nothing and not a page that a proxy wrote."""
+    return bool(message) and not message.lstrip().startswith("<")
+
+
+def _off_s(message: str) -> float | None:
+    """By how much our clock is ahead of SES's, as the refusal tells: when it was signed, and when it was looked at."""
+    found = _SIGNED.search(message)
+    if found is None:
+        return None
+    signed, looked = (datetime.strptime(text, _TIME).replace(tzinfo=UTC) for text in found.groups())
+    return (signed - looked).total_seconds()

@@ -1,4 +1,4 @@
-"""The protocol: given this claim, or this answer, what follows?
+"""The protocol: given this claim, what follows? (Given an answer: `processor.core.answered`.)
 
 Every function returns a frozen value; the shell applies it. Read together with ``docs/guarantee.md``.
 """
@@ -9,40 +9,18 @@ from typing import assert_never
 
 import msgspec
 
-from processor.core.answers import (
-    Accepted,
-    Halt,
-    NoQuota,
-    NotBegun,
-    RefusedForNow,
-    RefusedMessage,
-    RetryClass,
-    Unknown,
-    Verdict,
-)
 from processor.core.standing import attempts_in
 from processor.core.states import Claim, State
 from schemas.records import EVIDENCE, Outcome
 
 __all__ = [
-    "AfterAnswer",
     "AfterClaim",
     "AskLetters",
     "Call",
-    "Finish",
-    "GiveBack",
-    "GiveUp",
-    "Mark",
-    "MarkDoubt",
-    "MarkRefused",
-    "MarkSent",
-    "Pause",
     "Renounce",
-    "RetryLater",
     "Settle",
     "Skip",
     "WaitForOther",
-    "after_answer",
     "after_cancel",
     "after_claim",
     "after_doubt",
@@ -256,92 +234,3 @@ def _dropped(message_id: str, attempt: str) -> Settle:
         message_id=message_id,
         attempt=attempt,
     )
-
-
-class Mark(msgspec.Struct, frozen=True, gc=False):
-    """What the dedup set is told right after an answer; each is one conditional change."""
-
-
-class MarkSent(Mark, frozen=True, gc=False):
-    message_id: str
-
-
-class MarkRefused(Mark, frozen=True, gc=False):
-    """Certainly not sent, nor will it be: the key is barred to others until the dead letter has committed."""
-
-
-class MarkDoubt(Mark, frozen=True, gc=False):
-    """The answer is lost."""
-
-
-class Finish(msgspec.Struct, frozen=True, gc=False):
-    """Mark, then the job has its outcome."""
-
-    mark: Mark
-    settle: Settle
-
-
-class RetryLater(msgspec.Struct, frozen=True, gc=False):
-    """Release the claim and try again after a back-off.
-
-    The claim is not kept while waiting: a crash then would leave in doubt a message that no call was about.
-    """
-
-    retry: RetryClass
-    detail: str
-
-
-class Pause(msgspec.Struct, frozen=True, gc=False):
-    """Release the claim; start no call until the quota has room."""
-
-    detail: str
-
-
-class GiveUp(msgspec.Struct, frozen=True, gc=False):
-    """Release the claim and halt the processor; nothing is dead-lettered."""
-
-    reason: str
-    detail: str
-
-
-class GiveBack(msgspec.Struct, frozen=True, gc=False):
-    """Release the claim; call again as soon as this process may."""
-
-    detail: str
-
-
-AfterAnswer = Finish | RetryLater | Pause | GiveBack | GiveUp
-
-
-def after_answer(verdict: Verdict, *, attempt: str, tries: int, tries_max: dict[RetryClass, int]) -> AfterAnswer:
-    """What follows on SES's answer to a call.
-
-    Args:
-        verdict: what the answer proves.
-        attempt: the attempt's id.
-        tries: calls that ended in this retry class so far, this one included.
-        tries_max: per class, how many calls there may be before the job is dead-lettered.
-    """
-    match verdict:
-        case Accepted(message_id):
-            return Finish(MarkSent(message_id), Settle(Outcome.SENT, message_id=message_id, attempt=attempt))
-        case RefusedMessage(reason, detail):
-            return Finish(MarkRefused(), _dead(reason, detail, attempt))
-        case RefusedForNow(retry, detail) if tries >= tries_max[retry]:
-            return Finish(MarkRefused(), _dead(f"retries-exhausted-{retry}", detail, attempt))
-        case RefusedForNow(retry, detail):
-            return RetryLater(retry, detail)
-        case NotBegun(detail):
-            return GiveBack(detail)
-        case NoQuota(detail):
-            return Pause(detail)
-        case Halt(reason, detail):
-            return GiveUp(reason, detail)
-        case Unknown(reason, detail):
-            return Finish(MarkDoubt(), Settle(Outcome.UNCERTAIN, reason=reason, detail=detail, attempt=attempt))
-        case _ as never:
-            assert_never(never)
-
-
-def _dead(reason: str, detail: str, attempt: str) -> Settle:
-    return Settle(Outcome.DEAD, reason=reason, detail=detail, attempt=attempt, report=True)

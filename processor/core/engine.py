@@ -144,6 +144,11 @@ class Engine:
             self.batches.add_ended(finished)
 
     @property
+    def others_wait(self) -> bool:
+        """Whether records wait for a call that was not put off."""
+        return bool(self.due.ready or self.batches.fresh)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing waits for a call or a transaction; calls in flight are the driver's to know."""
         return not (self.batches.fresh or self.batches.ended or self.batches.facts) and self.due.empty

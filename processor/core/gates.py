@@ -1,4 +1,4 @@
-"""Why no call may start now: the processor halts, the quota is used up, Redis is away or not whole."""
+"""Why no call may start now: the processor halts, the quota is used up, SES or Redis is away, the set is not whole."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from math import inf
 
 from processor.core.breaker import Breaker
 from processor.core.decide import Settle
+from processor.core.outage import Outage
 from processor.core.ticket import Finished
 from schemas.records import Outcome
 from schemas.runtime.errors import Halted
+from schemas.runtime.settings import RetryTable
 
 __all__ = ["HURRY_S", "REDIS_RETRY_S", "Gates"]
 
@@ -20,8 +22,10 @@ HURRY_S = 3.0
 class Gates:
     """Each gate is closed and opened by name; times are on the boot clock."""
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self, breaker: Breaker, outage: Outage | None = None) -> None:
         self._breaker = breaker
+        self.outage = outage or Outage(RetryTable().unreachable)
+        """While SES is away one call at a time tries whether it is back."""
         self.halted: Halted | None = None
         """For good: nothing is started any more, and the processor leaves for this reason."""
         self.quota_used_up = False
@@ -57,6 +61,15 @@ class Gates:
         """Whether no call may be started."""
         return self.quota_used_up or self.shut(now_s)
 
+    def room(self, now_s: float, at_once: int, active: int) -> int:
+        """How many calls may start now, of so many at once, while so many are under way."""
+        return 0 if self.no_call(now_s) else self.outage.room(now_s, at_once, active)
+
+    def next_s(self, now_s: float, at_s: float) -> float:
+        """When it is worth looking again, no later than `at_s`: then a call may try whether SES is back."""
+        probe_s = self.outage.probe_s
+        return min(at_s, probe_s) if probe_s > now_s else at_s
+
     @property
     def opens_s(self) -> float:
         """When it is worth looking again, where nothing at all may be started."""
@@ -64,9 +77,11 @@ class Gates:
 
     def note(self, finished: Finished) -> Halted | None:
         """Takes note of an outcome; a reason to halt when too many are bad. A partition that left counts elsewhere, and
-        what befalls a month that is closed says nothing of the present one."""
+        what befalls a month that is closed says nothing of the present one; nor does a doubt while SES is away."""
         result, ticket = finished.result, finished.attempt.ticket
         if not isinstance(result, Settle) or ticket.window.closed or ticket.past:
             return None
+        if self.outage.away and result.outcome is Outcome.UNCERTAIN:
+            return None  # an outage has its own word for it
         reason = self._breaker.note(bad=result.outcome in {Outcome.DEAD, Outcome.UNCERTAIN})
         return Halted("breaker", f"{reason}: see `mailonce dead-letters list`, then start again") if reason else None

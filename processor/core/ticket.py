@@ -55,6 +55,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Set when the record must not reach SES."""
     resend: Resend | None = None
     """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
+    lacks: str = ""
+    """Says that its template is not there. Others' answers tell whether that is its own fault; no call is made."""
     past: bool = False
     """Whether its month is closed for good: it is never called for, and the ledger says whether it has its outcome."""
 
@@ -75,6 +77,10 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
         """The same record, which must not reach SES."""
         return msgspec.structs.replace(self, refusal=refused(bad))
 
+    def lacking(self, what: str) -> Ticket:
+        """The same record, whose template is not there."""
+        return msgspec.structs.replace(self, lacks=what)
+
     def below(self, floor: str) -> Ticket:
         """The same record, now that its month is closed for good."""
         return msgspec.structs.replace(self, refusal=refused(_too_old(floor)), past=True)
@@ -91,6 +97,10 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Under what it was intended: no call is made under another."""
     waited: bool = False
     """Whether it was said that this one waits for another attempt."""
+    suspect: int = -1
+    """Of one that was refused for what may be everybody's: mails accepted until then (`processor.core.suspects`)."""
+    signed_anew: bool = False
+    """Whether SES refused its signature for its time."""
     due_s: float = 0.0
     """Of one whose intent was taken back while it was put off: when it may be attempted again, boot clock."""
     bar: str = ""
@@ -103,6 +113,14 @@ class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):
 
     def refused_for_now(self, retry: RetryClass) -> Attempt:
         return msgspec.structs.replace(self, tries={**self.tries, retry: self.tries.get(retry, 0) + 1})
+
+    def suspected(self, accepted: int) -> Attempt:
+        """It was refused for what may be everybody's, when so many mails had been accepted; the first time counts."""
+        return self if self.suspect >= 0 else msgspec.structs.replace(self, suspect=accepted)
+
+    def signing_anew(self) -> Attempt:
+        """SES refused its signature for its time; the next one is fresh."""
+        return msgspec.structs.replace(self, signed_anew=True)
 
     def again(self, due_s: float = 0.0) -> Attempt:
         """Its ticket, to be intended anew, and what befell it so far."""

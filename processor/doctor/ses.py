@@ -142,6 +142,9 @@ def _configuration_set(client: Any, settings: Settings) -> Iterator[Finding]:
             AREA, "configuration set", f"there is no {name!r}: SES would refuse every mail", "make it, or another"
         )
         return
+    options = (_asked(lambda: client.get_configuration_set(ConfigurationSetName=name)) or {}).get("SendingOptions", {})
+    if options.get("SendingEnabled") is False:
+        yield bad(AREA, "configuration set", f"sending is paused for {name!r}", "SES console: why, and resume")
     enabled = [one for one in asked.get("EventDestinations", []) if one.get("Enabled")]
     told = {event for one in enabled for event in one.get("MatchingEventTypes", [])}
     if missing := sorted(_NEEDED_EVENTS - told):

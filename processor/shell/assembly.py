@@ -9,7 +9,9 @@ from typing import Any
 from processor.core.breaker import Breaker
 from processor.core.engine import Engine
 from processor.core.gates import Gates
+from processor.core.outage import Outage
 from processor.core.pace import Limits
+from processor.core.suspects import Suspects
 from processor.core.ticket import Attempt
 from processor.ports import Clock, Dedup, JobLog, Letters, Outcomes, Pace, Sender, Templates
 from processor.shell.after_commit import AfterCommit
@@ -23,6 +25,7 @@ from processor.shell.control import Months, Permission
 from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
 from processor.shell.intake import Intake, IntakeConfig
+from processor.shell.judge import Judge
 from processor.shell.ledger import Scribe
 from processor.shell.past import Past
 from processor.shell.pulse import Pulse
@@ -95,10 +98,11 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
 
 def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -> Deliverer:
     clock, meter, dedup, sender = ports.clock, parts.meter, ports.dedup, ports.sender
-    gates = Gates(Breaker(settings.breaker_consecutive, settings.breaker_share))
+    gates = Gates(Breaker(settings.breaker_consecutive, settings.breaker_share), Outage(settings.retry.unreachable))
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
-    calls = Calls(dedup, sender, parts.compose, settings.retry, allowance, gates, clock, meter, parts.presence.refusal)
+    judge = Judge(settings.retry, gates, Suspects(lambda: engine.others_wait), clock, meter)
+    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, parts.presence.refusal)
     bars = Bars(dedup, parts.letters)
     attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

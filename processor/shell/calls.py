@@ -9,26 +9,27 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, assert_never
 
-from processor.core import decide
-from processor.core.answers import NotWritten, RefusedForNow, RetryClass, Verdict, classify
+from processor.core import answered, decide
+from processor.core.answers import NotWritten, RefusedForNow, RetryClass, ServiceError, Verdict, classify
 from processor.core.control import Tenure
 from processor.core.gates import Gates
-from processor.core.retry import delay_s
+from processor.core.suspects import SUSPECT_S
 from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Stays
 from processor.ports import Clock, Dedup, Forbidden, Item, NotWhole, Sender
 from processor.shell.allowance import Allowance
+from processor.shell.judge import Judge
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
 from processor.telemetry.meter import Meter
 from schemas.runtime.errors import Halted, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
-from schemas.runtime.settings import Backoff, RetryTable
 
 __all__ = ["STAYS", "Calls"]
 
 log = get_log()
 T = TypeVar("T")
 
+OTHERS = "it is tried again once others were answered: is it this mail's own fault, or everybody's?"
 LATE = "the claim grew too old before the request could leave"
 STAYS = "its claim stays until its lifetime has passed"
 
@@ -41,7 +42,7 @@ class Calls:
         dedup: Dedup,
         sender: Sender,
         compose: Callable[[Attempt], Mapping[str, Any]],
-        retry: RetryTable,
+        judge: Judge,
         allowance: Allowance,
         gates: Gates,
         clock: Clock,
@@ -56,8 +57,7 @@ class Calls:
         self._mark_sent = Together(dedup.mark_sent)
         self._sender = sender
         self._compose = compose
-        self._backoff: dict[RetryClass, Backoff] = {name: getattr(retry, name) for name in RetryClass}
-        self._tries_max = {name: backoff.max_attempts for name, backoff in self._backoff.items()}
+        self._judge = judge
         self._allowance = allowance
         self._gates = gates
         self._clock = clock
@@ -76,11 +76,9 @@ class Calls:
 
         try:
             verdict = await self._verdict(attempt, forbidden)
-            tries = 0
-            if isinstance(verdict, RefusedForNow):
+            follows = self._judge.follows(verdict, attempt)
+            if isinstance(verdict, RefusedForNow) and not isinstance(follows, answered.GiveBack):
                 attempt = attempt.refused_for_now(verdict.retry)
-                tries = attempt.tries[verdict.retry]
-            follows = decide.after_answer(verdict, attempt=attempt.id, tries=tries, tries_max=self._tries_max)
             return await self._record(attempt, follows)
         except RedisUnavailable as error:
             self._say_away(error, attempt)
@@ -89,6 +87,8 @@ class Calls:
     # ---- send ----
 
     async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
+        if attempt.ticket.lacks:
+            return classify(ServiceError(404, "NotFoundException", attempt.ticket.lacks))
         try:
             request = self._compose(attempt)
         except ValueError as error:
@@ -99,40 +99,50 @@ class Calls:
             verdict = classify(await self._sender.send(request, forbidden))
         finally:
             self.in_flight -= 1
-        self._meter.answered(verdict, self._clock.boot_s() - began_s)
+        now_s = self._clock.boot_s()
+        self._meter.answered(verdict, now_s - began_s)
+        self._judge.note(verdict, attempt, now_s)
         return verdict
 
     # ---- record ----
 
-    async def _record(self, attempt: Attempt, follows: decide.AfterAnswer) -> End:
+    async def _record(self, attempt: Attempt, follows: answered.AfterAnswer) -> End:
         """Tells the dedup set before anybody else: a mark that is missing would be doubt."""
         match follows:
-            case decide.Finish(mark, settle):
+            case answered.Finish(mark, settle):
                 return Finished(attempt, await self._marked(attempt, mark) or settle)
-            case decide.RetryLater(retry, detail):
+            case answered.RetryLater(retry, detail):
                 await self._release(attempt)
                 if retry is RetryClass.THROTTLED:
                     await self._retrying(self._allowance.throttled)
                 self._meter.retried(retry)
-                delay = delay_s(self._backoff[retry], attempt.tries[retry], self._clock.random())
+                delay = self._judge.delay_s(retry, attempt.tries[retry])
                 key = str(attempt.ticket.key)
                 log.info(Event.RETRYING, key=key, error_class=retry, detail=detail, delay_s=round(delay, 3))
                 return PutOff(attempt, delay)
-            case decide.Pause(detail):
+            case answered.Pause(detail):
                 await self._release(attempt)
                 await self._retrying(lambda: self._allowance.quota_ended(detail))
                 return GivenBack(attempt)
-            case decide.GiveBack(detail):
+            case answered.GiveBack(detail):
                 await self._release(attempt)
                 log.info(Event.NOT_CALLED, key=str(attempt.ticket.key), detail=detail)
                 return GivenBack(attempt)
-            case decide.GiveUp(reason, detail):
+            case answered.Suspect(detail):
+                await self._release(attempt)
+                log.warning(Event.SUSPECT, key=str(attempt.ticket.key), detail=detail, follows=OTHERS)
+                return PutOff(self._judge.suspected(attempt), SUSPECT_S)
+            case answered.Resign(detail):
+                await self._release(attempt)
+                log.warning(Event.SUSPECT, key=str(attempt.ticket.key), detail=detail, follows="it is signed anew")
+                return PutOff(attempt.signing_anew(), SUSPECT_S)
+            case answered.GiveUp(reason, detail):
                 await self._release(attempt)
                 return GivenBack(attempt, Halted(reason, detail))
             case _ as never:
                 assert_never(never)
 
-    async def _marked(self, attempt: Attempt, mark: decide.Mark) -> decide.Settle | None:
+    async def _marked(self, attempt: Attempt, mark: answered.Mark) -> decide.Settle | None:
         """Marks; returns the outcome that evidence knew before our own mark."""
         try:
             return await self._retrying(lambda: self._mark(attempt, mark))
@@ -141,21 +151,21 @@ class Calls:
             self._say_away(error, attempt)
             return None
 
-    async def _mark(self, attempt: Attempt, mark: decide.Mark) -> decide.Settle | None:
+    async def _mark(self, attempt: Attempt, mark: answered.Mark) -> decide.Settle | None:
         match mark:
-            case decide.MarkSent(message_id):
+            case answered.MarkSent(message_id):
                 claim = await self._mark_sent(Item.of(attempt, message_id))
                 better = decide.after_mark(claim, message_id=message_id, attempt=attempt.id)
                 if better is None and claim.message_id != message_id:
                     self._meter.duplicates.inc()
                     log.error(Event.DUPLICATE_SEEN, key=str(attempt.ticket.key), message_id=message_id)
                 return better
-            case decide.MarkDoubt():
+            case answered.MarkDoubt():
                 # Where the set is not whole, a rebuild puts the claim back, until the ledger holds the doubt.
                 with contextlib.suppress(NotWhole):
                     (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
                     return decide.after_doubt(claim, attempt.id)
-            case decide.MarkRefused() if not attempt.ticket.window.closed:
+            case answered.MarkRefused() if not attempt.ticket.window.closed:
                 with contextlib.suppress(NotWhole):
                     await self._dedup.mark_refused([Item.of(attempt)])
             case _:

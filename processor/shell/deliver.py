@@ -128,7 +128,8 @@ class Deliverer:
         elif self._engine.due.aside or self._may_start(now_s):
             await self._go_on(now_s)
         else:
-            await _set_within(changed, min(self._allowance.ask_at_s, self._engine.due.next_s) - now_s)
+            next_s = min(self._allowance.ask_at_s, self._engine.due.next_s)
+            await _set_within(changed, self._gates.next_s(now_s, next_s) - now_s)
 
     async def _go_on(self, now_s: float) -> None:
         if self._engine.due.aside and not self._gates.shut(now_s):
@@ -171,9 +172,8 @@ class Deliverer:
 
     def _may_start(self, now_s: float) -> int:
         """How many calls may start now."""
-        if self._gates.no_call(now_s):
-            return 0
-        return min(self._calls_at_once - self._attempts.active, self._engine.due.ready)
+        room = self._gates.room(now_s, self._calls_at_once, self._attempts.active)
+        return min(room, self._engine.due.ready)
 
     async def _start(self, count: int) -> None:
         count = await self._allowance.lease(count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
+from processor.core.answer_codes import TEMPLATE_MISSING
 from processor.core.engine import Engine
 from processor.core.floor import first_month
 from processor.core.months import belongs, month_of_key
@@ -126,13 +127,15 @@ class Intake:
         return first_month(told, self._this_month(), self._config.retention_months)
 
     async def _checked(self, ticket: Ticket) -> tuple[Ticket, Halted | None]:
-        """A mail that cannot be made must not reach SES; without its template nothing may."""
+        """A mail that cannot be made must not reach SES. Without its template it does not, and others may."""
         if ticket.job is not None and ticket.refusal is None:
             try:
                 await self._templates.check(ticket.job)
             except BadRecord as bad:
                 return ticket.refused(bad), None
             except Halted as halted:
+                if halted.reason == TEMPLATE_MISSING:
+                    return ticket.lacking(str(halted)), None
                 return ticket, halted
         return ticket, None
 

@@ -53,6 +53,7 @@ class Meter:
         self.partitions = self._gauge("partitions", "partitions assigned to this processor")
         self.rate_allowed = self._gauge("rate_allowed", "mails a second that the whole group may send; 0: no limit")
         self.quota_left = self._gauge("quota_left", "mails that the account's 24 h quota still takes; -1: no quota")
+        self.ses_away = self._gauge("ses_away", "1 while SES answers nobody and one call at a time tries it")
         self.halted = self._gauge("halted", "1 when SES refuses every message or the breaker tripped")
 
     def _counter(self, name: str, meaning: str, label: str) -> Counter:

@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
-from schemas.addresses import address_problem, bare_address
+from schemas.addresses import address_problem, bare_address, name_problem
 from schemas.runtime.errors import UsageError
 from schemas.runtime.mail_options import MailOptions
 from schemas.runtime.secrets import HIDDEN, shown_option, shown_url
@@ -57,7 +57,9 @@ class Settings(MailOptions, BaseSettings):
         SecretStr(""),
         description="Confluent-compatible registry: the producer marks jobs with their schema (mailonce[registry])",
     )
-    from_address: str = Field("", description="sender address, verified in SES; needed by `process`")
+    from_address: str = Field(
+        "", description="sender, verified in SES: an address, or `Name <address>`; needed by `process`"
+    )
     reply_to_address: str = Field("", description="Reply-To address; empty: none")
     topic_prefix: str = Field("email-", pattern=r"^[A-Za-z0-9._-]{1,100}$", description="prefix of the topics")
     group_id: str = Field("mailonce", min_length=1, description="consumer group of the processors")
@@ -115,8 +117,10 @@ class Settings(MailOptions, BaseSettings):
     ses_read_timeout_s: float = Field(
         30.0, gt=0, description="waiting for SES's answer; a shorter wait only makes more doubt, seconds"
     )
-    ses_transport: Literal["boto3", "lean"] = Field(
-        "boto3", description="how SES is called: `lean` writes the same bytes for a fraction of the CPU"
+    ses_transport: Literal["auto", "boto3", "lean"] = Field(
+        "auto",
+        description="how SES is called: `lean` writes boto3's bytes for a fraction of the CPU; `auto` does where it "
+        "can show that they are the same, and says so at the start",
     )
     render: Literal["ses", "local"] = Field(
         "ses", description="who fills templates in: SES from those it keeps, or the processor from a folder, by Jinja2"
@@ -193,8 +197,8 @@ class Settings(MailOptions, BaseSettings):
         bare = bare_address(value) if "<" in value else value
         if bare and (problem := address_problem(bare)):
             raise ValueError(f"not an address SES could use: {problem}")
-        if "\r" in value or "\n" in value:
-            raise ValueError("a line break cannot stand in an address")
+        if problem := name_problem(value):
+            raise ValueError(problem)
         return value
 
     @field_validator("metrics_port", mode="before")

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,13 @@ from infra.ses_sandbox.connect import make_configuration_set
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from infra.ses_sandbox.record import Record, read_record_file
+from infra.ses_sandbox.send import signature_text
+from processor.core.answers import Halt, ServiceError, SignatureRefused, classify
+from processor.doctor.ses import check_ses
+from processor.wiring import make_sender
+from schemas.addresses import mailbox
+from schemas.runtime.errors import Halted
+from schemas.runtime.settings import load_settings
 from tests.support.sandbox import SandboxAdmin
 from tests.support.world import wait_for
 
@@ -137,13 +145,14 @@ FAULTS = {
     "bad_request": "BadRequestException",
     "error_500": "InternalServiceErrorException",
     "error_503": "ServiceUnavailableException",
+    "answer": "TemplateDoesNotExist",
 }
 
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_faults_that_refuse(ses: Any, admin: SandboxAdmin, kind: str) -> None:
     """Faults by address: the named one is refused, the next is not."""
-    admin.fault(kind, address="bad@*")
+    admin.fault(kind, address="bad@*", **({"code": "TemplateDoesNotExist"} if kind == "answer" else {}))
     with pytest.raises(ClientError) as caught:
         ses.send_email(**mail("bad@mail.example.net"))
     assert caught.value.response["Error"]["Code"] == FAULTS[kind]
@@ -176,6 +185,58 @@ def test_faults_that_lose_the_answer(
         with pytest.raises(error):
             ses.send_email(**mail())
     wait_for(lambda: admin.accepted_count() == accepted, "acceptance")
+
+
+def test_an_acceptance_that_ends_with_the_connection(ses: Any, admin: SandboxAdmin) -> None:
+    """No length: boto3 reads on until the close."""
+    admin.fault("accept_close", count=1)
+    assert ses.send_email(**mail())["MessageId"] == admin.accepted()[0].message_id
+    ses.send_email(**mail())
+    assert admin.accepted_count() == 2
+
+
+@pytest.mark.parametrize("name", ["Acme, Inc. <usage@example.com>", "Zoë <usage@example.com>"])
+def test_a_senders_name_as_ses_takes_it(ses: Any, admin: SandboxAdmin, name: str) -> None:
+    """Refused as it stands, accepted as `mailbox` writes it."""
+    with pytest.raises(ses.exceptions.BadRequestException, match="Missing final '@domain'"):
+        ses.send_email(**(mail() | {"FromEmailAddress": name}))
+    ses.send_email(**(mail() | {"FromEmailAddress": mailbox(name)}))
+    assert admin.accepted_count() == 1
+
+
+async def test_a_configuration_set_that_is_paused(
+    ses: Any, admin: SandboxAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SES refuses every mail that names it; a processor does not start, and `doctor` says it."""
+    ses.create_configuration_set(ConfigurationSetName="quiet")
+    ses.put_configuration_set_sending_options(ConfigurationSetName="quiet", SendingEnabled=False)
+    with pytest.raises(ses.exceptions.MessageRejected) as caught:
+        ses.send_email(**(mail() | {"ConfigurationSetName": "quiet"}))
+    about = caught.value.response["Error"]
+    refused = classify(ServiceError(400, about["Code"], about["Message"]))
+    assert isinstance(refused, Halt)
+    assert (refused.reason, refused.own) == ("sending-paused", False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", ses.meta.endpoint_url)
+    settings = load_settings(from_address="usage@example.com", configuration_set="quiet")
+    sender = make_sender(settings)
+    with pytest.raises(Halted, match="sending is paused for configuration set 'quiet'"):
+        await sender.check_run(settings)
+    sender.close()
+    said = [finding.found for finding in check_ses(settings)]
+    assert "sending is paused for 'quiet'" in said
+    ses.put_configuration_set_sending_options(ConfigurationSetName="quiet", SendingEnabled=True)
+    ses.send_email(**(mail() | {"ConfigurationSetName": "quiet"}))
+
+
+@pytest.mark.parametrize(("late", "ahead_s"), [(True, -600), (False, 600)])
+def test_the_sandbox_tells_of_a_clock_as_aws_does(late: bool, ahead_s: float) -> None:
+    """Both times stand in the text, so that it can be said by how much the clock is off."""
+    signed = datetime.now(UTC) + timedelta(seconds=ahead_s)
+    text = signature_text(f"{signed:%Y%m%dT%H%M%SZ}", 300, late=late)
+    verdict = classify(ServiceError(403, "InvalidSignatureException", text))
+    assert isinstance(verdict, SignatureRefused)
+    assert verdict.ahead_s is not None
+    assert abs(verdict.ahead_s - ahead_s) < 60
 
 
 def test_faults_by_probability_repeat_with_their_seed(ses: Any, admin: SandboxAdmin) -> None:
@@ -329,7 +390,8 @@ def test_old_signatures_are_refused(admin: SandboxAdmin, age_s: float, status: i
     except urllib.error.HTTPError as error:
         assert error.code == status
         assert error.headers["x-amzn-ErrorType"] == "InvalidSignatureException"
-        assert b"Signature expired" in error.read()
+        said = b"Signature expired" if age_s > 0 else b"Signature not yet current"
+        assert said in error.read()
     assert admin.accepted_count() == (status == 200)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
@@ -17,16 +18,20 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from structlog.testing import capture_logs
 
 from processor.adapters.clock import boot_s
+from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from processor.wiring import make_sender
 from schemas.runtime.entry import sparing_loopback
 from schemas.runtime.errors import UsageError
+from schemas.runtime.logs import Event
 from schemas.runtime.settings import Settings, load_settings
 
 REQUEST = {
@@ -40,7 +45,7 @@ class Server:
     """Answers each request with fixed bytes, or misbehaves; counts whole requests."""
 
     def __init__(self, answer: bytes | None, after: Callable[[socket.socket], None] | None = None) -> None:
-        self._answer, self._after = answer, after
+        self.answer, self._after = answer, after
         self.requests = 0
         self.received: list[bytes] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -61,8 +66,8 @@ class Server:
         with contextlib.suppress(OSError), connection:
             while self._read_request(connection):
                 self.requests += 1
-                if self._answer is not None:
-                    connection.sendall(self._answer)
+                if self.answer is not None:
+                    connection.sendall(self.answer)
                 if self._after is not None:
                     self._after(connection)
 
@@ -352,6 +357,86 @@ async def test_without_credentials_nothing_leaves(settings: Settings, monkeypatc
     answer = await send(settings, 1, monkeypatch)
     assert isinstance(answer, NotWritten)
     assert answer.kind == "credentials"
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_credentials_that_live_for_minutes(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 renews what ends within a quarter of an hour at every look: each call has others, and they are signed with."""
+    given = itertools.count()
+
+    def refresh() -> dict[str, str]:
+        n = next(given)
+        end = datetime.now(UTC) + timedelta(minutes=5)
+        return {"access_key": f"AKID{n}", "secret_key": "s", "token": f"token-{n}", "expiry_time": end.isoformat()}
+
+    monkeypatch.setattr("processor.adapters.ses_lean.CREDENTIALS_TTL_S", -1.0)
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        short = RefreshableCredentials.create_from_metadata(refresh(), refresh, "test")
+        sender._session._session._credentials = short
+        sender._client._request_signer._credentials = short
+        for _ in range(3):
+            assert await sender.send(REQUEST, lambda: "") == Accepted("0100-x")
+        assert sender._client._request_signer._credentials is short
+        sender.close()
+    keys = [request.partition(b"Credential=")[2].partition(b"/")[0] for request in server.received]
+    assert len({*keys}) == 3
+
+
+@pytest.mark.parametrize("settings", ["lean"], indirect=True)
+async def test_what_fails_before_a_request_is_not_in_doubt(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G4: nothing was written, whatever it was: a boto3 that is not understood in mid-run, a request without a form."""
+    with serving(http("200 OK", b'{"MessageId": "0100-x"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        odd = await sender.send({"Destination": object()}, lambda: "")
+        assert isinstance(odd, NotWritten)
+        assert odd.kind == "parameters"
+        monkeypatch.setattr("processor.adapters.ses_lean.CREDENTIALS_TTL_S", -1.0)
+
+        def refuse(*_: object) -> None:
+            raise UsageError("this version of boto3 writes requests in a way the lean transport does not know")
+
+        assert isinstance(sender, LeanSender)
+        sender._credentials = ReadOnlyCredentials("others", "until now", None)
+        monkeypatch.setattr("processor.adapters.ses_lean.Wire.of", refuse)
+        answer = await sender.send(REQUEST, lambda: "")
+        sender.close()
+        assert isinstance(answer, NotWritten)
+        assert "does not know" in answer.detail
+        assert server.requests == 0
+
+
+@pytest.mark.parametrize("settings", ["auto"], indirect=True)
+async def test_auto_is_lean_where_it_can_show_it(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason stands in one line; behind a proxy, and with a boto3 that is not understood, it is boto3 itself."""
+
+    async def began(port: int) -> str:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{port}")
+        sender = make_sender(settings)
+        assert isinstance(sender, LeanSender)
+        monkeypatch.setattr(BotoSender, "check_run", nothing)
+        await sender.check_run(settings)
+        assert await sender.send(REQUEST, lambda: "") == Accepted("m-1")
+        assert await sender.send(REQUEST, lambda: "no") == NotWritten("forbidden", "no")
+        sender.close()
+        return "boto3" if sender._generic else "lean"
+
+    async def nothing(*_: object) -> None: ...
+
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server, capture_logs() as logs:
+        assert await began(server.port) == "lean"
+        with monkeypatch.context() as patch:
+            patch.setattr("processor.adapters.ses_wire.Wire.request", lambda *_, **__: b"others")
+            assert await began(server.port) == "boto3"
+        with monkeypatch.context() as patch:
+            patch.setattr("processor.adapters.ses_lean.get_environ_proxies", lambda _url: {"http": "http://proxy"})
+            assert await began(server.port) == "boto3"
+    told = [entry for entry in logs if entry["event"] == Event.SES_TRANSPORT]
+    assert [entry["transport"] for entry in told] == ["lean", "boto3", "boto3"]
+    assert told[1]["why"] == "this version of boto3 writes requests in a way the lean transport does not know"
+    assert told[2]["why"] == "the lean transport goes through no proxy"
 
 
 async def test_calls_run_at_once(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from schemas.records import Outcome
@@ -55,14 +56,34 @@ def test_retries_have_an_end(world: World) -> None:
     assert audit.count(Outcome.SENT) == 1
 
 
-def test_an_unreachable_ses_is_retried(world: World) -> None:
-    """Nothing was written: retried, then dead-lettered; nothing uncertain."""
-    world.publish(job(f"u{n}") for n in range(3))
-    world.drain(AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:1", MAILONCE_RETRY=FAST_RETRY)
+def test_an_unreachable_ses_is_waited_for(world: World) -> None:
+    """Nothing was written: more tries than a mail has, and none dies or is in doubt of it; it is said."""
+    world.publish(job(f"u{n}") for n in range(8))
+    process = world.processor("p1", AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:1", MAILONCE_RETRY=FAST_RETRY)
+    wait_for(lambda: process.says("ses does not answer"), "the word for an outage")
+    wait_for(
+        lambda: sum(entry["event"] == "not called" for entry in process.events()) > 9,
+        "three times as many tries as a mail has",
+    )
+    assert process.terminate() == 0
+    assert world.deliveries() == {}
+    world.drain("p2")
     audit = world.audit()
     audit.check()
-    assert {letter.reason for _, letter in audit.dead_letters} == {"retries-exhausted-unreachable"}
-    assert audit.count(Outcome.DEAD) == 3
+    assert audit.count(Outcome.SENT) == 8
+
+
+def test_what_one_mail_alone_names_is_its_own_fault(world: World) -> None:
+    """Its template is not there, or its recipient's identity is forbidden, and others go out: dead, and the month goes on."""
+    denied = {"status": 403, "code": "AccessDenied", "message": "not authorized to perform ses:SendEmail"}
+    world.sandbox.fault("answer", address="denied*", **denied)
+    astray = msgspec.structs.replace(job("astray"), template="welcome")
+    world.publish([job("denied"), astray, *(job(f"u{n}") for n in range(6))])
+    world.drain()
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 6
+    assert {letter.reason for _, letter in audit.dead_letters} == {"not-authorized", "template-missing"}
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from processor.core import decide
+from processor.core import answered, decide
 from processor.core.answers import Accepted
 from schemas.records import Outcome
 from tests.simulation import machine
@@ -147,18 +147,18 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
 
 def _answered(world: World, rules: Rules, call: Call, *, ours: bool) -> tuple[World, None, Result | None]:
     answer = Accepted(call.attempt) if call.answer == "ok" else ANSWERS[call.answer]
-    follows = decide.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
+    follows = answered.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
     claim, told = world.claims[call.key], item(world.jobs, call.held)
     match follows:
-        case decide.Finish(decide.MarkSent(message_id), settle):
+        case answered.Finish(answered.MarkSent(message_id), settle):
             claim = rules.scripts.mark_sent(claim, told) if rules.mark_at_once else claim
             better = decide.after_mark(claim, message_id=message_id, attempt=call.attempt)
-        case decide.Finish(decide.MarkDoubt(), settle):
+        case answered.Finish(answered.MarkDoubt(), settle):
             claim = rules.scripts.mark_doubt(claim, told)
             better = decide.after_doubt(claim, call.attempt)
-        case decide.Finish(decide.MarkRefused(), settle) if ours:
+        case answered.Finish(answered.MarkRefused(), settle) if ours:
             claim, better = rules.scripts.mark_refused(claim, told, BARRED_MS), None
-        case decide.Finish(_, settle):
+        case answered.Finish(_, settle):
             claim, better = rules.scripts.release(claim, told), None
         case _:
             claim = rules.scripts.release(claim, told)

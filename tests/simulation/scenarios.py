@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.simulation import (
     scenarios_adoption,
+    scenarios_answers,
     scenarios_checkpoint,
     scenarios_floor,
     scenarios_kafka,
@@ -30,6 +31,7 @@ TOLD_IN = (
     scenarios_months,
     scenarios_latest,
     scenarios_adoption,
+    scenarios_answers,
     scenarios_settling,
     scenarios_checkpoint,
     scenarios_withdraw,

@@ -57,11 +57,15 @@ class Ses:
     """attempts whose process has heard the answer, and when"""
     refuses: set[str] = field(default_factory=set)
     """users whose mail it refuses for its content"""
+    denies: set[str] = field(default_factory=set)
+    """users to whom this role may not write"""
     bounces: set[str] = field(default_factory=set)
     """users whose address takes no mail"""
     drops: set[str] = field(default_factory=set)
     """users whose mail it accepts and then cannot fill in"""
     paused: bool = False
+    paused_in_words: bool = False
+    """the account is, and only the refusal's text says so"""
     quota: float = -1.0
     quota_s: float = 20.0
     fate: Callable[[], str] = lambda: ""
@@ -84,6 +88,10 @@ class Ses:
             return ServiceError(403, "InvalidSignatureException", "Signature expired")
         if self.paused:
             return ServiceError(400, "SendingPausedException", "sending is paused")
+        if self.paused_in_words:
+            return ServiceError(400, "MessageRejected", "Sending paused for this account.")
+        if key.user_id in self.denies:
+            return ServiceError(403, "AccessDeniedException", f"not authorized: identity/{request['Destination']}")
         if fate == "throttled":
             return ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
         if fate == "broken":

@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulation import (
     adoption_mutations,
+    answers_mutations,
     checkpoint_mutations,
     engine_mutations,
     floor_mutations,
@@ -26,6 +27,7 @@ from tests.simulation.simulate import main, simulate
 
 TOLD_IN = (
     adoption_mutations,
+    answers_mutations,
     checkpoint_mutations,
     engine_mutations,
     floor_mutations,

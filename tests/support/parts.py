@@ -12,8 +12,10 @@ from processor.core.control import NO_TENURE, Tenure
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.offsets import Window
+from processor.core.outage import Outage
 from processor.core.pace import Account, Limits
 from processor.core.standing import Entry
+from processor.core.suspects import Suspects
 from processor.core.ticket import Attempt, Finished, Ticket, examine
 from processor.ports import Forbidden, Lease
 from processor.shell.allowance import Allowance
@@ -21,6 +23,7 @@ from processor.shell.attempts import Attempts
 from processor.shell.bars import Bars
 from processor.shell.calls import Calls
 from processor.shell.deliver import Deliverer
+from processor.shell.judge import Judge
 from processor.shell.past import Past
 from processor.telemetry.meter import Meter
 from schemas.codec import encode
@@ -231,11 +234,11 @@ class Made:
     ) -> None:
         self.dedup = dedup or whole()
         self.ses, self.pace, self.clock, self.meter = ses or Ses(), pace or FakePace(), clock or FakeClock(), Meter()
-        self.engine, self.gates = Engine(), Gates(breaker or Breaker(0, 0))
+        self.engine, self.gates = Engine(), Gates(breaker or Breaker(0, 0), Outage(RetryTable().unreachable))
         self.allowance = Allowance(Limits(), refresh_s, self.ses, self.pace, self.clock, self.meter, self.gates)
-        self.calls = Calls(
-            self.dedup, self.ses, compose, RetryTable(), self.allowance, self.gates, self.clock, self.meter
-        )
+        suspects = Suspects(lambda: self.engine.others_wait)
+        judge = Judge(RetryTable(), self.gates, suspects, self.clock, self.meter)
+        self.calls = Calls(self.dedup, self.ses, compose, judge, self.allowance, self.gates, self.clock, self.meter)
         self.letters = NoLetters()
         bars = Bars(self.dedup, self.letters)
         self.attempts = Attempts(

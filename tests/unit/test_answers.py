@@ -15,6 +15,7 @@ from processor.core.answers import (
     RefusedMessage,
     RetryClass,
     ServiceError,
+    SignatureRefused,
     Unanswered,
     Unknown,
     classify,
@@ -29,7 +30,8 @@ CASES: list[tuple[Answer, type, str]] = [
     (ServiceError(400, "SomethingNew", "Maximum sending rate exceeded."), RefusedForNow, "throttled"),
     # quota, whatever its code
     (ServiceError(400, "LimitExceededException", "Daily message quota exceeded."), NoQuota, ""),
-    (ServiceError(400, "LimitExceededException", "Too many."), NoQuota, ""),
+    (ServiceError(400, "LimitExceededException", ""), NoQuota, ""),
+    (ServiceError(400, "LimitExceededException", "Too many."), RefusedForNow, "throttled"),
     (ServiceError(400, "Throttling", "Daily message quota exceeded."), NoQuota, ""),
     (ServiceError(429, "TooManyRequestsException", "Daily message quota exceeded."), NoQuota, ""),
     # every message
@@ -46,7 +48,22 @@ CASES: list[tuple[Answer, type, str]] = [
     (ServiceError(400, "MessageRejected", "Email address is not verified."), Halt, "sender-not-verified"),
     (NotWritten("credentials", ""), Halt, "credentials"),
     (NotWritten("certificate", ""), Halt, "certificate"),
+    (ServiceError(400, "MessageRejected", "Sending paused for this account."), Halt, "sending-paused"),
+    (ServiceError(400, "MessageRejected", "This AWS account has been suspended."), Halt, "account-suspended"),
+    (
+        ServiceError(404, "NotFoundException", "Configuration set <x> does not exist."),
+        Halt,
+        "template-or-configuration-set-missing",
+    ),
+    (
+        ServiceError(400, "BadRequestException", "Template x does not exist"),
+        Halt,
+        "template-or-configuration-set-missing",
+    ),
+    (ServiceError(404, "404", "Template not found"), Halt, "template-or-configuration-set-missing"),
+    (ServiceError(407, "407", "<html>"), Halt, "proxy"),
     # this message
+    (ServiceError(400, "400", "Bad Request Exception"), RefusedMessage, "bad-request"),
     (ServiceError(400, "MessageRejected", "virus"), RefusedMessage, "message-rejected"),
     (ServiceError(400, "BadRequestException", "Illegal address"), RefusedMessage, "bad-request"),
     (ServiceError(413, "RequestEntityTooLargeException", ""), RefusedMessage, "too-large"),
@@ -54,7 +71,7 @@ CASES: list[tuple[Answer, type, str]] = [
     # nothing was written
     (NotWritten("unreachable", ""), RefusedForNow, "unreachable"),
     (NotWritten("forbidden", ""), NotBegun, ""),
-    (ServiceError(403, "InvalidSignatureException", "Signature expired: …"), RefusedForNow, "unreachable"),
+    (ServiceError(403, "InvalidSignatureException", "Signature expired: …"), SignatureRefused, ""),
     # doubt
     (ServiceError(500, "InternalServiceErrorException", ""), Unknown, "http-500"),
     (ServiceError(503, "ServiceUnavailable", ""), Unknown, "http-503"),
@@ -77,6 +94,24 @@ def test_every_answer_has_its_class(answer: Answer, kind: type, name: str) -> No
     assert type(verdict) is kind
     if name:
         assert name in {getattr(verdict, "reason", None), str(getattr(verdict, "retry", None))}
+
+
+@pytest.mark.parametrize(
+    ("text", "ahead_s"),
+    [
+        ("Signature expired: 20261126T155000Z is now earlier than 20261126T155500Z (20261126T160000Z - 5 min.)", -600),
+        (
+            "Signature not yet current: 20261126T170000Z is still later than 20261126T160500Z (20261126T160000Z + 5 min.)",
+            3600,
+        ),
+        ("Signature expired", None),
+    ],
+)
+def test_by_how_much_a_clock_is_off(text: str, ahead_s: float | None) -> None:
+    """SES names both times: when it was signed, and when it looked."""
+    verdict = classify(ServiceError(403, "InvalidSignatureException", text))
+    assert isinstance(verdict, SignatureRefused)
+    assert verdict.ahead_s == ahead_s
 
 
 @pytest.mark.parametrize("code", ["Accepted", "OK", "", "InternalFailure", "Zzz"])

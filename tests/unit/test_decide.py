@@ -7,7 +7,7 @@ import itertools
 import pytest
 from msgspec.structs import replace
 
-from processor.core import decide
+from processor.core import answered, decide
 from processor.core.answers import (
     Accepted,
     Halt,
@@ -218,15 +218,15 @@ def test_a_key_is_released_only_when_nothing_was_sent() -> None:
         Unknown("r", "d"),
     ]
     for verdict, tries in itertools.product(verdicts, range(1, 5)):
-        follows = decide.after_answer(verdict, attempt=MINE, tries=tries, tries_max=TRIES_MAX)
+        follows = answered.after_answer(verdict, attempt=MINE, tries=tries, tries_max=TRIES_MAX)
         match follows:
-            case decide.Finish(decide.MarkRefused(), settle):
+            case answered.Finish(answered.MarkRefused(), settle):
                 assert settle.outcome is Outcome.DEAD
                 assert settle.report
                 free.add(type(verdict))
-            case decide.RetryLater() | decide.Pause() | decide.GiveUp():
+            case answered.RetryLater() | answered.Pause() | answered.GiveUp():
                 free.add(type(verdict))
-            case decide.Finish(_, settle):
+            case answered.Finish(_, settle):
                 assert settle.attempt == MINE
                 kept.add(type(verdict))
     assert free == {RefusedMessage, RefusedForNow, NoQuota, Halt}
@@ -236,16 +236,18 @@ def test_a_key_is_released_only_when_nothing_was_sent() -> None:
 def test_retries_end_in_a_dead_letter() -> None:
     """Back-off has a limit per class."""
     throttled = RefusedForNow(RetryClass.THROTTLED, "d")
-    two, three = (decide.after_answer(throttled, attempt=MINE, tries=tries, tries_max=TRIES_MAX) for tries in (2, 3))
-    assert two == decide.RetryLater(RetryClass.THROTTLED, "d")
-    assert isinstance(three, decide.Finish)
+    two, three = (answered.after_answer(throttled, attempt=MINE, tries=tries, tries_max=TRIES_MAX) for tries in (2, 3))
+    assert two == answered.RetryLater(RetryClass.THROTTLED, "d")
+    assert isinstance(three, answered.Finish)
     assert three.settle.reason == "retries-exhausted-throttled"
 
 
 def test_no_quota_and_halts_dead_letter_nothing() -> None:
     """A used-up quota or a paused account costs no job."""
-    assert decide.after_answer(NoQuota("d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.Pause("d")
-    assert decide.after_answer(Halt("r", "d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == decide.GiveUp("r", "d")
+    assert answered.after_answer(NoQuota("d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == answered.Pause("d")
+    assert answered.after_answer(Halt("r", "d"), attempt=MINE, tries=99, tries_max=TRIES_MAX) == answered.GiveUp(
+        "r", "d"
+    )
 
 
 def test_what_is_not_even_claimed() -> None:
@@ -257,4 +259,4 @@ def test_what_is_not_even_claimed() -> None:
 
 def test_a_call_that_may_not_be_made_gives_the_claim_back() -> None:
     """G1: no outcome, no back-off."""
-    assert decide.after_answer(NotBegun("why"), attempt="a", tries=0, tries_max={}) == decide.GiveBack("why")
+    assert answered.after_answer(NotBegun("why"), attempt="a", tries=0, tries_max={}) == answered.GiveBack("why")

@@ -11,6 +11,7 @@ import pytest
 
 from processor.adapters.clock import SystemClock
 from processor.core import gates
+from processor.core.answer_codes import TEMPLATE_MISSING
 from processor.core.answers import Accepted, Answer, ServiceError, Unanswered
 from processor.core.engine import Engine
 from processor.core.newest import Look
@@ -446,9 +447,22 @@ class Choosy:
             raise BadRecord("missing-data", "city")
         if job.user_id == "u2":
             raise Halted("template-missing", "no template of this name")
+        if job.user_id == "u3":
+            raise Halted(TEMPLATE_MISSING, "SES has no template of this name")
 
     def content(self, job: Job) -> dict[str, Any]:
         raise AssertionError
+
+
+async def test_a_template_that_is_missing_is_judged_by_others_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mail is dead while another is accepted, without a call, and the month goes on."""
+    monkeypatch.setattr("processor.shell.calls.SUSPECT_S", 0.01)
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u3")
+    publish(kafka, "u4")
+    await asyncio.wait_for(made(OddLog(kafka), ses, templates=Choosy(), drain=True).run(), 60)
+    assert (visible(kafka, TOPICS.deliveries), visible(kafka, TOPICS.dead_letters)) == (2, 1)
+    assert len(ses.asked) == 1
 
 
 async def test_a_mail_that_cannot_be_made_is_dead_and_a_missing_template_halts() -> None:
