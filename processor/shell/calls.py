@@ -67,8 +67,7 @@ class Calls:
         """Requests that SES has not answered."""
 
     async def attempt(self, attempt: Attempt, start_by_s: float) -> End:
-        """The one call under a claim; no request leaves after the boot clock's `start_by_s`, or under a tenure that
-        holds no more."""
+        """The one call under a claim; no request leaves after the boot clock's `start_by_s`, or under a past tenure."""
 
         def forbidden() -> str:
             late = self._clock.boot_s() > start_by_s
@@ -81,7 +80,7 @@ class Calls:
                 attempt = attempt.refused_for_now(verdict.retry)
             return await self._record(attempt, follows)
         except RedisUnavailable as error:
-            self._say_away(error, attempt)
+            _say_away(error, attempt)
             return Stays()
 
     # ---- send ----
@@ -148,7 +147,7 @@ class Calls:
             return await self._retrying(lambda: self._mark(attempt, mark))
         except RedisUnavailable as error:
             # The process ends. What SES said is a fact: the ledger holds it, and a rebuild takes it from there.
-            self._say_away(error, attempt)
+            _say_away(error, attempt)
             return None
 
     async def _mark(self, attempt: Attempt, mark: answered.Mark) -> decide.Settle | None:
@@ -185,5 +184,6 @@ class Calls:
         """A call's step on Redis. Raises `RedisUnavailable` at the process's end."""
         return await until_redis_answers(self._clock, step, lambda: self._gates.redis_until_s)
 
-    def _say_away(self, error: RedisUnavailable, attempt: Attempt) -> None:
-        log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(attempt.ticket.key), follows=STAYS)
+
+def _say_away(error: RedisUnavailable, attempt: Attempt) -> None:
+    log.warning(Event.REDIS_UNAVAILABLE, error=str(error), key=str(attempt.ticket.key), follows=STAYS)
