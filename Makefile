@@ -103,7 +103,7 @@ sbom: venv ## what the image holds and who needs it, as CycloneDX: build/sbom.js
 	@".mailonce/$*/bin/python" -m pip check >/dev/null
 	@touch $@
 
-spec: ## the protocol's specification, checked with spin; half a minute
+spec: ## the protocol's specifications, checked with spin; a minute or two
 	@docs/spec/check.sh
 
 check: venv ## format, lint, types, layers
