@@ -121,8 +121,9 @@ fix: venv ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## speed and pace, with their goals: half an hour; writes benchmarks/results
+bench: setup ## speed, recovery and pace, with their goals: an hour; writes benchmarks/results
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.pace
 
 bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a loop, with faults; installs them in .venv
