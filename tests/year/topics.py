@@ -31,10 +31,11 @@ def _kept(topics: Topics) -> dict[str, int]:
     return {
         topics.jobs: RETENTION_MONTHS + 1,
         topics.attempts: RETENTION_MONTHS + 1,
-        topics.dead_letters: RETENTION_MONTHS + 2,
-        topics.dead_letter_marks: RETENTION_MONTHS + 2,
-        # Longer than a job may stand: Kafka removes whole segments, so an old one stays as long as a younger beside it.
-        topics.deliveries: RETENTION_MONTHS + 3,
+        # Longer than a job may stand, or it is told of anew: Kafka removes whole segments, so an old job stays as long as
+        # a younger one beside it. Of a record without a key the letter is all that says that it was told.
+        topics.deliveries: RETENTION_MONTHS + 4,
+        topics.dead_letters: RETENTION_MONTHS + 4,
+        topics.dead_letter_marks: RETENTION_MONTHS + 4,
     }
 
 
