@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in .venv/bin/python python3.13 python3.14 python3.12 pyt
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv ready tools demo test tested archive tested-without checked test-all test-fast test-containers chaos stops simulate proof fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
+.PHONY: help setup venv ready tools demo test tested archive tested-without checked test-all test-fast test-containers chaos stops simulate proof year fresh spec registry airflow audit sbom check fix bench bench-peers docs lock ci clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,7 +28,7 @@ ready:
 # Workers of the tests with servers: most of a test is waiting.
 WORKERS ?= 5
 MARKS = not long
-WITH_SERVERS = tests/browser tests/chaos tests/contracts tests/fuzz tests/integration
+WITH_SERVERS = tests/browser tests/chaos tests/contracts tests/fuzz tests/integration tests/year
 # The rest is measured: it must cover the core whole, without a server.
 WITHOUT = tests $(addprefix --ignore=,$(WITH_SERVERS))
 PYTEST = PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "$(MARKS)" --dist loadgroup --no-loadscope-reorder --durations=15
@@ -75,6 +75,11 @@ simulate: venv ## random histories of the real shell in virtual time, audited: S
 proof: venv ## every reachable state of a small world, three faults; some minutes
 	@$(BIN)/python -m tests.simulation.explore --walks 5000
 
+MONTHS ?= 14
+
+year: setup ## a time-lapse: fourteen months on real servers, audited: MONTHS=14; some ten minutes
+	@$(BIN)/python -m tests.year --months $(MONTHS)
+
 fresh: ## a bare machine tried: clone, set-up, demo, a test of each kind, under every condition; PYTHONS=all or 3.12,3.13
 	@PYTHONSAFEPATH= "$(PYTHON)" -m tests.fresh --pythons "$(PYTHONS)"
 
@@ -103,7 +108,7 @@ sbom: venv ## what the image holds and who needs it, as CycloneDX: build/sbom.js
 	@".mailonce/$*/bin/python" -m pip check >/dev/null
 	@touch $@
 
-spec: ## the protocol's specification, checked with spin; half a minute
+spec: ## the protocol's specifications, checked with spin; a minute or two
 	@docs/spec/check.sh
 
 check: venv ## format, lint, types, layers
@@ -116,8 +121,9 @@ fix: venv ## what ruff can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## speed and pace, with their goals: half an hour; writes benchmarks/results
+bench: setup ## speed, recovery and pace, with their goals: an hour; writes benchmarks/results
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.recovery
 	@$(BIN)/python -m benchmarks.pace
 
 bench-peers: setup ## beside Celery, Faust, DBOS, SQS, a Kafka consumer and a loop, with faults; installs them in .venv

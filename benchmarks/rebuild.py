@@ -26,7 +26,7 @@ from schemas.records import Delivery, Outcome, Source
 MONTH = "2026-11"
 
 
-def fill(bootstrap: str, entries: int) -> None:
+def fill(bootstrap: str, entries: int, topic: str = "email-deliveries", month: str = MONTH) -> None:
     producer = Producer(
         {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 50, "compression.type": "lz4"}
     )
@@ -43,7 +43,7 @@ def fill(bootstrap: str, entries: int) -> None:
         )
         while True:
             try:
-                producer.produce("email-deliveries", encode(delivery), Key(f"user-{n:08d}", MONTH).to_bytes())
+                producer.produce(topic, encode(delivery), Key(f"user-{n:08d}", month).to_bytes())
                 break
             except BufferError:
                 producer.poll(0.2)

@@ -77,6 +77,7 @@ def speed_page() -> str:
     ]
     pages = {
         "speed": ("One processor, and a few", _figures),
+        "recovery": ("Recovery", _figures),
         "pace": ("Pace", _figures),
         "peers": ("Beside what users would pick", _peers),
     }

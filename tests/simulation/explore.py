@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from tests.simulation.model import Rules, World, canonical, first_world, steps, violations
 
@@ -40,8 +41,8 @@ class Found:
         )
 
 
-def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Found:
-    """Breadth first from `first`; stops at the first violation, whose trace is then a shortest one."""
+def explore(first: World, rules: Rules, *, states_max: float = inf, seconds_max: float = inf) -> Found:
+    """Breadth first from `first`; stops at the first violation, whose trace is then a shortest one, and at its limits."""
     found, began = Found(), time.monotonic()
     # States by hash only, each with the one it came from: a trace is walked again from the first.
     first = canonical(first)
@@ -66,7 +67,7 @@ def explore(first: World, rules: Rules, *, states_max: int | None = None) -> Fou
         if problem := next(violations(world, at_rest=not moves), None):
             found.violation, found.trace = problem, _trace(first, rules, came, here)
             break
-        if states_max is not None and found.states >= states_max:
+        if found.states >= states_max or time.monotonic() - began > seconds_max:
             found.complete = False
             break
     found.seconds = time.monotonic() - began
@@ -110,6 +111,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.explore", description=__doc__)
     parser.add_argument("--faults", type=int, default=3, help="faults at the most, in a world of one job")
     parser.add_argument("--faults-of-two", type=int, default=1, help="faults at the most, in a world of two jobs")
+    parser.add_argument("--seconds", type=float, default=inf, help="each world is walked for so long at the most")
     parser.add_argument("--walks", type=int, default=0, help="random walks through two jobs, six faults each")
     options = parser.parse_args(arguments)
     good = True
@@ -117,11 +119,11 @@ def main(arguments: Iterable[str] | None = None) -> int:
         for resends in (False, True):
             # A mail that is sent again has twice the life, and many times the states.
             count = max(0, faults - resends)
-            found = explore(first_world(count, jobs=jobs, resends=resends), Rules())
+            found = explore(first_world(count, jobs=jobs, resends=resends), Rules(), seconds_max=options.seconds)
             print(f"{_name(jobs, count, resends)}: {found}", flush=True)
             good = good and not found.violation
     again = max(0, options.faults - 1)
-    found = explore(first_world(again, jobs=1, again=True), Rules())
+    found = explore(first_world(again, jobs=1, again=True), Rules(), seconds_max=options.seconds)
     print(f"{_name(1, again, False)}, published again: {found}", flush=True)
     good = good and not found.violation
     for resends in (False, True):

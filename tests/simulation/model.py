@@ -33,20 +33,20 @@ def steps(world: World, rules: Rules) -> Steps:
             yield f"continue {number}", with_processor(world, number, processor._replace(stalled=False))
         else:
             yield from processor_steps(world, rules, number)
-    yield from _group_steps(world)
+    yield from _group_steps(world, rules)
     yield from _time_steps(world, rules)
     yield from _redis_steps(world, rules)
     yield from evidence_steps(world, rules)
     if world.again:
         yield "published again", world._replace(jobs=(*world.jobs, (0, "")), again=False)
     if world.faults:
-        yield from _faults(world._replace(faults=world.faults - 1))
+        yield from _faults(world._replace(faults=world.faults - 1), rules)
 
 
 # ---- the group, time, Redis ----
 
 
-def _group_steps(world: World) -> Steps:
+def _group_steps(world: World, rules: Rules) -> Steps:
     """Whoever runs may take over from an owner who does not, or does not know that he is."""
     if world.log.owner >= 0:
         owner = world.processors[world.log.owner]
@@ -55,7 +55,7 @@ def _group_steps(world: World) -> Steps:
     for number, processor in enumerate(world.processors):
         if not processor.stalled:
             log = world.log.assigned(number)
-            yield f"assign {number}", assigned(world._replace(log=log), number, log.generation)
+            yield f"assign {number}", assigned(world._replace(log=log), rules, number, log.generation)
 
 
 def _time_steps(world: World, rules: Rules) -> Steps:
@@ -124,7 +124,7 @@ def _folded(fold: Any, ledger: tuple[Any, ...], intents: tuple[Any, ...]) -> Fol
 # ---- faults ----
 
 
-def _faults(world: World) -> Steps:
+def _faults(world: World, rules: Rules) -> Steps:
     for number, processor in enumerate(world.processors):
         flying = {call.key for call in (*processor.calls, *processor.orphans)}
         doubtful = world._replace(excused=world.excused | flying)
@@ -133,7 +133,7 @@ def _faults(world: World) -> Steps:
             yield f"!stall {number}", with_processor(doubtful, number, processor._replace(stalled=True))
         mine = world.log.admits(number, processor.generation) and not processor.stalled
         if mine and not processor.calls:
-            yield f"!leave {number}", left(world, number)
+            yield f"!leave {number}", left(world, rules, number)
     if world.whole:
         yield "!wipe", world._replace(claims=(ABSENT,) * len(KEYS), whole=False, snapshot=None, wiped=True)
     elif world.snapshot is not None:

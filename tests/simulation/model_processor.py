@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from processor.core import answered, decide
 from processor.core.answers import Accepted
+from processor.core.states import Claim
+from processor.ports import Item
 from schemas.records import Outcome
 from tests.simulation import machine
-from tests.simulation.dedup import Scripts
 from tests.simulation.machine import KEYS, NOTHING, Committed, Held, Known, Result
 from tests.simulation.model_world import (
     ANSWERS,
@@ -56,6 +57,9 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
             yield f"orphan {name} {number}/{call.offset}", with_processor(after, number, orphaned)
     if processor.marks:
         yield _mark_recorded(world, rules, number, processor)
+    if processor.freeing and _takes_releases(world, rules):
+        waiting = with_processor(world, number, processor._replace(freeing=()))
+        yield f"free {number}", _freed(waiting, number, processor.freeing, rules)
 
 
 def attempts_of(processor: Processor) -> Iterator[str]:
@@ -78,17 +82,13 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
     processor = world.processors[number]
     known, held = machine.taken(processor.known, world.jobs, index)
     if held is None:
-        yield (
-            f"skip {number}/{processor.known.ready[index][0]}",
-            with_processor(world, number, processor._replace(known=known)),
-        )
+        skipped = with_processor(world, number, processor._replace(known=known))
+        yield f"skip {number}/{processor.known.ready[index][0]}", skipped
         return
     call = Call(held[0], *world.jobs[held[0]], held[1])
     if not rules.claim_first:
-        yield (
-            f"take {number}/{call.offset}",
-            with_processor(world, number, processor._replace(known=known, calls=(*processor.calls, call))),
-        )
+        mine = processor._replace(known=known, calls=(*processor.calls, call))
+        yield f"take {number}/{call.offset}", with_processor(world, number, mine)
     elif world.whole or not rules.needs_marker:
         claim = rules.scripts.claim(world.claims[call.key], item(world.jobs, held), 0)
         after = claimed(world, call.key, claim)
@@ -98,8 +98,10 @@ def _claims(world: World, rules: Rules, number: int, index: int) -> Steps:
                 yield f"claim {number}/{call.offset}", with_processor(after, number, mine)
             case decide.Renounce():
                 mine = processor._replace(known=machine.renounced(known, world.jobs, held))
-                freed = _freed(after, (held,), rules.scripts)
-                yield f"renounce {number}/{call.offset}", with_processor(freed, number, mine)
+                yield (
+                    f"renounce {number}/{call.offset}",
+                    _freed(with_processor(after, number, mine), number, (held,), rules),
+                )
             case decide.AskLetters(attempt):
                 told = any(entry[0] == Outcome.DEAD and entry[3] == call.offset for entry in world.ledger[call.key])
                 over = rules.scripts.close if told else rules.scripts.release
@@ -134,8 +136,7 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
         yield "call", world, call._replace(phase="air", answer="refused")
         return
     accepted = replaced(world.accepted, call.key, (*world.accepted[call.key], call.attempt))
-    events = tuple(sorted((*world.events, (call.key, call.attempt))))
-    took = world._replace(accepted=accepted, events=events)
+    took = world._replace(accepted=accepted, events=tuple(sorted((*world.events, (call.key, call.attempt)))))
     yield "call", took, call._replace(phase="air", answer="ok")
     if world.faults:
         one_less = {"faults": world.faults - 1}
@@ -159,11 +160,20 @@ def _answered(world: World, rules: Rules, call: Call, *, ours: bool) -> tuple[Wo
         case answered.Finish(answered.MarkRefused(), settle) if ours:
             claim, better = rules.scripts.mark_refused(claim, told, BARRED_MS), None
         case answered.Finish(_, settle):
-            claim, better = rules.scripts.release(claim, told), None
+            claim, better = _released(world, rules, claim, told), None
         case _:
-            claim = rules.scripts.release(claim, told)
-            return claimed(world, call.key, claim), None, None
+            return claimed(world, call.key, _released(world, rules, claim, told)), None, None
     return claimed(world, call.key, claim), None, better or settle
+
+
+def _takes_releases(world: World, rules: Rules) -> bool:
+    """A set that is not whole is about to be put back: what is freed in it would come again."""
+    return world.whole or not rules.release_needs_whole
+
+
+def _released(world: World, rules: Rules, claim: Claim, told: Item) -> Claim:
+    """A call's own claim; under a set that is not whole it stays, for the attempt's next claim or withdrawal."""
+    return rules.scripts.release(claim, told) if _takes_releases(world, rules) else claim
 
 
 def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor) -> tuple[str, World]:
@@ -194,7 +204,7 @@ def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor
 def _commits(world: World, rules: Rules, number: int, processor: Processor) -> Steps:
     batch = machine.transacted(processor.known, world.jobs, _new_attempts(world, rules, number, processor.known))
     if not world.log.admits(number, processor.generation) and rules.owner_checked:
-        yield f"refused {number}", _lost(world, number)
+        yield f"refused {number}", _lost(world, rules, number)
         return
     if not rules.outcomes_with_offsets and batch.finished and batch.offset and world.faults:
         # The mutation: the offsets go first, the outcomes would follow in a transaction of their own.
@@ -207,9 +217,12 @@ def _commits(world: World, rules: Rules, number: int, processor: Processor) -> S
         less = world._replace(faults=world.faults - 1)
         yield f"!aborted {number}", with_processor(less, number, processor._replace(known=batch.aborted))
         # Unknown: a new producer, everything read again.
-        yield f"!unknown, not committed {number}", assigned(_lost(less, number), number, processor.generation)
-        seen = _lost(visible._replace(faults=world.faults - 1), number)
-        yield f"!unknown, committed {number}", assigned(seen, number, processor.generation)
+        yield (
+            f"!unknown, not committed {number}",
+            assigned(_lost(less, rules, number), rules, number, processor.generation),
+        )
+        seen = _lost(visible._replace(faults=world.faults - 1), rules, number)
+        yield f"!unknown, committed {number}", assigned(seen, rules, number, processor.generation)
 
 
 def _new_attempts(world: World, rules: Rules, number: int, known: Known) -> tuple[str, ...]:
@@ -246,17 +259,17 @@ def _marks(batch: Committed) -> Iterator[Mark]:
 # ---- partitions ----
 
 
-def assigned(world: World, number: int, generation: int) -> World:
+def assigned(world: World, rules: Rules, number: int, generation: int) -> World:
     """The partition comes, in a new life, and is read from what is committed."""
-    world = _lost(world, number)
+    world = _lost(world, rules, number)
     known = machine.assigned(world.jobs, world.log.committed)
     return with_processor(world, number, world.processors[number]._replace(generation=generation, known=known))
 
 
-def _lost(world: World, number: int) -> World:
+def _lost(world: World, rules: Rules, number: int) -> World:
     """Everything of the partition is forgotten; calls in flight go on; what never started is given back."""
+    world = _freed(world, number, machine.lost(world.processors[number].known, world.jobs), rules)
     processor = world.processors[number]
-    world = _freed(world, machine.lost(processor.known, world.jobs))
     marks = tuple(mark._replace(ours=False) for mark in processor.marks)
     orphans = processor.orphans + processor.calls
     return with_processor(
@@ -264,19 +277,23 @@ def _lost(world: World, number: int) -> World:
     )
 
 
-def _freed(world: World, dropped: tuple[Held, ...], scripts: Scripts = Rules.scripts) -> World:
-    """A rebuild may have put back their claims."""
+def _freed(world: World, number: int, dropped: tuple[Held, ...], rules: Rules) -> World:
+    """A rebuild may have put back their claims; while one is due they wait for it."""
+    if not _takes_releases(world, rules):
+        processor = world.processors[number]
+        return with_processor(world, number, processor._replace(freeing=(*processor.freeing, *dropped)))
     for held in dropped:
         key = world.jobs[held[0]][0]
-        world = claimed(world, key, scripts.release(world.claims[key], item(world.jobs, held)))
+        world = claimed(world, key, rules.scripts.release(world.claims[key], item(world.jobs, held)))
     return world
 
 
-def left(world: World, number: int) -> World:
+def left(world: World, rules: Rules, number: int) -> World:
     """Scaled down gracefully: settles, withdraws the intents it did not use, frees their claims."""
     processor = world.processors[number]
     batch = machine.left(processor.known, world.jobs)
-    gone = _freed(_visible(world, batch), batch.withdrawn)
+    gone = _freed(_visible(world, batch), number, batch.withdrawn, rules)
     gone = gone._replace(log=gone.log.left())
+    processor = gone.processors[number]
     marks = tuple(mark._replace(ours=False) for mark in (*processor.marks, *_marks(batch)))
     return with_processor(gone, number, processor._replace(generation=0, known=NOTHING, marks=marks))

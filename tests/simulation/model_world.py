@@ -48,6 +48,7 @@ class Rules:
     intent_first = True
     claim_first = True
     needs_marker = True
+    release_needs_whole = True
     mark_at_once = True
     outcomes_with_offsets = True
     owner_checked = True
@@ -103,6 +104,8 @@ class Processor(NamedTuple):
     orphans: tuple[Call, ...] = ()
     """Calls of a partition that was lost: they go on, their marks are facts, their outcomes are another's."""
     marks: tuple[Mark, ...] = ()
+    freeing: tuple[Held, ...] = ()
+    """What is given back once the set is whole: only then does it take a release."""
 
 
 class World(NamedTuple):
