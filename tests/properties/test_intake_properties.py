@@ -137,7 +137,7 @@ def staged(text: str, block: int, *, plain: bool) -> list[object] | str:
 
 
 @given(cells, st.integers(1, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stretch_passed_on_whole_is_what_its_rows_are(text: str, block: int) -> None:
     """Rows, lines and reasons are the same, wherever the stretches end, and as the csv module has them."""
     text = "user_id,email,a\n" + text
@@ -197,7 +197,7 @@ def expected(jobs: list[Job], records: list[tuple[bytes, bytes]]) -> dict[str, i
     st.lists(held, max_size=6),
     st.sampled_from(list(OnDuplicate)),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_sql_decides_as_the_rules_do(
     rows: list[tuple[str, str, str]], published: list[tuple[str, bytes]], on_duplicate: OnDuplicate
 ) -> None:
