@@ -133,6 +133,13 @@ def test_an_id_that_only_looks_like_another_is_refused(tmp_path: Path, user_id: 
     assert says in rejects[0].detail
 
 
+def test_an_id_of_any_script_is_taken(tmp_path: Path) -> None:
+    """Letters that are not ASCII are seen, joiners too."""
+    ids = ["jürgen", "利用者", "نمی\u200cدانم"]
+    data, rejects = outcome(source_at(tmp_path / "a.csv", HEADER + "".join(f"{one},a@b.de,A\n" for one in ids)))
+    assert (list(data), rejects) == (ids, [])
+
+
 def test_columns_are_trimmed_and_what_nobody_sees_is_named(tmp_path: Path) -> None:
     """A header's spaces are nobody's; an invisible character makes another column."""
     data, _ = outcome(source_at(tmp_path / "a.csv", " user_id ,\temail, first name \nu1,a@b.de,A\n"))
