@@ -178,6 +178,9 @@ class _Pipeline:
         self._rows = diff.rows
         self._done = diff.unchanged
         self._began_s = time.monotonic()
+        names = [name if source.many else source.name for name, _, _ in source.staging.files]
+        self._provenance = [f'{{"source":{_json(name)},"snapshot":{_json(source.snapshot)},"row":' for name in names]
+        """of each file's jobs, as far as they have it in common"""
 
     def run(self) -> None:
         step = "planning" if self._order.dry_run else "publishing"
@@ -216,11 +219,9 @@ class _Pipeline:
 
     def _jobs(self, batch: list[Fresh]) -> list[tuple[bytes, bytes]]:
         """Key and value of each: the same bytes that the record would be encoded to."""
-        files = [name if self._source.many else self._source.name for name, _, _ in self._source.staging.files]
-        begins = [f'{{"source":{_json(name)},"snapshot":{_json(self._source.snapshot)},"row":' for name in files]
         month, now = f":{self._order.month}", f',"published_at_ms":{_now_ms()},"provenance":'
         return [
-            ((user_id + month).encode(), f"{content}{now}{begins[file]}{line}}}}}".encode())
+            ((user_id + month).encode(), f"{content}{now}{self._provenance[file]}{line}}}}}".encode())
             for user_id, content, file, line in batch
         ]
 

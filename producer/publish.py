@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from producer.published import CANCELLED, NO_JOB, jobs_of_month
+from producer.published import CANCELLED, NO_JOB
 from schemas.codec import decode_job, encode, fingerprint
 from schemas.control import MonthOpened
 from schemas.identity import Key
@@ -24,7 +24,7 @@ from schemas.runtime.tracing import end_tracing, trace_header, tracer
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-__all__ = ["CANCELLED", "Publisher", "Replaced", "jobs_of_month"]
+__all__ = ["Publisher", "Replaced"]
 
 BY_KEY = -1
 """The partition that librdkafka chooses, by the key and the partitions that there are now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import IO
 
 from producer.staging.spool import ESCAPE, FIRST_LINE, SEPARATOR
@@ -20,7 +20,7 @@ __all__ = [
     "NO_JOB",
     "UNREADABLE",
     "folded",
-    "jobs_of_month",
+    "held_of",
     "read_held",
     "records_of_month",
     "write_held",
@@ -73,21 +73,6 @@ def folded(found: Iterable[str]) -> str:
         # Not a job at all: publishing a right one over it is an improvement.
         held = one if one != NO_JOB else (NO_JOB if held == NO_JOB else UNREADABLE)
     return held
-
-
-def jobs_of_month(
-    settings: Settings, month: str, seen: Callable[[int], None] = lambda _: None, opened: MonthOpened | None = None
-) -> dict[bytes, str]:
-    """What the jobs topic holds of a month by key: a fingerprint, `CANCELLED`, `UNREADABLE` or `NO_JOB`.
-
-    Raises `BrokerUnavailable`.
-    """
-    found: dict[bytes, str] = {}
-    for count, (key, value) in enumerate(records_of_month(settings, month, opened), 1):
-        if count % 1000 == 0:
-            seen(len(found))
-        found[key] = folded((found.get(key, NO_JOB), held_of(key, value)))
-    return found
 
 
 def write_held(records: Iterable[tuple[bytes, bytes | None]], month: str, out: IO[bytes]) -> Iterator[int]:

@@ -77,10 +77,12 @@ async def close_at(settings: Settings, dedup: RedisDedup, places: Sequence[tuple
     a set that is being made whole just now is waited for, since its maker may have read before. Raises
     `RedisUnavailable` and `BrokerUnavailable`; the same again does no harm.
     """
+    items = [Item(key, partition=partition, offset=offset) for key, partition, offset in places]
     control, until_s = await in_thread(read_control, settings), boot_s() + PATIENCE_S
     while True:
         dedup.under = partial(under, control)
-        found = await _closed(dedup, places)
+        claims = await _superseded(dedup, items)
+        found = [Standing.LATER if claim is None else standing_of(claim) for claim in claims]
         # The set has forgotten what became of closed months: `absent` says nothing there.
         past = [key.month < control.closed_before for key, _, _ in places]
         found = [Standing.PAST if closed else one for one, closed in zip(found, past, strict=True)]
@@ -110,11 +112,12 @@ async def look_at(settings: Settings, dedup: RedisDedup, corrections: Sequence[C
 
     What is in flight is waited for a little: it may be the newer record.
     """
+    items = [Item(one.key, partition=one.partition, offset=NO_PLACE) for one in corrections]
     control, until_s = await in_thread(read_control, settings), boot_s() + PATIENCE_S
     while True:
         dedup.under = partial(under, control)
-        found = [await _stands(dedup, corrections[n : n + CHUNK]) for n in range(0, len(corrections), CHUNK)]
-        stands = [standing for chunk in found for standing in chunk]
+        claims = await _superseded(dedup, items)
+        stands = [_corrected(claim, one) for claim, one in zip(claims, corrections, strict=True)]
         before, control = control.newest, await in_thread(read_control, settings)
         over = boot_s() >= until_s or Standing.IN_FLIGHT not in stands
         if control.newest == before and over:
@@ -122,23 +125,19 @@ async def look_at(settings: Settings, dedup: RedisDedup, corrections: Sequence[C
         await asyncio.sleep(AGAIN_S)
 
 
-async def _stands(dedup: RedisDedup, corrections: Sequence[Correction]) -> list[Standing]:
-    try:
-        claims = await dedup.supersede([Item(one.key, partition=one.partition, offset=NO_PLACE) for one in corrections])
-    except NotWhole:
-        return [Standing.LATER] * len(corrections)
-    return [
-        Standing.NEVER if claim.fingerprint == one.fingerprint != "" else standing_of(claim)
-        for claim, one in zip(claims, corrections, strict=True)
-    ]
+def _corrected(claim: Claim | None, newer: Correction) -> Standing:
+    if claim is None:
+        return Standing.LATER
+    return Standing.NEVER if claim.fingerprint == newer.fingerprint != "" else standing_of(claim)
 
 
-async def _closed(dedup: RedisDedup, places: Sequence[tuple[Key, int, int]]) -> list[Standing]:
-    found: list[Standing] = []
-    for first in range(0, len(places), CHUNK):
-        items = [Item(key, partition=p, offset=offset) for key, p, offset in places[first : first + CHUNK]]
+async def _superseded(dedup: RedisDedup, items: Sequence[Item]) -> list[Claim | None]:
+    """Each key's claim, closed up to its place; ``None`` where the set was not whole."""
+    found: list[Claim | None] = []
+    for first in range(0, len(items), CHUNK):
+        chunk = items[first : first + CHUNK]
         try:
-            found += map(standing_of, await dedup.supersede(items))
+            found += await dedup.supersede(chunk)
         except NotWhole:
-            found += [Standing.LATER] * len(items)
+            found += [None] * len(chunk)
     return found

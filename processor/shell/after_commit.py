@@ -100,10 +100,7 @@ class AfterCommit:
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))
         await self._at_once_or_when_whole(lambda: self._record(self._dedup.record_doubt, doubtful, _proven))
-        await self._at_once_or_when_whole(lambda: self._close(closed))
-
-    async def _close(self, items: list[Item]) -> None:
-        await self._tell(self._dedup.close, items)
+        await self._at_once_or_when_whole(lambda: self._tell(self._dedup.close, closed))
 
     async def _record(
         self,

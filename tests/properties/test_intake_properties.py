@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from producer import month as month_module
 from producer.month import Order
 from producer.plan import OnDuplicate, Reject
-from producer.publish import CANCELLED, Publisher
-from producer.published import NO_JOB, UNREADABLE, write_held
+from producer.publish import Publisher
+from producer.published import CANCELLED, NO_JOB, UNREADABLE, write_held
 from producer.rejects import Rejects
 from producer.sources import csv_text, open_source
 from producer.staging.diff import Diff

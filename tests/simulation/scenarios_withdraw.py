@@ -72,6 +72,15 @@ async def a_live_process_waits_with_an_intent(world: World, audit: Audit) -> lis
     return await _read_again_without_the_claim(world)
 
 
+async def _read_again_after_its_silence(world: World) -> list[str]:
+    """Once the mover had time to settle what the dead process left behind."""
+    assert await until(world, lambda: world.slots["p0"].dead)
+    await asyncio.sleep(8)
+    world.start("p1")
+    await until(world, lambda: not world.pending(), 40)
+    return await replay(world)
+
+
 async def _read_again_without_the_claim(world: World) -> list[str]:
     """Redis comes back as it was before the claim; somebody else reads the record."""
     redis_fault(world)
@@ -100,11 +109,7 @@ async def killed_in_a_call_beside_the_mover(world: World, audit: Audit) -> list[
     world.start("p0")
     world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
     world.publish("u0")
-    assert await until(world, lambda: world.slots["p0"].dead)
-    await asyncio.sleep(8)
-    world.start("p1")
-    await until(world, lambda: not world.pending(), 40)
-    return await replay(world)
+    return await _read_again_after_its_silence(world)
 
 
 @keeps(r"G1 u0\S* was accepted 2 times", ORDER)
@@ -119,11 +124,7 @@ async def called_between_the_look_and_the_silence(world: World, audit: Audit) ->
     await asyncio.sleep(5)
     world.when("p0", "ses.send >", 1, lambda process: kill(world, audit, process))
     world.ses.quota = -1.0
-    assert await until(world, lambda: world.slots["p0"].dead)
-    await asyncio.sleep(8)
-    world.start("p1")
-    await until(world, lambda: not world.pending(), 40)
-    return await replay(world)
+    return await _read_again_after_its_silence(world)
 
 
 @keeps(r"G1 u0\S* was accepted 2 times", UNRECORDED)

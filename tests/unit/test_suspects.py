@@ -12,6 +12,7 @@ from processor.core.states import State
 from processor.core.suspects import SUSPECTS_MAX, Meaning, Suspects
 from processor.core.ticket import Attempt, Finished, GivenBack, PutOff
 from processor.ports import Item
+from schemas.runtime.errors import Halted
 from tests.support.parts import Made, Ses, attempt, ticket
 
 MISSING = Halt("template-or-configuration-set-missing", "no such template", own=True)
@@ -130,10 +131,8 @@ def test_no_job_dies_of_an_outage() -> None:
 # ---- the shell ----
 
 
-async def test_a_halt_names_the_mail_and_its_template() -> None:
-    """What an operator looks for first."""
-    made = Made(ses=Ses(DENIED))
-    one = attempt()
+async def refused_twice(made: Made, one: Attempt) -> tuple[Attempt, Halted]:
+    """Put off once, then halted: the attempt that was put off, and why."""
     await made.dedup.claim([Item.of(one)])
     waits = await made.calls.attempt(one, 0.0)
     assert isinstance(waits, PutOff)
@@ -141,10 +140,18 @@ async def test_a_halt_names_the_mail_and_its_template() -> None:
     end = await made.calls.attempt(waits.attempt, 0.0)
     assert isinstance(end, GivenBack)
     assert end.halted is not None
-    assert end.halted.reason == "credentials"
-    assert str(one.ticket.key) in str(end.halted)
+    return waits.attempt, end.halted
+
+
+async def test_a_halt_names_the_mail_and_its_template() -> None:
+    """What an operator looks for first."""
+    made = Made(ses=Ses(DENIED))
+    one = attempt()
+    _, halted = await refused_twice(made, one)
+    assert halted.reason == "credentials"
+    assert str(one.ticket.key) in str(halted)
     assert one.ticket.job is not None
-    assert repr(one.ticket.job.template) in str(end.halted)
+    assert repr(one.ticket.job.template) in str(halted)
     assert one.ticket.key is not None
     assert made.dedup.claims[one.ticket.key].state is State.ABSENT
 
@@ -153,14 +160,8 @@ async def test_without_its_template_nothing_is_called_for() -> None:
     """Others' answers say what that means: alone it halts, and names what is missing."""
     made = Made()
     one = Attempt(ticket().lacking("SES has no template 'monthly'"), "attempt-1")
-    await made.dedup.claim([Item.of(one)])
-    waits = await made.calls.attempt(one, 0.0)
-    assert isinstance(waits, PutOff)
-    await made.dedup.claim([Item.of(waits.attempt)])
-    end = await made.calls.attempt(waits.attempt, 0.0)
-    assert isinstance(end, GivenBack)
-    assert end.halted is not None
-    assert "SES has no template 'monthly'" in str(end.halted)
+    _, halted = await refused_twice(made, one)
+    assert "SES has no template 'monthly'" in str(halted)
     assert made.ses.asked == []
 
 
@@ -168,16 +169,10 @@ async def test_a_wrong_clock_halts_at_the_second_signature() -> None:
     """Nothing is dead-lettered for it."""
     made = Made(ses=Ses(SKEWED))
     one = attempt()
-    await made.dedup.claim([Item.of(one)])
-    waits = await made.calls.attempt(one, 0.0)
-    assert isinstance(waits, PutOff)
-    assert waits.attempt.tries == {}
-    await made.dedup.claim([Item.of(waits.attempt)])
-    end = await made.calls.attempt(waits.attempt, 0.0)
-    assert isinstance(end, GivenBack)
-    assert end.halted is not None
-    assert end.halted.reason == "clock"
-    assert "600 s behind" in str(end.halted)
+    again, halted = await refused_twice(made, one)
+    assert again.tries == {}
+    assert halted.reason == "clock"
+    assert "600 s behind" in str(halted)
 
 
 async def test_while_ses_is_away_no_try_is_counted() -> None:
