@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 import structlog
 
 from infra.embedded import Stack
-from tests.support import processes
+from tests.support import hung, processes
 from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
@@ -66,6 +66,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     terminalreporter.write_line(f"servers: {STACK}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    report = yield
+    if report.failed and call.when == "call":
+        hung.tell(item, report)
+    return report
 
 
 @pytest.hookimpl(tryfirst=True)

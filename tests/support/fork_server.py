@@ -16,6 +16,7 @@ import array
 import atexit
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib
 import json
@@ -31,7 +32,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-__all__ = ["START", "Job", "imports"]
+__all__ = ["START", "WHERE", "Job", "imports"]
 
 PACKAGES = ("mailonce", "schemas", "producer", "processor", "infra")
 """Every module of ours, and what those import."""
@@ -43,6 +44,9 @@ LATER = (
 
 START = ("LANG", "LC_", "LD_", "MALLOC", "PYTHON")
 """How the names of variables begin that matter only when a process starts."""
+
+WHERE = signal.SIGUSR1
+"""Lets a child write to its standard error where each of its threads is."""
 
 MESSAGE_MAX = 200_000
 _PR_SET_PDEATHSIG = 1
@@ -143,6 +147,7 @@ def _settle_in(job: Job, server: int, out: int, err: int) -> None:
     os.dup2(out, 1)
     os.dup2(err, 2)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    faulthandler.register(WHERE, file=2)
     os.chdir(job.folder)
     os.environ.clear()
     os.environ.update(job.env)

@@ -96,30 +96,30 @@ class Process:
     def __init__(self, command: list[str], env: dict[str, str], log: Path) -> None:
         self.log = log
         with log.open("ab") as out:
-            self._process = processes.start(command, env, out)
+            self.itself = processes.start(command, env, out)
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        self.itself.send_signal(number)
 
     def kill(self) -> None:
         self.signal(signal.SIGKILL)
-        self._process.wait(WAIT_S)
+        self.itself.wait(WAIT_S)
 
     def terminate(self) -> int:
         self.signal(signal.SIGTERM)
         return self.wait()
 
     def wait(self, timeout_s: float = WAIT_S) -> int:
-        return self._process.wait(timeout_s)
+        return self.itself.wait(timeout_s)
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self.itself.poll() is None
 
     @property
     def stopped(self) -> bool:
         """Whether SIGSTOP holds it."""
-        return self.running and psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
+        return self.running and psutil.Process(self.itself.pid).status() == psutil.STATUS_STOPPED
 
     def events(self) -> list[dict[str, Any]]:
         """Its log, parsed."""
