@@ -34,9 +34,10 @@ def places_now(settings: Settings, client: AdminClient | None = None) -> Places:
     """Asked of the brokers, by a client of the caller's or one of its own. Raises `BrokerUnavailable`."""
     topics, admin = settings.topics, client or AdminClient(admin_config(settings))
     names = [topics.control, topics.jobs, topics.attempts, topics.deliveries]
-    with _told():
-        cluster = answer(admin.describe_cluster(request_timeout=TIMEOUT_S)).cluster_id or ""
     found = {name: topic_id(about) for name, about in describe(admin, names).items()}
+    with _told():
+        # `describe_cluster` would abort the process where every broker is fenced.
+        cluster = admin.list_topics(topics.control, timeout=TIMEOUT_S).cluster_id or ""
     return Places(cluster, {name: topic for name, topic in found.items() if topic})
 
 

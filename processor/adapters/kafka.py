@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
@@ -80,9 +81,7 @@ class KafkaJobLog:
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
         self._admin = AdminClient(admin_config(settings))
-        self._silence = Silence(
-            lambda wait_s: self._admin.describe_cluster(request_timeout=wait_s), settings.patience_s
-        )
+        self._silence = Silence(self._ask, settings.patience_s)
         self._identity = TopicIdentity(self._admin, self._topic)
         self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
@@ -157,6 +156,13 @@ class KafkaJobLog:
             self._producer.init_transactions(self._patience_s)
         except KafkaException as error:
             raise BrokerUnavailable(f"Kafka gave no transactional producer: {error_text(error)}") from error
+
+    def _ask(self, wait_s: float) -> Future[Any]:
+        """Not for the cluster: `describe_cluster` aborts the process when every broker is fenced, as after all of them
+        stood still (`rdkafka_admin.c`: an answer without brokers and topics fails the assertion ``rko_result``).
+        """
+        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=wait_s)
+        return asked[self._topic]
 
     def _on_error(self, error: KafkaError) -> None:
         # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
