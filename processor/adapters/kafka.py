@@ -23,6 +23,7 @@ from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
 from processor.adapters.kafka_scan import KafkaScan
 from processor.adapters.silence import Silence
 from processor.adapters.topic_identity import TopicIdentity
+from processor.adapters.topic_limits import BATCH_BYTES_MAX
 from processor.adapters.topics import too_few
 from processor.adapters.unreadable import Unreadable
 from processor.core.newest import Look
@@ -31,7 +32,14 @@ from schemas.kafka.clients import admin_config, jobs_consumer_config, transactio
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
 from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
-from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import (
+    BrokerUnavailable,
+    Fenced,
+    TopicReplaced,
+    TransactionAborted,
+    TransactionUnknown,
+    UsageError,
+)
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.secrets import told_by_librdkafka
 from schemas.runtime.settings import Settings
@@ -45,8 +53,6 @@ P = ParamSpec("P")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
-BATCH_BYTES_MAX = 1_000_000
-"""librdkafka's default; a single record that is larger travels alone."""
 CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
@@ -70,10 +76,14 @@ To throw its producer away instead would end the process where others of its rec
 (`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
 
 
+_REFUSED_THERE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+"""A broker did not take a batch: it will not take the same one again."""
+
+
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str, letter_bytes_max: int = BATCH_BYTES_MAX) -> None:
+    def __init__(self, settings: Settings, instance: str, batch_bytes: int = BATCH_BYTES_MAX) -> None:
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -86,9 +96,8 @@ class KafkaJobLog:
         self._identity = TopicIdentity(self._admin, self._topic)
         self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
-        # Letters of a partition travel together, and the topic's limit is for all of them.
-        batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
-        self._producer_config = transactional_config(settings, instance) | batch
+        # Records of a partition travel together, and the topics' limits are for all of them.
+        self._producer_config = transactional_config(settings, instance) | {"batch.size": batch_bytes}
         self._unreadable = Unreadable(settings)
         self._scan = KafkaScan(settings)
         self._instance = instance
@@ -321,9 +330,20 @@ class KafkaJobLog:
                     return self._ended_badly(second)
                 self._unknown = True
                 raise TransactionUnknown(f"neither committed nor aborted: {error_text(second)}") from second
+            if cause is not None and cause.txn_requires_abort() and cause.code() in _REFUSED_THERE:
+                raise UsageError(self._smaller(error_text(error))) from error
             raise TransactionAborted(error_text(error)) from error
         self._unknown = True
         raise TransactionUnknown(error_text(error)) from error
+
+    def _smaller(self, why: str) -> str:
+        """What to do where topics take less than they did when this processor asked them."""
+        return (
+            f"a topic takes less than the {self._producer_config['batch.size']} bytes a batch that it took when this "
+            f"processor was started ({why}): max.message.bytes or segment.bytes of {', '.join(self._beside)} was "
+            f"lowered. Nothing of the batch was written. Start the processor again: it makes smaller ones, or says "
+            f"which setting is too low"
+        )
 
     def _renew(self) -> dict[int, tuple[int, str]]:
         self._new_producer()
@@ -417,7 +437,7 @@ class KafkaJobLog:
                 # What was not settled here is read again by whoever comes next.
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
                 self._tell(self._listener.lost, numbers)
-            except Fenced as error:
+            except (Fenced, UsageError) as error:
                 self._failure = error
                 self._tell(self._listener.lost, numbers)
         self._unassign(consumer, partitions)
