@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -24,7 +24,16 @@ from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
-__all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "too_few", "topic_config", "topic_configs"]
+__all__ = [
+    "TopicState",
+    "check_topics",
+    "create_topics",
+    "ensure_topic",
+    "too_few",
+    "topic_config",
+    "topic_config_is",
+    "topic_configs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +181,19 @@ def topic_config(admin: AdminClient, name: str) -> dict[str, str]:
             time.sleep(0.1)
         else:
             return {key: str(entry.value) for key, entry in found.items()}
+
+
+def topic_config_is(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
+    """Waits until a broker tells that a topic's settings are these. Raises `BrokerUnavailable`."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        found = topic_config(admin, name)
+        late = [setting for setting, value in wanted.items() if found.get(setting) != value]
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"topic {name} was changed, and no broker tells the new {late[0]}")
+        time.sleep(0.1)
 
 
 def topic_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:

@@ -36,10 +36,16 @@ class Kept(NamedTuple):
 
     @classmethod
     def of(cls, topics: Topics, configs: Mapping[str, Config]) -> Kept:
-        """By the topics' settings. Where a producer's clock dates the jobs nothing follows from their age."""
+        """By the topics' settings: jobs that are never aged count no longer than the ledger can tell of them.
+
+        Where a producer's clock dates the jobs nothing follows from their age.
+        """
         if configs[topics.jobs].get("message.timestamp.type") != "LogAppendTime":
             return cls()
-        return cls(*(kept_ms(configs[name]) for name in (topics.jobs, topics.deliveries, topics.dead_letters)))
+        jobs, outcomes, letters = (
+            kept_ms(configs[name]) for name in (topics.jobs, topics.deliveries, topics.dead_letters)
+        )
+        return cls(jobs if outcomes == FOR_EVER_MS else min(jobs, outcomes - PATIENCE_MS), outcomes, letters)
 
     def job_is_over(self, written_ms: int, now_ms: int) -> bool:
         """Whether a record of the jobs topic counts no more, wherever Kafka has left it: it is not attempted."""
@@ -85,21 +91,21 @@ def too_short(topics: Topics, configs: Mapping[str, Config]) -> Iterator[tuple[s
     """Each topic that forgets too soon, and why that matters.
 
     Jobs are kept longer than a campaign. Ledger and attempts are kept longer than the jobs, or whoever rebuilds the
-    dedup set would take a job that was sent, or is in doubt, for one that nobody attempted. The attempts of 0.1 (35
-    days, beside jobs that are never aged) are left as they are until the jobs are.
+    dedup set would take a job that was sent, or is in doubt, for one that nobody attempted. Where jobs never age (so
+    0.1 made them) the ledger is kept as long as a new one, the attempts as long as those of 0.1.
     """
     jobs_ms = kept_ms(configs[topics.jobs])
     if jobs_ms < PATIENCE_MS:
         yield topics.jobs, f"topic {topics.jobs} keeps jobs for {_days(jobs_ms)}, a month may take longer; {UPGRADE}"
-    for name in (topics.deliveries, topics.attempts):
-        found_ms = kept_ms(configs[name])
-        of_0_1 = name == topics.attempts and jobs_ms == FOR_EVER_MS and found_ms >= PATIENCE_MS
-        if found_ms < min(FOR_EVER_MS, jobs_ms + PATIENCE_MS) and not of_0_1:
-            yield (
-                name,
+    specs = {spec.name: spec.config for spec in topics.specs()}
+    for name, beside_ms in ((topics.deliveries, kept_ms(specs[topics.deliveries])), (topics.attempts, PATIENCE_MS)):
+        found_ms, needed_ms = kept_ms(configs[name]), beside_ms if jobs_ms == FOR_EVER_MS else jobs_ms + PATIENCE_MS
+        if found_ms < needed_ms:
+            why = (
                 f"topic {name} keeps its records for {_days(found_ms)} and {topics.jobs} for {_days(jobs_ms)}: it must "
-                f"be {_days(PATIENCE_MS)} longer, or what tells of a job would go before it; {UPGRADE}",
+                f"be {_days(needed_ms)} at the least, or what tells of a job would go before it; {UPGRADE}"
             )
+            yield name, why
 
 
 def _days(ms: int) -> str:

@@ -301,9 +301,9 @@ class World:
     def mails(self) -> dict[bytes, Mail]:
         """As `status` folds them."""
         mails: dict[bytes, Mail] = {}
-        now_ms = self.wall_ms()
+        since_ms = self.kept.told_since_ms(self.wall_ms())
         for record in self.jobs():
-            if self.kept.outcome_is_gone(record.timestamp_ms, now_ms):
+            if record.timestamp_ms < since_ms:
                 continue
             placed = Published(0.0, record.key, (record.partition, record.offset), record.value)
             if record.key is None or not self.belongs(placed):

@@ -48,6 +48,12 @@ def test_what_follows_from_a_records_age() -> None:
     assert FOR_EVER.told_since_ms(now) == 0
 
 
+def test_jobs_that_are_never_aged_count_while_the_ledger_tells_of_them() -> None:
+    """G1: whatever is set."""
+    assert Kept.of(TOPICS, configs(jobs=COMPACT)).jobs_ms == (527 - 35) * DAY_MS
+    assert Kept.of(TOPICS, configs(jobs=COMPACT, deliveries=COMPACT)).jobs_ms == FOR_EVER_MS
+
+
 def test_a_producers_clock_decides_nothing() -> None:
     """Topics of 0.1 hold what producers said of the time: a wrong clock must not end a job."""
     assert Kept.of(TOPICS, configs(jobs={"message.timestamp.type": "CreateTime"})) == FOR_EVER
@@ -92,7 +98,8 @@ def test_what_would_lose_records_is_refused(name: str, change: dict[str, str], s
         # As 0.1 made them.
         ({"jobs": COMPACT, "deliveries": COMPACT, "attempts": days(35)}, []),
         ({"jobs": COMPACT, "deliveries": COMPACT, "attempts": days(34)}, ["t-attempts"]),
-        ({"jobs": COMPACT}, ["t-deliveries"]),
+        ({"jobs": COMPACT}, []),
+        ({"jobs": COMPACT, "deliveries": days(526)}, ["t-deliveries"]),
         ({"jobs": days(492)}, []),
         ({"jobs": days(493)}, ["t-deliveries", "t-attempts"]),
         ({"deliveries": days(499)}, ["t-deliveries"]),
@@ -102,7 +109,7 @@ def test_what_would_lose_records_is_refused(name: str, change: dict[str, str], s
     ],
 )
 def test_what_tells_of_a_job_outlasts_it(changed: dict[str, dict[str, str]], short: list[str]) -> None:
-    """G1: ledger and attempts are kept for 35 days longer than the jobs, at the least."""
+    """G1: ledger and attempts are kept for 35 days longer than the jobs that age, at the least."""
     found = dict(too_short(TOPICS, configs(**changed)))
     assert list(found) == short
     assert all("mailonce topics upgrade" in why for why in found.values())
