@@ -261,7 +261,7 @@ async def _build(
     clock, limits = SystemClock(), await in_thread(topic_limits, settings)
     ports = run.run.wrap(
         Ports(
-            KafkaJobLog(settings, instance, limits.batch_bytes),
+            KafkaJobLog(settings, instance, limits),
             part.dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),

@@ -23,7 +23,7 @@ from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
 from processor.adapters.kafka_scan import KafkaScan
 from processor.adapters.silence import Silence
 from processor.adapters.topic_identity import TopicIdentity
-from processor.adapters.topic_limits import BATCH_BYTES_MAX
+from processor.adapters.topic_limits import LIMITS_DEFAULT, TopicLimits, topic_limits
 from processor.adapters.topics import too_few
 from processor.adapters.unreadable import Unreadable
 from processor.core.newest import Look
@@ -76,14 +76,21 @@ To throw its producer away instead would end the process where others of its rec
 (`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
 
 
-_REFUSED_THERE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
-"""A broker did not take a batch: it will not take the same one again."""
+_REFUSED_THERE = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+}
+"""A broker may not have taken a batch. librdkafka often names a consequence of that alone ("skipped sequence numbers"):
+the cause goes to delivery callbacks, and confluent-kafka breaks where one comes right after a fatal error."""
 
 
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str, batch_bytes: int = BATCH_BYTES_MAX) -> None:
+    def __init__(self, settings: Settings, instance: str, limits: TopicLimits = LIMITS_DEFAULT) -> None:
+        self._settings = settings
+        self._limits = limits
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -97,7 +104,7 @@ class KafkaJobLog:
         self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
         # Records of a partition travel together, and the topics' limits are for all of them.
-        self._producer_config = transactional_config(settings, instance) | {"batch.size": batch_bytes}
+        self._producer_config = transactional_config(settings, instance) | {"batch.size": limits.batch_bytes}
         self._unreadable = Unreadable(settings)
         self._scan = KafkaScan(settings)
         self._instance = instance
@@ -331,19 +338,24 @@ class KafkaJobLog:
                 self._unknown = True
                 raise TransactionUnknown(f"neither committed nor aborted: {error_text(second)}") from second
             if cause is not None and cause.txn_requires_abort() and cause.code() in _REFUSED_THERE:
-                raise UsageError(self._smaller(error_text(error))) from error
+                self._ask_limits()
             raise TransactionAborted(error_text(error)) from error
         self._unknown = True
         raise TransactionUnknown(error_text(error)) from error
 
-    def _smaller(self, why: str) -> str:
-        """What to do where topics take less than they did when this processor asked them."""
-        return (
-            f"a topic takes less than the {self._producer_config['batch.size']} bytes a batch that it took when this "
-            f"processor was started ({why}): max.message.bytes or segment.bytes of {', '.join(self._beside)} was "
-            f"lowered. Nothing of the batch was written. Start the processor again: it makes smaller ones, or says "
-            f"which setting is too low"
-        )
+    def _ask_limits(self) -> None:
+        """Whether topics take less than they did at the start: the same batch would be refused for ever.
+
+        Raises `UsageError`.
+        """
+        with contextlib.suppress(BrokerUnavailable):
+            now = topic_limits(self._settings)
+            if now.batch_bytes < self._limits.batch_bytes or now.letter_bytes < self._limits.letter_bytes:
+                raise UsageError(
+                    f"topics take less than when this processor was started: max.message.bytes or segment.bytes of "
+                    f"{', '.join(self._beside)} was lowered. Nothing of the batch was written. Start it again: it "
+                    f"makes smaller ones"
+                )
 
     def _renew(self) -> dict[int, tuple[int, str]]:
         self._new_producer()

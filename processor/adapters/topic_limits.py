@@ -7,13 +7,13 @@ from typing import NamedTuple
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.topics import topic_configs
-from processor.core.kept import Kept
-from processor.core.letters import LETTER_BYTES_MIN, OVERHEAD_BYTES
+from processor.core.kept import FOR_EVER, Kept
+from processor.core.letters import LETTER_BYTES_DEFAULT, LETTER_BYTES_MIN, OVERHEAD_BYTES
 from schemas.kafka.clients import admin_config, transactional_config
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["BATCH_BYTES_MAX", "TopicLimits", "topic_limits"]
+__all__ = ["LIMITS_DEFAULT", "TopicLimits", "topic_limits"]
 
 BATCH_BYTES_MAX = 1_000_000
 """librdkafka's default; a single record that is larger travels alone."""
@@ -27,6 +27,10 @@ class TopicLimits(NamedTuple):
     batch_bytes: int
     """how many bytes of a partition may travel together"""
     kept: Kept
+
+
+LIMITS_DEFAULT = TopicLimits(LETTER_BYTES_DEFAULT, BATCH_BYTES_MAX, FOR_EVER)
+"""By the limits of clients and topics where nobody changed them."""
 
 
 def topic_limits(settings: Settings) -> TopicLimits:
