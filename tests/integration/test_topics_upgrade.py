@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
     AlterConfigOpType,
@@ -18,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from processor.adapters.topics import topic_config, topic_config_is
 from schemas.kafka.clients import admin_config
+from schemas.kafka.reading import end_offsets
 from schemas.partitions import partition_of
 from tests.support.world import MONTH, WAIT_S, World, job
 from tests.unit.test_contracts_for_others import GOLDEN
@@ -88,3 +89,20 @@ def test_topics_of_0_1_are_upgraded(world: World) -> None:
     world.run("replay", "--from-beginning")
     assert sorted(str(key) for key in world.sandbox.by_key()) == [f"u1:{MONTH}", f"u2:{MONTH}"]
     assert world.sandbox.accepted_count() == 2
+
+
+def test_a_month_whose_ledger_has_begun_to_go_is_not_published_again(world: World) -> None:
+    """G1: nobody raised the floor for years; the ledger was aged, and Redis may be another."""
+    source = world.folder / "users.csv"
+    source.write_text("user_id,email,name,usage\nu1,u1@mail.example.net,User 1,42\n")
+    produce = ("produce", "--month", MONTH, "--source", str(source))
+    world.run(*produce)
+    world.drain()
+    world.run(*produce)
+    admin, ledger = AdminClient(admin_config(world.settings)), world.settings.topics.deliveries
+    ends = end_offsets(admin, ledger, range(4))
+    gone = admin.delete_records([TopicPartition(ledger, number, end) for number, end in ends.items()])
+    for asked in gone.values():
+        asked.result(WAIT_S)
+    assert "no longer holds" in world.run(*produce, ok=(2,)).stderr
+    assert world.sandbox.accepted_count() == 1
