@@ -31,26 +31,28 @@ OLD = "2025-05"
 """closed by the first month that is opened"""
 
 
-def made_by_0_1(world: World) -> None:
+def change(world: World, topic: str, config: dict[str, str]) -> None:
     admin = AdminClient(admin_config(world.settings))
+    entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in config.items()]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
+    topic_config_is(admin, topic, config)
+
+
+def made_by_0_1(world: World) -> None:
     for name, config in OF_0_1.items():
-        if name == "t-control":
-            continue
-        topic = world.settings.topic_prefix + name.removeprefix("t-")
-        config = {"message.timestamp.type": "CreateTime", "max.message.bytes": "1048588"} | config
-        entries = [ConfigEntry(k, v, incremental_operation=AlterConfigOpType.SET) for k, v in config.items()]
-        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-        admin.incremental_alter_configs([resource])[resource].result(WAIT_S)
-        topic_config_is(admin, topic, config)
+        if name != "t-control":
+            topic = world.settings.topic_prefix + name.removeprefix("t-")
+            change(world, topic, {"message.timestamp.type": "CreateTime", "max.message.bytes": "1048588"} | config)
 
 
-def write(world: World, user: str, ago_ms: int, *kinds: str) -> None:
+def write(world: World, user: str, ago_ms: int, *kinds: str, month: str = OLD) -> None:
     """As 0.1 wrote them so long ago: a job, and what became of it."""
-    topics, key = world.settings.topics, f"{user}:{OLD}".encode()
+    topics, key = world.settings.topics, f"{user}:{month}".encode()
     producer = Producer({"bootstrap.servers": world.settings.kafka_bootstrap_servers})
     for kind in kinds:
         topic = {"job": topics.jobs, "attempt": topics.attempts, "delivery": topics.deliveries}[kind]
-        value = GOLDEN[kind].replace(b"u-1042", user.encode()).replace(b"2026-11", OLD.encode())
+        value = GOLDEN[kind].replace(b"u-1042", user.encode()).replace(b"2026-11", month.encode())
         written_ms = time.time_ns() // 1_000_000 - ago_ms
         producer.produce(topic, value, key, partition_of(key, 4), timestamp=written_ms)
     assert producer.flush(WAIT_S) == 0
@@ -106,3 +108,19 @@ def test_a_month_whose_ledger_has_begun_to_go_is_not_published_again(world: Worl
         asked.result(WAIT_S)
     assert "no longer holds" in world.run(*produce, ok=(2,)).stderr
     assert world.sandbox.accepted_count() == 1
+
+
+def test_a_job_counts_as_long_as_its_topic_keeps_it(world: World) -> None:
+    """G1, G6: of jobs that Kafka leaves lying beside a young one, none past its time is sent, and none told of anew."""
+    jobs = world.settings.topics.jobs
+    change(world, jobs, {"message.timestamp.type": "CreateTime"})
+    for user, days in (("young", 464), ("over", 466), ("forgotten", 528)):
+        write(world, user, days * DAY_MS, "job", month=MONTH)
+    change(world, jobs, {"message.timestamp.type": "LogAppendTime"})
+    world.publish([job("new")])
+    world.push_template("monthly-usage", {"Subject": "Hi", "Text": "Hello {{name}}"})
+    world.drain()
+    assert sorted(str(key) for key in world.sandbox.by_key()) == [f"new:{MONTH}", f"young:{MONTH}"]
+    assert [(record.key, letter.reason) for record, letter in world.dead_letters()] == [
+        (f"over:{MONTH}".encode(), "too-old")
+    ]
