@@ -75,7 +75,7 @@ def produce(
     """
     from processor.adapters.control import read_control
     from processor.ops.floor import refuse_closed
-    from processor.ops.months import Opener
+    from processor.ops.months import Opener, refuse_forgotten
     from producer.month import Order, publish_month
     from producer.rejects import Rejects as RejectedRows
     from producer.rejects import rejects_path
@@ -89,6 +89,7 @@ def produce(
     rows = open_rows(source, month, shape)
     control = read_control(settings)
     refuse_closed(control, month)
+    refuse_forgotten(settings, control, month)
     corrections = Corrections(settings)
     rejected = RejectedRows(rows, None if dry_run else rejects or rejects_path(source, rows.name, month))
     with rejected, bars(remaining=True) as shown:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailonce.options import Json, Who, load, login, now_ms
 from mailonce.shown import print_json, say
 from schemas.runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from processor.ops.topics import Plan
 
 __all__ = ["app"]
 
@@ -27,6 +30,59 @@ def create(as_json: Json = False) -> None:
         what = "created" if state.created else "exists, policy is right"
         say(f"{state.name}: {what}, {state.partitions} partitions")
     return None
+
+
+@app.command("upgrade", epilog="Example: `mailonce topics upgrade --dry-run`")
+def upgrade(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen, change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make the topics of an earlier version, or of a shorter retention, keep what new ones keep.
+
+    Jobs and ledger begin to age: records go that are older than MAILONCE_RETENTION_MONTHS and some. Refused where these
+    are of a month that is not closed, or have no outcome. Start the processors again afterwards.
+    """
+    from processor.adapters.control import kafka_clock_ms
+    from processor.ops import topics
+
+    settings = load()
+    plan = topics.look(settings, now_ms if dry_run else lambda: kafka_clock_ms(settings))
+    if not dry_run:
+        topics.refuse(plan)
+        if plan.changes and not yes:
+            _ask(plan)
+        topics.carry_out(settings, plan)
+    going = {name: sum(months.values()) for name, months in plan.going.items()}
+    if as_json:
+        changes = [
+            {"topic": topic, "setting": name, "from": before, "to": after}
+            for topic, changed, _ in plan.changes
+            for name, (before, after) in changed.items()
+        ]
+        print_json({"changes": changes, "records_that_go": going, "open_months": plan.open_months, "dry_run": dry_run})
+    else:
+        _say_upgrade(plan, going, dry_run=dry_run)
+    if dry_run:
+        topics.refuse(plan)
+
+
+def _ask(plan: Plan) -> None:
+    import sys
+
+    if not sys.stdin.isatty():
+        raise UsageError("records may go: look with --dry-run, then say --yes")
+    typer.confirm(f"Change {', '.join(change.topic for change in plan.changes)}?", abort=True, err=True)
+
+
+def _say_upgrade(plan: Plan, going: dict[str, int], *, dry_run: bool) -> None:
+    for topic, changed, _ in plan.changes:
+        for name, (before, after) in changed.items():
+            say(f"{topic}: {name} {'would be' if dry_run else 'is'} {after}, was {before}")
+    for topic, count in going.items():
+        say(f"{topic}: {count:,} records are past their time{'' if dry_run else ', Kafka removes them'}")
+    if not plan.changes:
+        say("every topic keeps what it should")
 
 
 @app.command("skip", epilog='Example: `mailonce topics skip 3:17 --why "damaged on disk"`')

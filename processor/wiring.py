@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ from processor.adapters.redis import RedisPace, check_server, connect
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
-from processor.adapters.topics import check_topics, letter_bytes_max
+from processor.adapters.topic_limits import topic_limits
+from processor.adapters.topics import check_topics
 from processor.core.mail import compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
@@ -152,8 +154,11 @@ async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> 
     # A signal ends the comparison: nothing is said then.
     with contextlib.suppress(Overdue):
         if how.compare and not stopping.is_set():
-            told = (how.tell,) if how.tell else ()
-            await obey(in_thread(compare, run.settings, worker.targets(), how.month, *told), stopping, 0)
+            told = {"tell": how.tell} if how.tell else {}
+            kept = (await in_thread(topic_limits, run.settings)).kept
+            since_ms = kept.told_since_ms(SystemClock().now_ms())
+            comparing = partial(compare, run.settings, worker.targets(), how.month, since_ms=since_ms, **told)
+            await obey(in_thread(comparing), stopping, 0)
         if not stopping.is_set():
             log.info(Event.DRAINED)
 
@@ -253,10 +258,10 @@ async def _build(
     mails: dict[str, Settings],
 ) -> Worker:
     settings, instance = run.settings, run.instance
-    clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
+    clock, limits = SystemClock(), await in_thread(topic_limits, settings)
     ports = run.run.wrap(
         Ports(
-            KafkaJobLog(settings, instance, letters_max),
+            KafkaJobLog(settings, instance, limits),
             part.dedup,
             sender,
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
@@ -282,17 +287,19 @@ async def _build(
         settings,
         ports,
         Parts(
-            intake=IntakeConfig(settings.retention_months, run.run.month, run.run.told_before, suppressions),
+            intake=IntakeConfig(
+                settings.retention_months, run.run.month, run.run.told_before, suppressions, limits.kept
+            ),
             templates=templates,
             compose=compose_attempt,
             make_whole=part.lineages.ensure_whole,
             presence=part.follower,
             months=FollowedMonths(part.follower),
             scribe=Scribe(
-                settings.topics, instance, version("mailonce"), clock.now_ms, letters_max, part.follower.process
+                settings.topics, instance, version("mailonce"), clock.now_ms, limits.letter_bytes, part.follower.process
             ),
-            letters=Letters(settings),
-            outcomes=Outcomes(settings),
+            letters=Letters(settings, limits.kept, clock.now_ms),
+            outcomes=Outcomes(settings, limits.kept, clock.now_ms),
             this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
             meter=run.run.meter,
             drain=run.run.drain,

@@ -24,6 +24,7 @@ from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
 from processor.adapters.kafka_scan import KafkaScan
 from processor.adapters.silence import Silence
 from processor.adapters.topic_identity import TopicIdentity
+from processor.adapters.topic_limits import LIMITS_DEFAULT, TopicLimits, topic_limits
 from processor.adapters.topics import too_few
 from processor.adapters.unreadable import Unreadable
 from processor.core.newest import Look
@@ -32,7 +33,14 @@ from schemas.kafka.clients import admin_config, jobs_consumer_config, transactio
 from schemas.kafka.reading import end_offsets, error_text, record_of, take
 from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
-from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import (
+    BrokerUnavailable,
+    Fenced,
+    TopicReplaced,
+    TransactionAborted,
+    TransactionUnknown,
+    UsageError,
+)
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.secrets import told_by_librdkafka
 from schemas.runtime.settings import Settings
@@ -46,8 +54,6 @@ P = ParamSpec("P")
 COMMIT_TIMEOUT_S = 20.0
 """Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
 OFFSETS_TIMEOUT_S = 10.0
-BATCH_BYTES_MAX = 1_000_000
-"""librdkafka's default; a single record that is larger travels alone."""
 CLOSE_S = 10.0
 ABORT_TIMEOUT_S = 5.0
 """A new producer's start ends the old transaction as well: not worth a long wait."""
@@ -71,10 +77,21 @@ To throw its producer away instead would end the process where others of its rec
 (`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
 
 
+_REFUSED_THERE = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+}
+"""A broker may not have taken a batch. librdkafka often names a consequence of that alone ("skipped sequence numbers"):
+the cause goes to delivery callbacks, and confluent-kafka breaks where one comes right after a fatal error."""
+
+
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
-    def __init__(self, settings: Settings, instance: str, letter_bytes_max: int = BATCH_BYTES_MAX) -> None:
+    def __init__(self, settings: Settings, instance: str, limits: TopicLimits = LIMITS_DEFAULT) -> None:
+        self._settings = settings
+        self._limits = limits
         self._topic = settings.topics.jobs
         self._beside = settings.topics.beside_jobs
         self._counts: dict[str, int] = {}
@@ -85,9 +102,8 @@ class KafkaJobLog:
         self._identity = TopicIdentity(self._admin, self._topic)
         self._places = Places(settings, self._admin, self._identity)
         self._consumer_config = jobs_consumer_config(settings, instance)
-        # Letters of a partition travel together, and the topic's limit is for all of them.
-        batch = {"batch.size": min(letter_bytes_max, BATCH_BYTES_MAX)}
-        self._producer_config = transactional_config(settings, instance) | batch
+        # Records of a partition travel together, and the topics' limits are for all of them.
+        self._producer_config = transactional_config(settings, instance) | {"batch.size": limits.batch_bytes}
         self._unreadable = Unreadable(settings)
         self._scan = KafkaScan(settings)
         self._instance = instance
@@ -327,9 +343,25 @@ class KafkaJobLog:
                     return self._ended_badly(second)
                 self._unknown = True
                 raise TransactionUnknown(f"neither committed nor aborted: {error_text(second)}") from second
+            if cause is not None and cause.txn_requires_abort() and cause.code() in _REFUSED_THERE:
+                self._ask_limits()
             raise TransactionAborted(error_text(error)) from error
         self._unknown = True
         raise TransactionUnknown(error_text(error)) from error
+
+    def _ask_limits(self) -> None:
+        """Whether topics take less than they did at the start: the same batch would be refused for ever.
+
+        Raises `UsageError`.
+        """
+        with contextlib.suppress(BrokerUnavailable):
+            now = topic_limits(self._settings)
+            if now.batch_bytes < self._limits.batch_bytes or now.letter_bytes < self._limits.letter_bytes:
+                raise UsageError(
+                    f"topics take less than when this processor was started: max.message.bytes or segment.bytes of "
+                    f"{', '.join(self._beside)} was lowered. Nothing of the batch was written. Start it again: it "
+                    f"makes smaller ones"
+                )
 
     def _renew(self) -> dict[int, tuple[int, str]]:
         self._new_producer()
@@ -423,7 +455,7 @@ class KafkaJobLog:
                 # What was not settled here is read again by whoever comes next.
                 log.warning(Event.TRANSACTION_ABORTED, error=str(error))
                 self._tell(self._listener.lost, numbers)
-            except Fenced as error:
+            except (Fenced, UsageError) as error:
                 self._failure = error
                 self._tell(self._listener.lost, numbers)
         self._unassign(consumer, partitions)

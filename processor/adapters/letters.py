@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from processor.core.evidence import SesEvent
+from processor.core.kept import Kept
 from schemas.codec import decode_dead_letter
 from schemas.kafka.reading import Follower, Record
 from schemas.records import DeadLetter
@@ -18,14 +19,21 @@ __all__ = ["EventLetters", "Letters"]
 class Letters:
     """See `processor.ports.Letters`. Read only when somebody asks, and then what came since."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kept: Kept, now_ms: Callable[[], int]) -> None:
+        self._kept = kept
+        self._now_ms = now_ms
         self._follower = Follower(settings, settings.topics.dead_letters)
         self._told: set[tuple[int, int, int]] = set()
         """partition, offset and timestamp: a topic that was made anew has other records at the same places"""
 
     async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
         await in_thread(self._read)
-        return {(r.partition, r.offset) for r in records if (r.partition, r.offset, r.timestamp_ms) in self._told}
+        return {(r.partition, r.offset) for r in records if self._is_told(r, self._now_ms())}
+
+    def _is_told(self, record: Record, now_ms: int) -> bool:
+        if self._kept.letter_is_gone(record.timestamp_ms, now_ms):
+            return True  # it lies where a letter would be gone: one that was written is not to be written again
+        return (record.partition, record.offset, record.timestamp_ms) in self._told
 
     def _read(self) -> None:
         for letter in _news(self._follower):

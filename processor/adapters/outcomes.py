@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from processor.core.kept import Kept
 from processor.core.months import month_of_key
 from processor.core.standing import Entry, stands
 from processor.core.states import State
@@ -16,14 +17,17 @@ from schemas.runtime.settings import Settings
 __all__ = ["Outcomes"]
 
 _SENT = Entry(-1, State.SENT_RECORDED.value, "", 0, (-1, -1, -1))
-"""Stands for every `sent`: of millions one is kept, and whatever follows it in the ledger is an outcome, too."""
+"""Stands for every `sent`: of millions one is kept, and whatever follows it in the ledger is an outcome, too. And for
+what may have been there, where the ledger has forgotten: nobody can tell of that anew."""
 
 
 class Outcomes:
     """See `processor.ports.Outcomes`. Read only when somebody asks, and then what came since."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, kept: Kept, now_ms: Callable[[], int]) -> None:
         self._settings = settings
+        self._kept = kept
+        self._now_ms = now_ms
         self._newest_month = ""
         """What is known is of months up to this one."""
         self._follower = Follower(settings, settings.topics.deliveries)
@@ -36,7 +40,11 @@ class Outcomes:
         # What bars its key keeps doing so: the topic is asked only for what may have its outcome since.
         if any(self._may_change(record) for record in records):
             await in_thread(self._read)
-        return [self._known.get(record.key or b"") for record in records]
+        return [self._entry(record, self._now_ms()) for record in records]
+
+    def _entry(self, record: Record, now_ms: int) -> Entry | None:
+        entry = self._known.get(record.key or b"")
+        return _SENT if entry is None and self._kept.outcome_is_gone(record.timestamp_ms, now_ms) else entry
 
     def _may_change(self, record: Record) -> bool:
         entry = self._known.get(record.key or b"")

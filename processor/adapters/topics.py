@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException
@@ -16,14 +17,23 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from processor.adapters.installation import ensure_installation
-from processor.core.letters import LETTER_BYTES_MIN, OVERHEAD_BYTES
-from schemas.kafka.clients import admin_config, transactional_config
+from processor.core.kept import loses, too_short
+from schemas.kafka.clients import admin_config
 from schemas.kafka.reading import TIMEOUT_S, answer, error_text, no_answer
 from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
 
-__all__ = ["TopicState", "check_topics", "create_topics", "ensure_topic", "letter_bytes_max", "too_few", "topic_config"]
+__all__ = [
+    "TopicState",
+    "check_topics",
+    "create_topics",
+    "ensure_topic",
+    "too_few",
+    "topic_config",
+    "topic_config_is",
+    "topic_configs",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,8 @@ class TopicState:
 def create_topics(settings: Settings) -> list[TopicState]:
     """Makes the topics that are missing, with as many partitions as the jobs topic has, and the installation.
 
-    Raises `UsageError` for a topic whose cleanup policy would lose records, and `BrokerUnavailable`.
+    What is there stays as it is: `topics upgrade` changes it. Raises `UsageError` for a topic whose policy would lose
+    records, and `BrokerUnavailable`.
     """
     admin = AdminClient(admin_config(settings))
     cluster = _cluster(admin, settings)
@@ -76,34 +87,19 @@ def ensure_topic(settings: Settings, spec: TopicSpec, partitions: int) -> int:
 
 
 def check_topics(settings: Settings) -> None:
-    """Refuses to work on topics that would break the promise; raises `UsageError` and `BrokerUnavailable`."""
+    """Refuses to work on topics that would break the promise: raises `UsageError` and `BrokerUnavailable`."""
     admin = AdminClient(admin_config(settings))
     found = {name: len(topic.partitions) for name, topic in _cluster(admin, settings).topics.items()}
     specs = settings.topics.specs()
     for spec in specs:
         if spec.name not in found:
             raise BrokerUnavailable(f"there is no topic {spec.name}: run `mailonce topics create`")
-    _refuse_wrong_policies(admin, specs)
+    configs = _refuse_wrong_policies(admin, specs)
+    for _, why in too_short(settings.topics, configs):
+        raise UsageError(why)
     for spec in specs:
         if not spec.partitions and found[spec.name] < found[settings.topics.jobs]:
             raise UsageError(too_few(spec.name, found[spec.name], settings.topics.jobs, found[settings.topics.jobs]))
-
-
-def letter_bytes_max(settings: Settings) -> int:
-    """How large a dead letter may be, by the limits of our client and of the topic.
-
-    Raises `UsageError` where not even a letter without its record would fit, and `BrokerUnavailable`.
-    """
-    topic = settings.topics.dead_letters
-    allowed = int(topic_config(AdminClient(admin_config(settings)), topic)["max.message.bytes"])
-    client = int(transactional_config(settings, "")["message.max.bytes"])
-    found = min(allowed, client) - OVERHEAD_BYTES
-    if found < LETTER_BYTES_MIN:
-        raise UsageError(
-            f"topic {topic} or MAILONCE_KAFKA_MESSAGE_MAX_BYTES takes at most {min(allowed, client)} bytes a message: "
-            f"a dead letter needs {LETTER_BYTES_MIN + OVERHEAD_BYTES}; raise max.message.bytes with kafka-configs"
-        )
-    return found
 
 
 def too_few(name: str, count: int, jobs: str, wanted: int) -> str:
@@ -187,12 +183,27 @@ def topic_config(admin: AdminClient, name: str) -> dict[str, str]:
             return {key: str(entry.value) for key, entry in found.items()}
 
 
-def _refuse_wrong_policies(admin: AdminClient, specs: list[TopicSpec]) -> None:
+def topic_config_is(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:
+    """Waits until a broker tells that a topic's settings are these. Raises `BrokerUnavailable`."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        found = topic_config(admin, name)
+        late = [setting for setting, value in wanted.items() if found.get(setting) != value]
+        if not late:
+            return
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"topic {name} was changed, and no broker tells the new {late[0]}")
+        time.sleep(0.1)
+
+
+def topic_configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The settings of each of these topics. Raises `BrokerUnavailable`."""
+    return {name: topic_config(admin, name) for name in names}
+
+
+def _refuse_wrong_policies(admin: AdminClient, specs: list[TopicSpec]) -> dict[str, dict[str, str]]:
+    configs = topic_configs(admin, [spec.name for spec in specs])
     for spec in specs:
-        policy = topic_config(admin, spec.name)["cleanup.policy"]
-        if frozenset(policy.split(",")) != spec.cleanup_policy:
-            wanted = spec.config["cleanup.policy"]
-            raise UsageError(
-                f"topic {spec.name} exists with cleanup.policy={policy}; mailonce needs {wanted}, or records that the "
-                f"promise rests on would vanish. Change it with kafka-configs, or set another MAILONCE_TOPIC_PREFIX."
-            )
+        if why := loses(spec, configs[spec.name]):
+            raise UsageError(why)
+    return configs

@@ -58,7 +58,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     lacks: str = ""
     """Says that its template is not there. Others' answers tell whether that is its own fault; no call is made."""
     past: bool = False
-    """Whether its month is closed for good: it is never called for, and the ledger says whether it has its outcome."""
+    """Whether its month is closed for good, or it counts no more by its age: it is never called for, and the ledger
+    says whether it has its outcome."""
 
     @property
     def place(self) -> Place:
@@ -84,6 +85,11 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     def below(self, floor: str) -> Ticket:
         """The same record, now that its month is closed for good."""
         return msgspec.structs.replace(self, refusal=refused(_too_old(floor)), past=True)
+
+    def over(self) -> Ticket:
+        """The same record, older than the jobs topic keeps its records: that Kafka has left it is chance."""
+        why = BadRecord("too-old", "record: it is older than the jobs topic keeps its records")
+        return msgspec.structs.replace(self, refusal=refused(why), past=True)
 
 
 class Attempt(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -13,6 +13,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from processor.adapters.control import read_control
 from processor.adapters.installation import check_installation, places_now
 from processor.adapters.topics import topic_config
+from processor.core.kept import FOR_EVER_MS, kept_ms, loses, too_short
+from processor.core.topic_changes import changes
 from processor.doctor.finding import Finding, bad, fine, note
 from schemas.kafka.clients import admin_config
 from schemas.kafka.reading import TIMEOUT_S, error_text
@@ -24,6 +26,7 @@ __all__ = ["check_kafka"]
 
 AREA = "kafka"
 _CREATE = "mailonce topics create"
+_UPGRADE = "mailonce topics upgrade"
 
 
 def check_kafka(settings: Settings) -> Iterator[Finding]:
@@ -40,15 +43,26 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
     yield fine(AREA, "answers", f"{brokers} {'broker' if brokers == 1 else 'brokers'}, librdkafka {libversion()[0]}")
     if brokers < 3:
         yield note(AREA, "brokers", f"{brokers}: none may be lost", "run three: any one may die then")
-    jobs = cluster.topics.get(settings.topics.jobs)
+    jobs, configs = cluster.topics.get(settings.topics.jobs), dict[str, dict[str, str]]()
     for spec in settings.topics.specs():
         topic = cluster.topics.get(spec.name)
         if topic is None:
             yield bad(AREA, spec.name, "there is no such topic", _CREATE)
             continue
-        yield from _topic(admin, spec, topic, brokers, len(jobs.partitions) if jobs else 0)
-    if all(spec.name in cluster.topics for spec in settings.topics.specs()):
+        config = configs[spec.name] = topic_config(admin, spec.name)
+        yield from _topic(config, spec, topic, brokers, len(jobs.partitions) if jobs else 0)
+    if len(configs) == len(settings.topics.specs()):
+        yield from _ages(settings, configs)
         yield from _whose(settings)
+
+
+def _ages(settings: Settings, configs: dict[str, dict[str, str]]) -> Iterator[Finding]:
+    """Whether what tells of a job is kept for longer than it, and whether topics are as new ones are."""
+    for name, why in too_short(settings.topics, configs):
+        yield bad(AREA, name, why, _UPGRADE)
+    if found := changes(settings.topics, configs):
+        names = ", ".join(change.topic for change in found)
+        yield note(AREA, "topics", f"not as new ones are made: {names}", _UPGRADE)
 
 
 def _whose(settings: Settings) -> Iterator[Finding]:
@@ -66,9 +80,8 @@ def _whose(settings: Settings) -> Iterator[Finding]:
 
 
 def _topic(
-    admin: AdminClient, spec: TopicSpec, topic: TopicMetadata, brokers: int, partitions: int
+    config: dict[str, str], spec: TopicSpec, topic: TopicMetadata, brokers: int, partitions: int
 ) -> Iterator[Finding]:
-    config = topic_config(admin, spec.name)
     problems = list(_policy(spec, config))
     if not spec.partitions and len(topic.partitions) < partitions:
         problems.append(bad(AREA, spec.name, f"{len(topic.partitions)} partitions, jobs have {partitions}", _CREATE))
@@ -92,12 +105,14 @@ def _topic(
 
 
 def _policy(spec: TopicSpec, config: dict[str, str]) -> Iterator[Finding]:
-    if frozenset(config["cleanup.policy"].split(",")) != spec.cleanup_policy:
+    if why := loses(spec, config):
         wanted = spec.config["cleanup.policy"]
-        todo = f"kafka-configs --alter --topic {spec.name} --add-config cleanup.policy=[{wanted}]"
-        yield bad(AREA, spec.name, f"cleanup.policy={config['cleanup.policy']}: records would vanish", todo)
+        todo = f"kafka-configs --alter --topic {spec.name} --add-config cleanup.policy=[{wanted}], or {_UPGRADE}"
+        yield bad(AREA, spec.name, why, todo)
     for name, wanted in spec.config.items():
+        if name == "retention.ms" and kept_ms(config) == FOR_EVER_MS:
+            continue
         # A segment may be short: how long records stay is what matters.
         if name.endswith(".ms") and name != "segment.ms" and 0 <= int(config.get(name, "0")) < int(wanted):
-            todo = f"kafka-configs --alter --topic {spec.name} --add-config {name}={wanted}"
-            yield bad(AREA, spec.name, f"{name}={config.get(name)}: shorter than a campaign", todo)
+            todo = f"kafka-configs --alter --topic {spec.name} --add-config {name}={wanted}, or {_UPGRADE}"
+            yield bad(AREA, spec.name, f"{name}={config.get(name)}: shorter than new topics have it", todo)

@@ -38,7 +38,9 @@ STEP = "comparing jobs with outcomes"
 def _silent(_step: str, _done: int, _total: int | None) -> None: ...
 
 
-def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tell: Tell = _silent) -> int:
+def compare(
+    settings: Settings, targets: Mapping[int, int], month: str = "", tell: Tell = _silent, since_ms: int = 0
+) -> int:
     """Returns how many keys with a job were compared.
 
     Args:
@@ -46,6 +48,7 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
         targets: each partition's end when the drain began.
         month: the only month that counts; empty: every one that may still be mailed.
         tell: what is told while it works, in partitions.
+        since_ms: jobs that were written before are left out, milliseconds since 1970: what tells of them may be gone.
 
     Raises `OutcomesMissing` with the first keys that have none, and `BrokerUnavailable`.
     """
@@ -55,7 +58,7 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     jobs, suspects, lowered = 0, set[bytes](), set[bytes]()
     for done, partition in enumerate(sorted(targets)):
         tell(STEP, done, len(targets))
-        balance = _fed(settings, months, Balance(targets, oldest, month), [partition], month)
+        balance = _fed(settings, months, Balance(targets, oldest, month), [partition], month, since_ms)
         jobs += balance.jobs
         suspects.update(balance.missing())
         lowered |= balance.lowered
@@ -64,7 +67,9 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     missing: list[bytes] = []
     if suspects:
         everywhere = partition_numbers(settings, settings.topics.jobs)
-        missing = _fed(settings, months, Balance(targets, oldest, month, suspects), everywhere, month).missing()
+        missing = _fed(
+            settings, months, Balance(targets, oldest, month, suspects), everywhere, month, since_ms
+        ).missing()
     tell(STEP, len(targets), len(targets))
     log.info(Event.COMPARED, jobs=jobs, missing=len(missing), seconds=round(time.monotonic() - began_s, 2))
     if missing:
@@ -72,13 +77,15 @@ def compare(settings: Settings, targets: Mapping[int, int], month: str = "", tel
     return jobs
 
 
-def _fed(settings: Settings, months: Months, balance: Balance, partitions: Iterable[int], month: str) -> Balance:
+def _fed(
+    settings: Settings, months: Months, balance: Balance, partitions: Iterable[int], month: str, since_ms: int
+) -> Balance:
     numbers, jobs, ledger = list(partitions), settings.topics.jobs, settings.topics.deliveries
     only = [month] if month else []
     for record in read_topic(settings, jobs, numbers, months.starts(jobs, only)):
         # Of a job in a partition where its key does not belong the dead letter is the outcome. To ask so of each would
         # take as long as reading them: it is asked of those that seem to lack one.
-        if balance.only is None or not months.misplaced(record):
+        if record.timestamp_ms >= since_ms and (balance.only is None or not months.misplaced(record)):
             balance.job(record)
     for record in read_topic(settings, ledger, numbers, months.starts(ledger, only)):
         balance.outcome(record)

@@ -11,10 +11,29 @@ from processor.core.control import Control
 from processor.core.months import opening
 from schemas.control import MonthOpened
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
+from schemas.kafka.reading import begin_offsets, end_offsets, partition_numbers, read_topic
+from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["Opener"]
+__all__ = ["Opener", "refuse_forgotten"]
+
+
+def refuse_forgotten(settings: Settings, control: Control, month: str) -> None:
+    """Raises `UsageError` for a month whose ledger has begun to go, by age: a mail of it could go out twice.
+
+    A month that is open all the same: nobody opened one for so long that would have closed it. Raises
+    `BrokerUnavailable`.
+    """
+    topic, opened = settings.topics.deliveries, control.month(month)
+    began = opened.starts(topic) if opened else {}
+    if not began:
+        return
+    begins = begin_offsets(AdminClient(admin_config(settings)), topic, began)
+    if any(begins[number] > offset for number, offset in began.items()):
+        raise UsageError(
+            f"{topic} no longer holds {month} from its beginning: who got a mail is forgotten, so nothing of it is "
+            f"sent. Nothing was published; `mailonce dedup floor` closes old months"
+        )
 
 
 class Opener:

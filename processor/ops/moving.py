@@ -1,7 +1,7 @@
 """Taking letters out of the dead-letter topic: what stands before them is written anew behind, then the head is cut.
 
 Kafka can remove the beginning of a partition, not a record within. A letter that was moved says so in a header, so
-that whoever is interrupted goes on where he stopped; its time stays, and with it the day on which Kafka forgets it.
+that whoever is interrupted goes on where they stopped. Where Kafka's clock dates letters that one is forgotten later.
 """
 
 from __future__ import annotations

@@ -86,7 +86,8 @@ class Letters(Protocol):
     """The dead letters that are written."""
 
     async def told(self, records: Sequence[Record]) -> set[tuple[int, int]]:
-        """Places of those among these records of the jobs topic that have a letter. Raises `BrokerUnavailable`."""
+        """Places of those among these records of the jobs topic that have a letter, or are so old that theirs may be
+        gone. Raises `BrokerUnavailable`."""
         ...
 
 
@@ -96,7 +97,8 @@ class Outcomes(Protocol):
     async def of(self, records: Sequence[Record]) -> list[Entry | None]:
         """For each of these records of the jobs topic, what the ledger says of its key now, if anything.
 
-        Of a key that was sent no more than that. Raises `BrokerUnavailable`.
+        Of a key that was sent no more than that; a record so old that its outcome may be gone counts as if it were.
+        Raises `BrokerUnavailable`.
         """
         ...
 

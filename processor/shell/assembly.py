@@ -84,7 +84,7 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     return Worker(
         engine,
         job_log,
-        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month, parts.months),
+        Intake(parts.intake, engine, ahead, scan, parts.templates, parts.this_month, parts.months, clock.now_ms),
         deliverer,
         transactions,
         after_commit,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from processor.core.answer_codes import TEMPLATE_MISSING
 from processor.core.engine import Engine
 from processor.core.floor import first_month
+from processor.core.kept import FOR_EVER, Kept
 from processor.core.months import belongs, month_of_key
 from processor.core.offsets import Window
 from processor.core.ticket import Ticket, examine, misplaced
@@ -30,6 +31,8 @@ class IntakeConfig:
     """Places of records of which no key says so that have their dead letter already."""
     suppressed: Container[str] = frozenset()
     """Addresses that are not to be written to."""
+    kept: Kept = FOR_EVER
+    """How long topics keep what they hold."""
 
 
 Read = tuple[Record, Window]
@@ -47,6 +50,7 @@ class Intake:
         templates: Templates,
         this_month: Callable[[], str],
         months: Months,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         self._config = config
         self._month = f":{config.month}".encode() if config.month else b""
@@ -57,6 +61,7 @@ class Intake:
         self._templates = templates
         self._this_month = this_month
         self._months = months
+        self._now_ms = now_ms
         self._asked: dict[str, int | None] = {}
         """Months without a record when they were first met: what was asked, or nothing once that was answered."""
         self._held: list[Read] = []
@@ -119,7 +124,9 @@ class Intake:
             return misplaced(record, window, partition) if record.value is not None else None
         if was_sent and not self._engine.holds(record.key):
             return None
-        return examine(record, window, floor=self._floor(), suppressed=self._config.suppressed)
+        ticket = examine(record, window, floor=self._floor(), suppressed=self._config.suppressed)
+        over = self._config.kept.job_is_over(record.timestamp_ms, self._now_ms())
+        return ticket.over() if over and ticket.key is not None else ticket
 
     def _floor(self) -> str:
         """The first month whose jobs may be attempted. What the dedup set says counts as well as the control topic."""

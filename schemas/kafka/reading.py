@@ -24,6 +24,7 @@ __all__ = [
     "RecordReader",
     "Tail",
     "answer",
+    "begin_offsets",
     "end_offsets",
     "error_text",
     "log_tails",
@@ -193,8 +194,20 @@ def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict
 
     A consumer of committed records is told another end: the first open transaction's beginning (librdkafka 1.7.1).
     """
-    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    places = {TopicPartition(topic, number): latest for number in partitions}
+    return _tails(admin, topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+
+def begin_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """Where each partition begins: behind 0 where its head was removed, by age or by hand.
+
+    Raises `BrokerUnavailable`.
+    """
+    begins = _tails(admin, topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+    return {number: begin.offset for number, begin in begins.items()}
+
+
+def _tails(admin: AdminClient, topic: str, partitions: Iterable[int], which: OffsetSpec) -> dict[int, Tail]:
+    places = {TopicPartition(topic, number): which for number in partitions}
     if not places:
         return {}
     deadline = time.monotonic() + TIMEOUT_S

@@ -246,7 +246,7 @@ class Settings(MailOptions, BaseSettings):
 
     @property
     def topics(self) -> Topics:
-        return Topics(self.topic_prefix)
+        return Topics(self.topic_prefix, self.retention_months)
 
     @property
     def start_window_s(self) -> float:

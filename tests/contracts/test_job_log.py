@@ -21,7 +21,8 @@ from processor.core.sieve import Sieve
 from processor.ports import JobLog, Produced, Transaction
 from schemas.kafka.clients import MESSAGE_BYTES_MAX, reader_config
 from schemas.kafka.reading import Record, read_topic
-from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown
+from schemas.runtime.errors import BrokerUnavailable, Fenced, TransactionAborted, TransactionUnknown, UsageError
+from tests.integration.test_poison import let_in
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka as Cluster
 from tests.simulation.log import MemoryJobLog, MemoryKafka
@@ -309,6 +310,19 @@ async def test_a_record_that_is_too_large_aborts_the_whole(kafka: Kafka, start: 
     assert kafka.visible() == 0
     await log.commit(good)
     assert kafka.visible() == 1
+
+
+@pytest.mark.parametrize("kafka", ["kafka"], indirect=True)
+async def test_a_batch_that_the_broker_never_takes_ends_the_processor(kafka: RealKafka, start: Make) -> None:
+    """G2: a limit that was lowered under it; the same batch would be refused ten times a second for ever."""
+    log, watcher = await start("one")
+    await assigned(log, watcher)
+    await asyncio.to_thread(let_in, kafka.world, kafka.world.settings.topics.deliveries, 30_000)
+    good = outcome(kafka)
+    large = structs.replace(good.records[0], value=b"x" * 100_000)
+    with pytest.raises(UsageError, match=r"max.message.bytes or segment.bytes of .*-deliveries.*lowered"):
+        await log.commit(Transaction([large], good.offsets))
+    assert kafka.visible() == 0
 
 
 @pytest.mark.parametrize("kafka", ["kafka"], indirect=True)

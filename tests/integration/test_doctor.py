@@ -64,7 +64,7 @@ def test_what_is_wrong_is_named_with_what_to_do(world: World) -> None:
             client.config_set("maxmemory-policy", "noeviction")
             world.sandbox.set(sending_enabled=True)
     bad = {place: finding["todo"] for place, finding in found.items() if finding["level"] == "bad"}
-    assert "cleanup.policy=[compact]" in bad["kafka", jobs]
+    assert "cleanup.policy=[compact,delete]" in bad["kafka", jobs]
     assert "retention.ms" in bad["kafka", attempts]
     assert bad["kafka", world.settings.topics.events] == "mailonce topics create"
     assert "noeviction" in bad["redis", "maxmemory-policy"]

@@ -155,15 +155,31 @@ def test_the_latest_of_several_jobs_counts(world: World) -> None:
     assert mail.text == "Hello User u1, 4 kWh"
 
 
-def let_in(world: World, topic: str, size: int) -> None:
+def let_in(world: World, topic: str, size: int, limit: str = "max.message.bytes") -> None:
     """Messages of this size may stand in the topic."""
     admin = AdminClient(admin_config(world.settings))
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry(limit, str(size), incremental_operation=AlterConfigOpType.SET)
     for asked in admin.incremental_alter_configs(
         [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
     ).values():
         asked.result()
-    wait_for(lambda: topic_config(admin, topic)["max.message.bytes"] == str(size), "the topic's new limit")
+    wait_for(lambda: topic_config(admin, topic)[limit] == str(size), "the topic's new limit")
+
+
+def test_a_letter_is_no_larger_than_a_segment(world: World) -> None:
+    """G2: Kafka takes no batch that is larger, whatever a message may be: it was tried ten times a second for ever."""
+    let_in(world, world.settings.topics.dead_letters, 1_048_576, "segment.bytes")
+    let_in(world, world.settings.topics.jobs, 2_000_000)
+    junk = os.urandom(1_048_500)
+    world.publish_raw([(f"big:{MONTH}".encode(), junk, [])])
+    world.publish(job(f"u{n}") for n in range(10))
+    world.drain()
+    audit = world.audit()
+    audit.check()
+    assert audit.count(Outcome.SENT) == 10
+    ((record, letter),) = audit.dead_letters
+    assert record.value is None
+    assert [(cut.part, cut.size) for cut in letter.cut] == [("value", len(junk))]
 
 
 def test_letters_fit_together_where_the_topic_takes_little(world: World) -> None:

@@ -57,7 +57,9 @@ class Audit(Seen):
         """Every job has one visible outcome, the one that SES's record bears out."""
         world = self.world
         letters = {(s.partition, s.offset) for s in (world.letter(record).source for record in world.letters())}
-        stands = {(record.partition, record.offset) for record in world.jobs()}
+        kept, now_ms = world.kept, world.wall_ms()
+        jobs = [job for job in world.jobs() if not kept.letter_is_gone(job.timestamp_ms, now_ms)]
+        stands = {(record.partition, record.offset) for record in jobs}
         for published in world.published:
             if key_of(published.key) is None and published.place not in letters and published.place in stands:
                 yield f"G2 {published.place[0]}:{published.place[1]} has no readable key and no letter"

@@ -174,6 +174,12 @@ class Kafka:
             kept = {e.offset for e in done if e.record.key is None or last[e.record.key] == e.offset}
             log.entries = [e for e in log.entries if e.offset >= stable or e.marker or e.offset in kept]
 
+    def age(self, topic: str, kept_ms: int) -> None:
+        """Retention: the head of each log goes, as far as it is older than this."""
+        for log in self.topic(topic):
+            young = (e.offset for e in log.entries if e.record.timestamp_ms >= self.now_ms() - kept_ms)
+            log.cut(next(young, log.end))
+
     def recreate(self, name: str) -> None:
         """The topic is deleted and made anew: empty, from offset 0, under another id."""
         self.lives[name] = self.lives.get(name, 0) + 1

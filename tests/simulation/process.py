@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from processor.adapters.control import read_control
@@ -230,7 +231,7 @@ async def processor(process: Process) -> None:
 
 async def _process(process: Process, part: Taking) -> None:
     dedup, follower, lineages = part.dedup, part.follower, part.lineages
-    world, settings, clock = process.world, process.world.settings, process.clock
+    world, settings, clock, kept = process.world, process.world.settings, process.clock, process.world.kept
     sender = SimSender(world.ses, clock)
     try:
         await obey(follower.start(settings.patience_s), process.stopping, 0)
@@ -257,15 +258,17 @@ async def _process(process: Process, part: Taking) -> None:
             clock,
         ),
         Parts(
-            intake=IntakeConfig(settings.retention_months, process.month, world.told_before(process), world.suppressed),
+            intake=IntakeConfig(
+                settings.retention_months, process.month, world.told_before(process), world.suppressed, kept
+            ),
             templates=templates,
             compose=compose_attempt,
             make_whole=lineages.ensure_whole,
             presence=follower,
             months=FollowedMonths(follower),
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms, process=follower.process),
-            letters=Letters(settings),
-            outcomes=Outcomes(settings),
+            letters=Letters(settings, kept, clock.now_ms),
+            outcomes=Outcomes(settings, kept, clock.now_ms),
             this_month=lambda: datetime.fromtimestamp(clock.now_ms() / 1000, UTC).strftime("%Y-%m"),
             meter=METER,
             drain=process.drain,
@@ -278,7 +281,8 @@ async def _process(process: Process, part: Taking) -> None:
     finally:
         await end(*following)
     if process.drain and not process.group.startswith("replay") and not process.stopping.is_set():
-        await in_thread(compare, settings, worker.targets(), process.month)
+        since_ms = kept.told_since_ms(clock.now_ms())
+        await in_thread(partial(compare, settings, worker.targets(), process.month, since_ms=since_ms))
 
 
 async def evidence(process: Process) -> None:

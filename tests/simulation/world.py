@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from processor.core.kept import Kept, kept_ms
 from processor.core.months import month_of_key, opening
 from processor.core.outcomes import PENDING, Mail, has_job, with_delivery, with_job
 from schemas.codec import DEAD_LETTER_HEADER, decode_dead_letter, decode_delivery, encode
@@ -195,6 +196,22 @@ class World:
             kafka.publish(topics.control, key, encode(content), partition=0)
             kafka.opened[month] = content
 
+    # ---- what the topics keep ----
+
+    @property
+    def kept(self) -> Kept:
+        """As a processor asks when it starts: topics as `mailonce topics create` makes them."""
+        return Kept.of(self.settings.topics, self._configs())
+
+    def age(self, *names: str) -> None:
+        """Kafka takes away what these topics, or all of them, keep no more."""
+        for name, config in self._configs().items():
+            if name in names or not names:
+                self.kafka.age(name, kept_ms(config))
+
+    def _configs(self) -> dict[str, dict[str, str]]:
+        return {spec.name: spec.config for spec in self.settings.topics.specs()}
+
     # ---- time ----
 
     def wall_ms(self) -> int:
@@ -284,7 +301,10 @@ class World:
     def mails(self) -> dict[bytes, Mail]:
         """As `status` folds them."""
         mails: dict[bytes, Mail] = {}
+        since_ms = self.kept.told_since_ms(self.wall_ms())
         for record in self.jobs():
+            if record.timestamp_ms < since_ms:
+                continue
             placed = Published(0.0, record.key, (record.partition, record.offset), record.value)
             if record.key is None or not self.belongs(placed):
                 continue

@@ -212,18 +212,24 @@ def test_the_other_records_survive_the_wire() -> None:
 
 
 def test_topics_keep_what_the_promise_needs() -> None:
-    """The policies of the design's table."""
-    specs = {spec.name: spec for spec in Topics("p-").specs()}
+    """The policies of the design's table: jobs for longer than their month is open, what tells of them for longer still."""
+    specs = {spec.name.removeprefix("p-"): spec for spec in Topics("p-").specs()}
     assert {name: ",".join(sorted(spec.cleanup_policy)) for name, spec in specs.items()} == {
-        "p-jobs": "compact",
-        "p-attempts": "compact,delete",
-        "p-deliveries": "compact",
-        "p-dead-letters": "delete",
-        "p-dead-letter-marks": "compact,delete",
-        "p-events": "delete",
-        "p-suppressions": "compact",
-        "p-control": "compact",
+        "jobs": "compact,delete",
+        "attempts": "compact,delete",
+        "deliveries": "compact,delete",
+        "dead-letters": "delete",
+        "dead-letter-marks": "compact,delete",
+        "events": "delete",
+        "suppressions": "compact",
+        "control": "compact",
     }
+    assert {spec.config["message.timestamp.type"] for spec in specs.values()} == {"LogAppendTime"}
+    days = {name: int(spec.config.get("retention.ms", -1)) // 86_400_000 for name, spec in specs.items()}
+    told = dict.fromkeys(("attempts", "deliveries", "dead-letters", "dead-letter-marks"), 527)
+    assert days == {"jobs": 465, **told, "events": 35, "suppressions": -1, "control": -1}
+    short = {spec.name: spec.config for spec in Topics("p-", 2).specs()}
+    assert int(short["p-jobs"]["retention.ms"]) == 124 * 86_400_000
     assert Topics("p-").beside_jobs == ("p-attempts", "p-deliveries", "p-dead-letters")
 
 

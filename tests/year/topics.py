@@ -28,15 +28,8 @@ LATE_MAX = 100
 
 
 def _kept(topics: Topics) -> dict[str, int]:
-    return {
-        topics.jobs: RETENTION_MONTHS + 1,
-        topics.attempts: RETENTION_MONTHS + 1,
-        # Longer than a job may stand, or it is told of anew: Kafka removes whole segments, so an old job stays as long as
-        # a younger one beside it. Of a record without a key the letter is all that says that it was told.
-        topics.deliveries: RETENTION_MONTHS + 4,
-        topics.dead_letters: RETENTION_MONTHS + 4,
-        topics.dead_letter_marks: RETENTION_MONTHS + 4,
-    }
+    # As `schemas.topics` has it, and for the same reasons.
+    return {topics.jobs: RETENTION_MONTHS + 2} | dict.fromkeys(topics.telling, RETENTION_MONTHS + 4)
 
 
 MONTHS_KEPT = {name.removeprefix(Topics().prefix): months for name, months in _kept(Topics()).items()}
@@ -67,14 +60,12 @@ class TopicsOfTheYear:
         now_ms = time.time_ns() // 1_000_000
         for name, cut_ms in cuts.items():
             lag = {"min.compaction.lag.ms": str(now_ms - self._began_ms[-1])}
-            policy = {"cleanup.policy": "compact,delete" if "compact" in before[name]["cleanup.policy"] else "delete"}
-            self._change(name, lag | policy | {"retention.ms": str(now_ms - cut_ms)})
+            self._change(name, lag | {"retention.ms": str(now_ms - cut_ms)})
         for name, cut_ms in cuts.items():
             wait_for(lambda: self._late(name, cut_ms) <= LATE_MAX, f"the ageing of {name}")  # noqa: B023
         late = {name: self._late(name, cut_ms) for name, cut_ms in cuts.items()}
         for name, was in before.items():
-            keep = ("min.compaction.lag.ms", "cleanup.policy")
-            self._change(name, {one: was[one] for one in keep} | {"retention.ms": "-1"})
+            self._change(name, {"min.compaction.lag.ms": was["min.compaction.lag.ms"], "retention.ms": "-1"})
         wait_for(lambda: self._count(self._settings.topics.control) <= CONTROL_RECORDS, "control's compaction")
         return late
 
