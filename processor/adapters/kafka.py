@@ -27,8 +27,9 @@ from processor.adapters.topics import too_few
 from processor.adapters.unreadable import Unreadable
 from processor.core.newest import Look
 from processor.ports import Listener, Poll, Scanned, Transaction
+from schemas.kafka.asking import error_text
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
-from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.kafka.reading import end_offsets, record_of, take
 from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
 from schemas.runtime.errors import BrokerUnavailable, Fenced, TopicReplaced, TransactionAborted, TransactionUnknown

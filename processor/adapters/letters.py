@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from processor.adapters.followed import followed_letters
 from processor.core.evidence import SesEvent
-from schemas.codec import decode_dead_letter
-from schemas.kafka.reading import Follower, Record
-from schemas.records import DeadLetter
+from schemas.kafka.reading import Record
 from schemas.runtime.ending import in_thread
-from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
 
 __all__ = ["EventLetters", "Letters"]
@@ -19,7 +17,7 @@ class Letters:
     """See `processor.ports.Letters`. Read only when somebody asks, and then what came since."""
 
     def __init__(self, settings: Settings) -> None:
-        self._follower = Follower(settings, settings.topics.dead_letters)
+        self._letters = followed_letters(settings)
         self._told: set[tuple[int, int, int]] = set()
         """partition, offset and timestamp: a topic that was made anew has other records at the same places"""
 
@@ -28,7 +26,7 @@ class Letters:
         return {(r.partition, r.offset) for r in records if (r.partition, r.offset, r.timestamp_ms) in self._told}
 
     def _read(self) -> None:
-        for letter in _news(self._follower):
+        for _, letter in self._letters.news():
             source = letter.source
             self._told.add((source.partition, source.offset, source.timestamp_ms))
 
@@ -37,7 +35,7 @@ class EventLetters:
     """Which of SES's events have their dead letter already. Read only when somebody asks, and then what came since."""
 
     def __init__(self, settings: Settings) -> None:
-        self._follower = Follower(settings, settings.topics.dead_letters)
+        self._letters = followed_letters(settings)
         self._told: set[tuple[str, str]] = set()
         """attempt and reason: an attempt made one message"""
 
@@ -49,12 +47,4 @@ class EventLetters:
         return {event for event in causes if (event.attempt, event.reason) in self._told}
 
     def _read(self) -> None:
-        self._told.update((letter.attempt, letter.reason) for letter in _news(self._follower) if letter.attempt)
-
-
-def _news(follower: Follower) -> Iterator[DeadLetter]:
-    for record in follower.news():
-        try:
-            yield decode_dead_letter(record.headers)
-        except BadRecord:
-            continue
+        self._told.update((letter.attempt, letter.reason) for _, letter in self._letters.news() if letter.attempt)

@@ -14,8 +14,8 @@ from processor.adapters.control import read_control
 from processor.adapters.installation import check_installation, places_now
 from processor.adapters.topics import topic_config
 from processor.doctor.finding import Finding, bad, fine, note
+from schemas.kafka.asking import TIMEOUT_S, error_text
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import TIMEOUT_S, error_text
 from schemas.runtime.errors import BrokerUnavailable, InstallationForeign
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec

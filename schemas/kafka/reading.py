@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from typing import TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
+from schemas.kafka.asking import TIMEOUT_S, answer, asked_again, error_code, error_text, no_answer
+from schemas.kafka.clients import admin_config, reader_config, transactional_config
 from schemas.kafka.unreadable import UNREADABLE, pass_over
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
@@ -23,11 +22,8 @@ __all__ = [
     "Record",
     "RecordReader",
     "Tail",
-    "answer",
     "end_offsets",
-    "error_text",
     "log_tails",
-    "no_answer",
     "partition_numbers",
     "read_messages",
     "read_record",
@@ -37,10 +33,7 @@ __all__ = [
 ]
 
 log = get_log()
-T = TypeVar("T")
 
-TIMEOUT_S = 15.0
-"""Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
 SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 _REFUSED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
@@ -197,19 +190,22 @@ def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict
     places = {TopicPartition(topic, number): latest for number in partitions}
     if not places:
         return {}
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
+
+    def ask() -> dict[int, Tail]:
         try:
             asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
             told = {place.partition: answer(future) for place, future in asked.items()}
-            return {number: Tail(end.offset, end.leader_epoch) for number, end in told.items()}
-        except KafkaException as error:
-            # Leaders move, and a new topic has none: librdkafka asks the one it knows until its metadata is renewed.
-            if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
-                raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
+        except KafkaException:
+            # A new topic has no leader: librdkafka asks the one it knows until its metadata is renewed.
             with contextlib.suppress(KafkaException):
                 admin.list_topics(topic, timeout=5)
-            time.sleep(0.1)
+            raise
+        return {number: Tail(end.offset, end.leader_epoch) for number, end in told.items()}
+
+    try:
+        return asked_again(ask, TIMEOUT_S, lambda error: error_code(error) not in _REFUSED)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
 
 
 class Follower:
@@ -291,29 +287,3 @@ def _partitions(client: Consumer | AdminClient, topic: str, settings: Settings) 
     if found.error is not None:
         raise BrokerUnavailable(f"there is no topic {topic}: run `mailonce topics create`")
     return sorted(found.partitions)
-
-
-def no_answer(client: Consumer | AdminClient, settings: Settings, error: KafkaException) -> BrokerUnavailable:
-    """What to say of a cluster that `client` could not ask."""
-    client.poll(0)
-    return BrokerUnavailable(
-        f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "
-        f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right? ({last_trouble() or error_text(error)})"
-    )
-
-
-def answer(asked: Future[T]) -> T:
-    """What Kafka answered to an administrative question. Raises `KafkaException`, also where there is no answer."""
-    try:
-        return asked.result(TIMEOUT_S)
-    except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
-
-
-def error_text(error: BaseException) -> str:
-    """librdkafka's sentence of an exception; its code's, where it leaves that out."""
-    cause = error.args[0] if error.args else error
-    if not isinstance(cause, KafkaError):
-        return str(error)
-    said = cause.str().strip()
-    return f"{said} {KafkaError(cause.code()).str()}".strip() if not said or said.endswith(":") else said
