@@ -131,7 +131,9 @@ class World(NamedTuple):
     """Keys with a call in flight at a fault: these may be in doubt."""
     wiped: bool
     missed: frozenset[int]
-    """Keys whose event was lost: their doubt stays."""
+    """Keys whose event was lost: where nobody else knows, they stay uncertain."""
+    untold: frozenset[int]
+    """Keys whose answer was lost, or died with a processor before the ledger was told."""
     rejects: int
     """The key that SES refuses for its content; -1 for none."""
     resends: bool
@@ -162,6 +164,7 @@ def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool 
         excused=frozenset(),
         wiped=False,
         missed=frozenset(),
+        untold=frozenset(),
         rejects=rejects,
         resends=resends,
         again=again,
