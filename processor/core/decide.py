@@ -115,12 +115,7 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             # Without a fingerprint (an outcome by evidence) nobody can tell whether the content changed.
             return Skip("already sent", report=claim.fingerprint not in {"", fingerprint})
         case State.UNCERTAIN:
-            return Settle(
-                Outcome.UNCERTAIN,
-                reason="answer-lost",
-                detail="the attempt's lifetime passed and nobody knows SES's answer",
-                attempt=claim.attempt,
-            )
+            return _expired(claim)
         case State.UNCERTAIN_RECORDED:
             return Skip("held as uncertain")
         case State.DROPPED if claim.message_id:
@@ -134,6 +129,15 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             raise AssertionError(f"the claim script left {claim} to a record that it should have let in")
         case _ as never:
             assert_never(never)
+
+
+def _expired(claim: Claim) -> Settle:
+    return Settle(
+        Outcome.UNCERTAIN,
+        reason="answer-lost",
+        detail="the attempt's lifetime passed and nobody knows SES's answer",
+        attempt=claim.attempt,
+    )
 
 
 def after_cancel(claim: Claim, *, bar: str) -> AfterClaim:

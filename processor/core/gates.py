@@ -9,8 +9,8 @@ from processor.core.decide import Settle
 from processor.core.outage import Outage
 from processor.core.ticket import Finished
 from schemas.records import Outcome
+from schemas.runtime.backoff import RetryTable
 from schemas.runtime.errors import Halted
-from schemas.runtime.settings import RetryTable
 
 __all__ = ["HURRY_S", "REDIS_RETRY_S", "Gates"]
 

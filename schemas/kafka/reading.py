@@ -95,18 +95,13 @@ def read_messages(
     dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for the end. Raises
     `BrokerUnavailable` when Kafka does not answer or there is no topic.
     """
-    admin = AdminClient(admin_config(settings))
-    numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
-    ends = end_offsets(admin, topic, numbers)
-    # A place beyond the end is one of a log that was cut or made anew.
-    asked = {number: (starts or {}).get(number, 0) for number in numbers}
-    starts = {number: start if start <= ends[number] else 0 for number, start in asked.items()}
-    left = {number for number in numbers if starts[number] < ends[number]}
+    begins, ends = _spans(settings, topic, partitions, starts or {})
+    left = {number for number, begin in begins.items() if begin < ends[number]}
     if not left:
         return
     consumer = Consumer(reader_config(settings))
     try:
-        consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
+        consumer.assign([TopicPartition(topic, number, begins[number]) for number in left])
         patience = Patience(settings, topic)
         while left:
             messages = take(consumer, 2000, 0.5)
@@ -114,24 +109,35 @@ def read_messages(
             if good := [message for message in messages if message.error() is None]:
                 yield good
             for message in messages:
-                error = message.error()
-                if error is None:
+                if (error := message.error()) is None:
                     continue
-                if error.code() == KafkaError._PARTITION_EOF:
-                    number, offset = message.partition() or 0, message.offset() or 0
-                    if offset >= ends[number]:
-                        left.discard(number)
-                    else:
-                        patience.stopped_at[number] = offset
-                elif error.code() in UNREADABLE and topic == settings.topics.jobs:
-                    go_on = pass_over(settings, consumer, topic, message)
-                    left -= {message.partition()} if go_on >= ends[message.partition() or 0] else set()
-                elif error.code() not in _PASSING:
+                number, offset = message.partition() or 0, message.offset() or 0
+                if error.code() in UNREADABLE and topic == settings.topics.jobs:
+                    offset = pass_over(settings, consumer, topic, message)
+                elif error.code() in _PASSING:
+                    continue
+                elif error.code() != KafkaError._PARTITION_EOF:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
+                elif offset < ends[number]:
+                    patience.stopped_at[number] = offset
+                if offset >= ends[number]:
+                    left.discard(number)
     except KafkaException as error:
         raise BrokerUnavailable(f"reading {topic}: {error_text(error)}") from error
     finally:
         consumer.close()
+
+
+def _spans(
+    settings: Settings, topic: str, partitions: list[int] | None, starts: Mapping[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Where each partition is read from, and up to where. A start beyond the end is one of a log that was cut or made
+    anew: then it is read from its beginning."""
+    admin = AdminClient(admin_config(settings))
+    numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
+    ends = end_offsets(admin, topic, numbers)
+    asked = {number: starts.get(number, 0) for number in numbers}
+    return {number: start if start <= ends[number] else 0 for number, start in asked.items()}, ends
 
 
 class Patience:

@@ -13,7 +13,7 @@ from processor.core.states import ABSENT, Claim, State
 from processor.core.ticket import Attempt, Finished, GivenBack, PutOff, Stays
 from processor.ports import Item
 from schemas.records import Outcome
-from schemas.runtime.settings import RetryTable
+from schemas.runtime.backoff import RetryTable
 from tests.simulation.dedup import MemoryDedup
 from tests.support.parts import Away, Made, Ses, attempt, whole
 
