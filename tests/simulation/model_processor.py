@@ -153,7 +153,8 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
         yield "call", world, call._replace(phase="air", answer="refused")
         return
     accepted = replaced(world.accepted, call.key, (*world.accepted[call.key], call.attempt))
-    took = world._replace(accepted=accepted, events=tuple(sorted((*world.events, (call.key, call.attempt)))))
+    news = () if call.key in world.missed else ((call.key, call.attempt),)
+    took = world._replace(accepted=accepted, events=tuple(sorted((*world.events, *news))))
     yield "call", took, call._replace(phase="air", answer="ok")
     if world.faults:
         one_less = {"faults": world.faults - 1}

@@ -131,7 +131,7 @@ class World(NamedTuple):
     """Keys with a call in flight at a fault: these may be in doubt."""
     wiped: bool
     missed: frozenset[int]
-    """Keys whose event was lost: where nobody else knows, they stay uncertain."""
+    """Keys whose event was lost, or never comes: where nobody else knows, they stay uncertain."""
     untold: frozenset[int]
     """Keys whose answer was lost, or died with a processor before the ledger was told."""
     rejects: int
@@ -145,8 +145,10 @@ class World(NamedTuple):
 Steps = Iterator[tuple[str, World]]
 
 
-def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False, again: bool = False) -> World:
-    """`again`: the first key has a second record, at any moment."""
+def first_world(
+    faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False, again: bool = False, feed: bool = True
+) -> World:
+    """`again`: the first key has a second record, at any moment. Without a `feed` no event of SES's ever comes."""
     return World(
         jobs=tuple((key, "") for key in range(jobs)),
         claims=(ABSENT, ABSENT),
@@ -163,7 +165,7 @@ def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool 
         faults=faults,
         excused=frozenset(),
         wiped=False,
-        missed=frozenset(),
+        missed=frozenset() if feed else frozenset(range(len(KEYS))),
         untold=frozenset(),
         rejects=rejects,
         resends=resends,
