@@ -90,16 +90,7 @@ async def build(
     suppressions: Suppressions,
     mails: dict[str, Settings],
 ) -> Worker:
-    """A worker on real servers, not started.
-
-    Args:
-        made: what it is made for.
-        client: of the dedup set.
-        part: its part in the control topic.
-        sender: to SES.
-        suppressions: addresses that get no mail.
-        mails: the settings of each template that has some of its own.
-    """
+    """A worker on real servers, not started. `mails`: the settings of each template that has some of its own."""
     settings, instance = made.settings, made.instance
     clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = _ports(made, client, part, sender, clock, letters_max)

@@ -89,11 +89,9 @@ def read_messages(
 ) -> Iterator[list[Message]]:
     """Every committed record of a topic, or of some partitions, from the beginning (or `starts`) to the end as of now.
 
-    They come as librdkafka has them, some at once: for those who look at millions.
-
-    Records of one partition come in order. While a transaction is open nothing after its first record can be read: a
-    dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for the end. Raises
-    `BrokerUnavailable` when Kafka does not answer or there is no topic.
+    They come some at once, those of one partition in order. While a transaction is open nothing after its first record
+    can be read: a dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for
+    the end. Raises `BrokerUnavailable` when Kafka does not answer or there is no topic.
     """
     begins, ends = _spans(settings, topic, partitions, starts or {})
     left = {number for number, begin in begins.items() if begin < ends[number]}
