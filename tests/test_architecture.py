@@ -58,7 +58,9 @@ def test_everything_is_small() -> None:
 
 def test_the_shape_is_measured_as_it_is() -> None:
     """A measure that counts nothing would hold no bound."""
-    text = "class A:\n    x: int\n\n    def f(self) -> None:\n        self.y = 1\n\n\nasync def g() -> None:\n    pass\n"
+    text = (
+        "class A:\n    x: int\n\n    def f(self) -> None:\n        self.y = 1\n\n\nasync def g() -> None:\n    pass\n"
+    )
     assert set(pieces_of("a.py", text)) == {
         Piece("file", "a.py", 9),
         Piece("class", "a.py:A", 5, fields=2),
