@@ -151,7 +151,7 @@ def _told_of(found: Found) -> dict[str, Any]:
         "why": found.why,
         "adopted_from": found.former or None,
         "kept_sent": found.sent,
-        "uncertain": found.doubtful,
+        "uncertain": found.uncertain,
         "dropped": found.dropped,
         "places_void": found.closed,
     }
@@ -165,7 +165,7 @@ def _show_found(found: Found, *, to_people: bool) -> None:
         lines = [
             *lines,
             f"kept: {found.sent:,} mails as sent: they stay barred, and the ledger is told of those that it lacks",
-            f"become uncertain: {found.doubtful:,} that are being sent or in doubt"
+            f"become uncertain: {found.uncertain:,} that are being sent or in doubt"
             + (f", and what the ledger lacks of {found.dropped:,} that SES dropped" if found.dropped else ""),
             f"void: {found.closed:,} places of records that ended without a mail; a new topic is read from its start",
         ]

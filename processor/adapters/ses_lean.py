@@ -113,7 +113,7 @@ class LeanSender(BotoSender):
             return NotWritten("parameters", str(error))
         except Broken as error:
             return Unanswered(error.kind, str(error))
-        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
+        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is uncertain
             return answer_of_exception(error)
 
     def _answer(self, response: Response) -> Answer:

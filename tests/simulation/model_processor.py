@@ -15,7 +15,7 @@ from tests.simulation.model_world import (
     ANSWERS,
     TRIES_MAX,
     Call,
-    Mark,
+    Note,
     Processor,
     Rules,
     Steps,
@@ -46,8 +46,8 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
     yield from _calls(world, rules, number)
     if known.facts:
         yield from _tells(world, number, processor)
-    for index in range(len(processor.marks)):
-        yield _mark_recorded(world, rules, number, index)
+    for index in range(len(processor.notes)):
+        yield _note_recorded(world, rules, number, index)
     if processor.freeing and _takes_releases(world, rules):
         waiting = with_processor(world, number, processor._replace(freeing=()))
         yield f"free {number}", _freed(waiting, number, processor.freeing, rules)
@@ -174,14 +174,14 @@ def _answered(world: World, rules: Rules, call: Call, *, ours: bool) -> tuple[Wo
     follows = answered.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
     claim, told = world.claims[call.key], item(world.jobs, call.held)
     match follows:
-        case answered.Finish(answered.MarkSent(message_id), settle):
-            claim = rules.scripts.mark_sent(claim, told) if rules.mark_at_once else claim
-            better = decide.after_mark(claim, message_id=message_id, attempt=call.attempt)
-        case answered.Finish(answered.MarkDoubt(), settle):
-            claim = rules.scripts.mark_doubt(claim, told)
-            better = decide.after_doubt(claim, call.attempt)
-        case answered.Finish(answered.MarkRefused(), settle) if ours:
-            claim, better = rules.scripts.mark_refused(claim, told, BARRED_MS), None
+        case answered.Finish(answered.NoteSent(message_id), settle):
+            claim = rules.scripts.note_sent(claim, told) if rules.note_at_once else claim
+            better = decide.after_note(claim, message_id=message_id, attempt=call.attempt)
+        case answered.Finish(answered.NoteUncertain(), settle):
+            claim = rules.scripts.note_uncertain(claim, told)
+            better = decide.after_uncertain(claim, call.attempt)
+        case answered.Finish(answered.NoteRefused(), settle) if ours:
+            claim, better = rules.scripts.note_refused(claim, told, BARRED_MS), None
         case answered.Finish(_, settle):
             claim, better = _released(world, rules, claim, told), None
         case _:
@@ -199,27 +199,27 @@ def _released(world: World, rules: Rules, claim: Claim, told: Item) -> Claim:
     return rules.scripts.release(claim, told) if _takes_releases(world, rules) else claim
 
 
-def _mark_recorded(world: World, rules: Rules, number: int, index: int) -> tuple[str, World]:
+def _note_recorded(world: World, rules: Rules, number: int, index: int) -> tuple[str, World]:
     """Redis hears of one outcome that the ledger holds, in any order; the ledger hears if Redis knows better."""
     processor = world.processors[number]
-    mark, rest = processor.marks[index], (*processor.marks[:index], *processor.marks[index + 1 :])
-    attempt = mark.result.attempt or mark.held[1]
-    key = world.jobs[mark.held[0]][0]
-    told, claim, better = item(world.jobs, mark.held, attempt), world.claims[key], None
-    match mark.result.outcome:
+    note, rest = processor.notes[index], (*processor.notes[:index], *processor.notes[index + 1 :])
+    attempt = note.result.attempt or note.held[1]
+    key = world.jobs[note.held[0]][0]
+    told, claim, better = item(world.jobs, note.held, attempt), world.claims[key], None
+    match note.result.outcome:
         case Outcome.SENT:
             claim = rules.scripts.record_sent(claim, told)
-            better = decide.after_mark(claim, message_id=attempt, attempt=attempt)
+            better = decide.after_note(claim, message_id=attempt, attempt=attempt)
         case Outcome.UNCERTAIN:
-            claim = rules.scripts.record_doubt(claim, told)
-            better = decide.after_doubt(claim, attempt)
+            claim = rules.scripts.record_uncertain(claim, told)
+            better = decide.after_uncertain(claim, attempt)
         case _:
             claim = rules.scripts.close(claim, told)
     known = processor.known
-    if better and mark.ours:
-        known = machine.corrected(known, world.jobs, mark.held, better)
-    changed = processor._replace(marks=rest, known=known)
-    return f"mark {number}/{mark.held[0]}", with_processor(claimed(world, key, claim), number, changed)
+    if better and note.ours:
+        known = machine.corrected(known, world.jobs, note.held, better)
+    changed = processor._replace(notes=rest, known=known)
+    return f"note {number}/{note.held[0]}", with_processor(claimed(world, key, claim), number, changed)
 
 
 # ---- transactions ----
@@ -235,8 +235,8 @@ def _commits(world: World, rules: Rules, number: int, processor: Processor) -> S
         early = world._replace(log=world.log.settled(batch.offset), faults=world.faults - 1)
         yield f"!crash between offsets and outcomes {number}", with_processor(early, number, Processor())
     visible = _visible(world, batch, intents=rules.intent_first)
-    marks = (*processor.marks, *_marks(batch))
-    yield f"commit {number}", with_processor(visible, number, processor._replace(known=batch.after, marks=marks))
+    notes = (*processor.notes, *_notes(batch))
+    yield f"commit {number}", with_processor(visible, number, processor._replace(known=batch.after, notes=notes))
     if world.faults:
         less = world._replace(faults=world.faults - 1)
         yield f"!aborted {number}", with_processor(less, number, processor._replace(known=batch.aborted))
@@ -277,22 +277,22 @@ def _visible(world: World, batch: Committed, *, intents: bool = True) -> World:
 def _tells(world: World, number: int, processor: Processor) -> Steps:
     """What SES accepted of partitions that have left, without offsets and whoever owns them now."""
     known, ledger = processor.known, list(world.ledger)
-    marks = tuple(Mark(held, result, ours=False) for held, result in known.facts if isinstance(result, decide.Settle))
-    for (offset, attempt), result, _ in marks:
+    notes = tuple(Note(held, result, ours=False) for held, result in known.facts if isinstance(result, decide.Settle))
+    for (offset, attempt), result, _ in notes:
         key = world.jobs[offset][0]
         ledger[key] = (*ledger[key], (result.outcome.value, result.attempt or attempt, result.message_id or "", offset))
     visible = world._replace(ledger=tuple(ledger))
-    told = processor._replace(known=machine.told(known, world.jobs), marks=(*processor.marks, *marks))
+    told = processor._replace(known=machine.told(known, world.jobs), notes=(*processor.notes, *notes))
     yield f"tell {number}", with_processor(visible, number, told)
     if world.faults:
         # It is told again.
         yield f"!told, end unknown {number}", visible._replace(faults=world.faults - 1)
 
 
-def _marks(batch: Committed) -> Iterator[Mark]:
+def _notes(batch: Committed) -> Iterator[Note]:
     for held, result in batch.finished:
         if isinstance(result, decide.Settle):
-            yield Mark(held, result)
+            yield Note(held, result)
 
 
 # ---- partitions ----
@@ -311,10 +311,10 @@ def _lost(world: World, rules: Rules, number: int) -> World:
     known, dropped = machine.lost(world.processors[number].known, world.jobs)
     world = _freed(world, number, dropped, rules)
     processor = world.processors[number]
-    marks = tuple(mark._replace(ours=False) for mark in processor.marks)
+    notes = tuple(note._replace(ours=False) for note in processor.notes)
     orphans = processor.orphans + processor.calls
     return with_processor(
-        world, number, processor._replace(generation=0, known=known, calls=(), orphans=orphans, marks=marks)
+        world, number, processor._replace(generation=0, known=known, calls=(), orphans=orphans, notes=notes)
     )
 
 
@@ -336,5 +336,5 @@ def left(world: World, rules: Rules, number: int) -> World:
     gone = _freed(_visible(world, batch), number, batch.withdrawn, rules)
     gone = gone._replace(log=gone.log.left())
     processor = gone.processors[number]
-    marks = tuple(mark._replace(ours=False) for mark in (*processor.marks, *_marks(batch)))
-    return with_processor(gone, number, processor._replace(generation=0, known=batch.after, marks=marks))
+    notes = tuple(note._replace(ours=False) for note in (*processor.notes, *_notes(batch)))
+    return with_processor(gone, number, processor._replace(generation=0, known=batch.after, notes=notes))

@@ -23,7 +23,7 @@ from schemas.records import Outcome
 from tests.simulation.log import Partition
 from tests.simulation.machine import Held, Jobs, Known, Result
 from tests.simulation.model_processor import attempts_of
-from tests.simulation.model_world import Call, Mark, Processor, World
+from tests.simulation.model_world import Call, Note, Processor, World
 
 __all__ = ["canonical", "interchangeable", "swapped"]
 
@@ -87,7 +87,7 @@ def _tidied(processor: Processor, jobs: Jobs, now: int) -> Processor:
         known=_sorted_known(processor.known, jobs),
         calls=tuple(sorted(processor.calls)),
         orphans=tuple(sorted(processor.orphans)),
-        marks=tuple(sorted(processor.marks, key=lambda mark: (mark.held, mark.ours, mark.result.outcome))),
+        notes=tuple(sorted(processor.notes, key=lambda note: (note.held, note.ours, note.result.outcome))),
         freeing=_by_user(processor.freeing, jobs, _held),
     )
 
@@ -221,7 +221,7 @@ def _processor(processor: Processor) -> Processor:
         known=_known(processor.known),
         calls=tuple(map(_call, processor.calls)),
         orphans=tuple(map(_call, processor.orphans)),
-        marks=tuple(Mark(_swapped_held(mark.held), _result(mark.result), mark.ours) for mark in processor.marks),
+        notes=tuple(Note(_swapped_held(note.held), _result(note.result), note.ours) for note in processor.notes),
         freeing=tuple(map(_swapped_held, processor.freeing)),
     )
 

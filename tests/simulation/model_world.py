@@ -19,7 +19,7 @@ __all__ = [
     "ANSWERS",
     "TRIES_MAX",
     "Call",
-    "Mark",
+    "Note",
     "Processor",
     "Rules",
     "Steps",
@@ -49,7 +49,7 @@ class Rules:
     claim_first = True
     needs_marker = True
     release_needs_whole = True
-    mark_at_once = True
+    note_at_once = True
     outcomes_with_offsets = True
     owner_checked = True
     deadline_checked = True
@@ -83,7 +83,7 @@ class Call(NamedTuple):
         return self.offset, self.attempt
 
 
-class Mark(NamedTuple):
+class Note(NamedTuple):
     """An outcome that the ledger holds and Redis has not been told of."""
 
     held: Held
@@ -102,8 +102,8 @@ class Processor(NamedTuple):
     """its engine"""
     calls: tuple[Call, ...] = ()
     orphans: tuple[Call, ...] = ()
-    """Calls of a partition that was lost: they go on, their marks are facts, their outcomes are another's."""
-    marks: tuple[Mark, ...] = ()
+    """Calls of a partition that was lost: they go on, their notes are facts, their outcomes are another's."""
+    notes: tuple[Note, ...] = ()
     freeing: tuple[Held, ...] = ()
     """What is given back once the set is whole: only then does it take a release."""
 

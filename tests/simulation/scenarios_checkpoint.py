@@ -49,7 +49,7 @@ async def redis_back_with_most_of_its_data(world: World, audit: Audit) -> list[s
     """Twelve mails are settled, three more are claimed when Redis starts again without its last scripts."""
     await sent(world, 12)
     assert await until(world, lambda: moved(world))
-    world.when("p0", "redis.mark_sent >", 1, lambda _process: back(world, 3))
+    world.when("p0", "redis.note_sent >", 1, lambda _process: back(world, 3))
     for number in range(3):
         world.publish(f"late{number}")
     assert await done(world)

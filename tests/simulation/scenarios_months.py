@@ -107,7 +107,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
         world.ses.refuses.clear()
         world.start("r", group="replay-1", drain=True)
 
-    world.when("p0", "redis.mark_refused >", 1, act)
+    world.when("p0", "redis.note_refused >", 1, act)
     world.start("p0")
     world.publish("u0")
     await asyncio.sleep(10)
@@ -116,7 +116,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
 @keeps(r"G6 u0:\S+: sent is said of", "the ledger's `sent` names the content that really went out")
 async def sent_of_another_content(world: World, audit: Audit) -> None:
     """Killed after the mark, corrected before the successor reads."""
-    world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())
+    world.when("p0", "redis.note_sent >", 1, lambda process: process.die())
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(2)

@@ -57,7 +57,7 @@ async def a_dead_record_of_a_commit_that_nobody_heard_of(world: World, audit: Au
 @keeps(r"G[23] .*u0:\S+ has no outcome", "outcome and offset commit in one transaction")
 async def refused_after_it_was_sent(world: World, audit: Audit) -> None:
     """Killed after the mark; the address is suppressed before another reads the record."""
-    world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())
+    world.when("p0", "redis.note_sent >", 1, lambda process: process.die())
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(2)

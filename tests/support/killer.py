@@ -30,7 +30,7 @@ STEPS = (
     "after_claim",
     "inside_call",
     "after_answer",
-    "after_mark",
+    "after_note",
     "before_settling_commit",
     "after_settling_commit",
 )
@@ -100,10 +100,10 @@ class KillingDedup(Wrapped):
         self._killer.at("after_claim")
         return claims
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        after: list[Claim] = await self._inner.mark_sent(items)
+    async def note_sent(self, items: Sequence[Item]) -> list[Claim]:
+        after: list[Claim] = await self._inner.note_sent(items)
         for _ in items:  # how many marks share a script depends on how busy the machine is
-            self._killer.at("after_mark")
+            self._killer.at("after_note")
         return after
 
 
