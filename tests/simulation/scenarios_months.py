@@ -11,6 +11,7 @@ from tests.simulation.story import (
     LONG_AGO_S,
     done,
     drain,
+    evidence_dies_at,
     forget_offsets,
     keeps,
     publish,
@@ -158,11 +159,7 @@ async def settled_before_the_ledger_has_ses_word(world: World, audit: Audit) -> 
 async def a_drop_told_twice(world: World, audit: Audit) -> None:
     """Evidence dies between its commit and its note in Redis; the event comes again."""
     world.ses.drops.add("u0")
-    world.when("ev", "redis.note <", 1, lambda process: process.die())
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(4)
+    await evidence_dies_at(world, "redis.note <")
     world.start_evidence()
     await asyncio.sleep(10)
 
