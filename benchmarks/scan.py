@@ -24,7 +24,8 @@ from processor.adapters.kafka_scan import KafkaScan
 from processor.core.newest import Look, Newest
 from schemas.codec import encode
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import end_offsets, partition_numbers
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import partition_numbers
 from schemas.records import Job
 from schemas.runtime.settings import Settings, load_settings
 

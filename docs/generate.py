@@ -13,7 +13,8 @@ import msgspec
 from processor.core.states import diagram
 from schemas.control import Brake, Floor, Heartbeat, Installation, Lineage, MonthOpened
 from schemas.records import Attempt, DeadLetter, Delivery, Job, Mark, Requeue, Resend, Suppression
-from schemas.runtime.settings import Settings, describe_settings
+from schemas.runtime.described import describe_settings
+from schemas.runtime.settings import Settings
 from schemas.topics import Topics
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -70,15 +70,7 @@ def adopt(
     settings, decider = load(), login(who)
     found = taking_part(settings, lambda part: dedup.look(part, dedup.adoption_of(settings, part)))
     _show_found(found, to_people=not as_json)
-    told = {
-        "why": found.why,
-        "adopted_from": found.former or None,
-        "kept_sent": found.sent,
-        "uncertain": found.doubtful,
-        "dropped": found.dropped,
-        "places_void": found.closed,
-        "dry_run": dry_run,
-    }
+    told = _told_of(found) | {"dry_run": dry_run}
     if not found.why or dry_run:
         return print_json(told | {"adopted": False}) if as_json else None
     if not yes:
@@ -153,6 +145,18 @@ def _ask(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
+def _told_of(found: Found) -> dict[str, Any]:
+    """What it keeps and what becomes uncertain, for programs."""
+    return {
+        "why": found.why,
+        "adopted_from": found.former or None,
+        "kept_sent": found.sent,
+        "uncertain": found.uncertain,
+        "dropped": found.dropped,
+        "places_void": found.closed,
+    }
+
+
 def _show_found(found: Found, *, to_people: bool) -> None:
     """On standard error where standard output is for programs."""
     out = console(stderr=not to_people)
@@ -161,7 +165,7 @@ def _show_found(found: Found, *, to_people: bool) -> None:
         lines = [
             *lines,
             f"kept: {found.sent:,} mails as sent: they stay barred, and the ledger is told of those that it lacks",
-            f"become uncertain: {found.doubtful:,} that are being sent or in doubt"
+            f"become uncertain: {found.uncertain:,} that are being sent or in doubt"
             + (f", and what the ledger lacks of {found.dropped:,} that SES dropped" if found.dropped else ""),
             f"void: {found.closed:,} places of records that ended without a mail; a new topic is read from its start",
         ]

@@ -53,9 +53,9 @@ def forecast(
 
 def month_forecast(settings: Settings, mails: int, account: Account | None = None) -> Forecast:
     """By the account's limits, which SES is asked for unless they are given."""
+    from processor.building import ask_account
     from processor.core.forecast import forecast
     from processor.core.pace import Limits
-    from processor.wiring import ask_account
     from schemas.runtime.ending import run
 
     return forecast(mails, account or run(ask_account(settings)), Limits.of(settings))

@@ -15,7 +15,7 @@ app = typer.Typer()
 @app.command()
 def settings(as_json: Json = False) -> None:
     """Every setting: value now, default, unit and meaning. Secrets are hidden."""
-    from schemas.runtime.settings import describe_settings
+    from schemas.runtime.described import describe_settings
 
     rows = list(describe_settings(load()))
     if as_json:

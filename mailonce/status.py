@@ -113,7 +113,7 @@ def _account(settings: Settings) -> Account | None:
 
 async def _asked(settings: Settings) -> Account | None:
     """Nothing where SES may not be asked: the topics tell the rest."""
-    from processor.wiring import ask_account
+    from processor.building import ask_account
 
     try:
         return await ask_account(settings)

@@ -11,7 +11,7 @@ from mailonce.shown import console, print_json, say, table, utc
 from schemas.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from processor.core.uncertain import Doubt
+    from processor.core.uncertain import UncertainMail
     from processor.ops.uncertain import Resolution
     from schemas.runtime.settings import Settings
 
@@ -25,9 +25,9 @@ _DONE = {"sent": "recorded as sent", "resend": "to be sent again", "dead": "dead
 @app.command("list", epilog="Example: `mailonce uncertain list --month 2026-11`")
 def list_(month: Annotated[str | None, typer.Option(help="Only this month.")] = None, as_json: Json = False) -> None:
     """Mails of which nobody knows whether SES took them: held, never sent again by themselves."""
-    from processor.ops.uncertain import describe, doubts_of
+    from processor.ops.uncertain import describe, uncertain_of
 
-    entries = [describe(doubt) for doubt in doubts_of(load(), month_of(month) if month else None)]
+    entries = [describe(mail) for mail in uncertain_of(load(), month_of(month) if month else None)]
     if as_json:
         return print_json(entries)
     lines = table("user", "month", "attempt", "since (UTC)", "why")
@@ -76,14 +76,14 @@ def _resolution(text: str) -> Resolution:
         raise UsageError(f"--as is sent, resend or dead, not {text!r}") from None
 
 
-def _chosen(settings: Settings, user: str | None, month: str) -> list[Doubt]:
-    """A user's doubtful mail of the month, or without a user every uncertain one. Raises `UsageError`."""
-    from processor.ops.uncertain import doubts_of
+def _chosen(settings: Settings, user: str | None, month: str) -> list[UncertainMail]:
+    """A user's uncertain mail of the month, or without a user every uncertain one. Raises `UsageError`."""
+    from processor.ops.uncertain import uncertain_of
 
     if user is None:
-        return list(doubts_of(settings, month))
+        return list(uncertain_of(settings, month))
     key = key_of(user, month)
-    chosen = [doubt for doubt in doubts_of(settings, month, decided=True) if doubt.key == key]
+    chosen = [mail for mail in uncertain_of(settings, month, decided=True) if mail.key == key]
     if not chosen:
         raise UsageError(f"not in doubt: {key}; `mailonce show` tells its outcome")
     return chosen

@@ -5,41 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Container
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import redis.asyncio
 
 from processor.adapters.clock import SystemClock
-from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
-from processor.adapters.letters import Letters
-from processor.adapters.mail_options import mail_config, settings_of_templates
+from processor.adapters.mail_options import settings_of_templates
 from processor.adapters.metrics_server import metrics_served
-from processor.adapters.outcomes import Outcomes
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
-from processor.adapters.redis import RedisPace, check_server, connect
+from processor.adapters.redis import check_server, connect
 from processor.adapters.ses import BotoSender
-from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topic_limits import topic_limits
 from processor.adapters.topics import check_topics
-from processor.core.mail import compose
-from processor.core.pace import Account
-from processor.core.ticket import Attempt
+from processor.building import Made, build, make_sender
 from processor.core.times import too_short
 from processor.ops.balance import Tell, compare
-from processor.ports import Sender, Templates
 from processor.recovery.part import Part
-from processor.shell.assembly import Parts, Ports, assemble
-from processor.shell.control import FollowedMonths
-from processor.shell.intake import IntakeConfig
-from processor.shell.ledger import Scribe
-from processor.shell.templates import SesTemplates
+from processor.shell.assembly import Ports
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
 from processor.watch import cannot_read, check, look, sick, watch
@@ -53,12 +40,11 @@ from schemas.runtime.errors import (
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.runtime.tracing import end_tracing
-from schemas.runtime.tracing import tracer as make_tracer
 
 if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
+    pass
 
-__all__ = ["Ended", "Ports", "Run", "check_times", "make_sender", "process", "run_processor"]
+__all__ = ["Ended", "Ports", "Run", "check_times", "process", "run_processor"]
 
 log = get_log()
 
@@ -179,7 +165,17 @@ async def _start(
         await BotoSender.check_run(sender, own)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
-    return await _build(run, client, part, sender, suppressions, mails), suppressions
+    how = run.run
+    made = Made(
+        settings=settings,
+        instance=run.instance,
+        drain=how.drain,
+        month=how.month,
+        told_before=how.told_before,
+        wrap=how.wrap,
+        meter=how.meter,
+    )
+    return await build(made, client, part, sender, suppressions, mails), suppressions
 
 
 def check_times(settings: Settings, *, local: bool) -> None:
@@ -221,98 +217,3 @@ async def _serve(
     finally:
         await end(watching, looking, checking, following)
     return worker.settled_count
-
-
-def make_sender(settings: Settings) -> BotoSender:
-    """The transport that the settings name."""
-    # A multi-region endpoint is signed by awscrt, through boto3 alone.
-    by_boto3 = settings.ses_transport == "boto3" or settings.endpoint_id
-    return BotoSender(settings) if by_boto3 else LeanSender(settings)
-
-
-def make_templates(settings: Settings, sender: Sender) -> Templates:
-    """By ``MAILONCE_RENDER``. Raises `UsageError` for a folder that cannot be read."""
-    if settings.render == "ses":
-        return SesTemplates(sender)
-    from processor.adapters.local_templates import LocalTemplates
-
-    return LocalTemplates(Path(settings.templates_folder))
-
-
-async def ask_account(settings: Settings) -> Account:
-    """SES's limits for the account, and what it used of them. Raises `Halted` and the like when SES does not tell."""
-    # Reading boto3's models takes a tenth of a second, which nobody's event loop can spare.
-    sender = await in_thread(make_sender, settings)
-    try:
-        return await sender.account()
-    finally:
-        sender.close()
-
-
-async def _build(
-    run: _Process,
-    client: redis.asyncio.Redis,
-    part: Part,
-    sender: BotoSender,
-    suppressions: Suppressions,
-    mails: dict[str, Settings],
-) -> Worker:
-    settings, instance = run.settings, run.instance
-    clock, limits = SystemClock(), await in_thread(topic_limits, settings)
-    ports = run.run.wrap(
-        Ports(
-            KafkaJobLog(settings, instance, limits),
-            part.dedup,
-            sender,
-            RedisPace(client, settings.topic_prefix, settings.quota_window_s),
-            clock,
-        )
-    )
-    if tracer := make_tracer(settings, "mailonce-processor"):
-        ports = _traced(ports, tracer, settings)
-    installation = part.follower.control.installation
-    whose = installation.id if installation else ""
-    mail = mail_config(settings, whose)
-    of_template = {name: mail_config(own, whose) for name, own in mails.items()}
-
-    templates = make_templates(settings, ports.sender)
-
-    def compose_attempt(attempt: Attempt) -> dict[str, object]:
-        ticket = attempt.ticket
-        assert ticket.job is not None
-        config = of_template.get(ticket.job.template, mail)
-        return compose(ticket.job, attempt.id, ticket.place, config, templates.content(ticket.job))
-
-    return assemble(
-        settings,
-        ports,
-        Parts(
-            intake=IntakeConfig(
-                settings.retention_months, run.run.month, run.run.told_before, suppressions, limits.kept
-            ),
-            templates=templates,
-            compose=compose_attempt,
-            make_whole=part.lineages.ensure_whole,
-            presence=part.follower,
-            months=FollowedMonths(part.follower),
-            scribe=Scribe(
-                settings.topics, instance, version("mailonce"), clock.now_ms, limits.letter_bytes, part.follower.process
-            ),
-            letters=Letters(settings, limits.kept, clock.now_ms),
-            outcomes=Outcomes(settings, limits.kept, clock.now_ms),
-            this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
-            meter=run.run.meter,
-            drain=run.run.drain,
-        ),
-    )
-
-
-def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:
-    from processor.telemetry.traced import Parents, TracedJobLog, TracedSender
-
-    parents = Parents()
-    return replace(
-        ports,
-        job_log=TracedJobLog(ports.job_log, tracer, parents, settings.topics),
-        sender=TracedSender(ports.sender, tracer, parents),
-    )

@@ -27,8 +27,9 @@ from processor.core.control import Control
 from processor.ports import Change
 from schemas.codec import encode
 from schemas.control import ControlRecord, Heartbeat, control_key, decode_control
+from schemas.kafka.asking import error_text
 from schemas.kafka.clients import FOLLOWS, producer_config, reader_config, transactional_config
-from schemas.kafka.reading import error_text, read_topic, take
+from schemas.kafka.reading import read_topic, take
 from schemas.runtime.ending import Thread, in_thread, within
 from schemas.runtime.errors import BadRecord, BrokerUnavailable
 from schemas.runtime.logs import Event, get_log

@@ -8,7 +8,7 @@ from processor.adapters.installation import describe, topic_id
 from processor.adapters.kafka_places import epoch_before
 from processor.core.checkpoint import Checkpoint, End, Ends, Place
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import Tail, log_tails
+from schemas.kafka.ends import Tail, log_tails
 from schemas.runtime.settings import Settings
 
 __all__ = ["ends_of"]

@@ -19,8 +19,8 @@ from processor.core.adoption import Places
 from processor.core.control import Control
 from processor.ports import ServerSeen
 from schemas.control import Content, Installation, control_key, new_control_id
+from schemas.kafka.asking import TIMEOUT_S, answer, error_text
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import TIMEOUT_S, answer, error_text
 from schemas.runtime.errors import BrokerUnavailable, InstallationForeign, RedisForeign
 from schemas.runtime.settings import Settings
 

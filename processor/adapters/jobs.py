@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from processor.adapters.months import read_keys, read_months
 from processor.adapters.write import write_records
-from processor.core.uncertain import Doubt
+from processor.core.uncertain import UncertainMail
 from processor.ports import BY_KEY, Produced
 from schemas.codec import RESEND_HEADER, encode
 from schemas.kafka.reading import Record, RecordReader
@@ -38,18 +38,18 @@ def find_jobs(settings: Settings, wanted: Mapping[bytes, Source]) -> dict[bytes,
     return found
 
 
-def publish_resends(settings: Settings, leaves: Sequence[tuple[Doubt, Resend]]) -> list[Doubt]:
-    """Doubtful mails' jobs once more, each with leave to override its attempt.
+def publish_resends(settings: Settings, leaves: Sequence[tuple[UncertainMail, Resend]]) -> list[UncertainMail]:
+    """Uncertain mails' jobs once more, each with leave to override its attempt.
 
     Returns those whose job is gone and that were not published. Raises `BrokerUnavailable`.
     """
-    jobs = find_jobs(settings, {doubt.key.to_bytes(): doubt.delivery.source for doubt, _ in leaves})
+    jobs = find_jobs(settings, {mail.key.to_bytes(): mail.delivery.source for mail, _ in leaves})
     records = []
-    for doubt, leave in leaves:
-        key = doubt.key.to_bytes()
+    for mail, leave in leaves:
+        key = mail.key.to_bytes()
         if job := jobs.get(key):
             headers = [header for header in job.headers if header[0] != RESEND_HEADER]
             headers.append((RESEND_HEADER, encode(leave)))
             records.append(Produced(settings.topics.jobs, BY_KEY, key, job.value, headers))
     write_records(settings, records)
-    return [doubt for doubt, _ in leaves if doubt.key.to_bytes() not in jobs]
+    return [mail for mail, _ in leaves if mail.key.to_bytes() not in jobs]

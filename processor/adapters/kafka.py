@@ -1,131 +1,83 @@
 """The job log on confluent-kafka: one thread polls, transacts and answers rebalances.
 
-Facts that shape it: librdkafka has no KIP-890, so a transaction whose end is unknown is never retried on the same
-producer; the coordinator checks member and generation but not who owns a partition, so ownership is checked here at
-the moment of the commit (KIP-447); a flush before `send_offsets_to_transaction` saves a 100 ms retry.
+What is done there has a file each: `kafka_member` (the consumer), `kafka_places` (where it stands), `kafka_rebalances`,
+`kafka_transactions`; `kafka_scan` reads beside it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
-import threading
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from processor.adapters.kafka_member import Member
 from processor.adapters.kafka_places import READ_TIMEOUT_S, Places, asking
+from processor.adapters.kafka_rebalances import KafkaRebalances, Room
 from processor.adapters.kafka_scan import KafkaScan
+from processor.adapters.kafka_transactions import KafkaTransactions
 from processor.adapters.silence import Silence
 from processor.adapters.topic_identity import TopicIdentity
-from processor.adapters.topic_limits import LIMITS_DEFAULT, TopicLimits, topic_limits
-from processor.adapters.topics import too_few
+from processor.adapters.topic_limits import LIMITS_DEFAULT, TopicLimits, refuse_lowered
 from processor.adapters.unreadable import Unreadable
 from processor.core.newest import Look
 from processor.ports import Listener, Poll, Scanned, Transaction
 from schemas.kafka.clients import admin_config, jobs_consumer_config, transactional_config
-from schemas.kafka.reading import end_offsets, error_text, record_of, take
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import record_of, take
 from schemas.kafka.unreadable import UNREADABLE
 from schemas.runtime.ending import Thread, within
-from schemas.runtime.errors import (
-    BrokerUnavailable,
-    Fenced,
-    TopicReplaced,
-    TransactionAborted,
-    TransactionUnknown,
-    UsageError,
-)
+from schemas.runtime.errors import BrokerUnavailable, Fenced
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.secrets import told_by_librdkafka
 from schemas.runtime.settings import Settings
 
-__all__ = ["KafkaJobLog", "names_a_member"]
+__all__ = ["KafkaJobLog"]
 
 log = get_log()
-T = TypeVar("T")
-P = ParamSpec("P")
 
-COMMIT_TIMEOUT_S = 20.0
-"""Longer than the transaction's own time-out (15 s): past both, the end is unknown."""
-OFFSETS_TIMEOUT_S = 10.0
 CLOSE_S = 10.0
-ABORT_TIMEOUT_S = 5.0
-"""A new producer's start ends the old transaction as well: not worth a long wait."""
-
-_FENCED = {
-    KafkaError._FENCED,
-    KafkaError.INVALID_PRODUCER_EPOCH,
-    KafkaError.PRODUCER_FENCED,
-}
-
-
-_REFUSED_HERE = {
-    KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._INVALID_ARG,
-}
-"""The client itself did not take a record: nobody asked for a commit, so the transaction can only be aborted.
-
-To throw its producer away instead would end the process where others of its records are on their way
-(`rdkafka_txnmgr.c: Assertion txn_req_cnt`)."""
-
-
-_REFUSED_THERE = {
-    KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError.RECORD_LIST_TOO_LARGE,
-    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
-}
-"""A broker may not have taken a batch. librdkafka often names a consequence of that alone ("skipped sequence numbers"):
-the cause goes to delivery callbacks, and confluent-kafka breaks where one comes right after a fatal error."""
 
 
 class KafkaJobLog:
     """See `processor.ports.JobLog` for the laws."""
 
     def __init__(self, settings: Settings, instance: str, limits: TopicLimits = LIMITS_DEFAULT) -> None:
-        self._settings = settings
-        self._limits = limits
         self._topic = settings.topics.jobs
-        self._beside = settings.topics.beside_jobs
-        self._counts: dict[str, int] = {}
+        self._patience_s = settings.patience_s
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
-        self._admin = AdminClient(admin_config(settings))
+        self._admin = admin = AdminClient(admin_config(settings))
         self._silence = Silence(self._ask, settings.patience_s)
-        self._identity = TopicIdentity(self._admin, self._topic)
-        self._places = Places(settings, self._admin, self._identity)
-        self._consumer_config = jobs_consumer_config(settings, instance)
+        self._identity = TopicIdentity(admin, self._topic)
+        self._places = Places(settings, admin, self._identity)
+        self._member = Member(self._topic, {**jobs_consumer_config(settings, instance), "error_cb": _on_error})
         # Records of a partition travel together, and the topics' limits are for all of them.
-        self._producer_config = transactional_config(settings, instance) | {"batch.size": limits.batch_bytes}
+        batch = {"batch.size": limits.batch_bytes, "error_cb": _on_error}
+        self._transactions = KafkaTransactions(
+            transactional_config(settings, instance) | batch,
+            instance,
+            settings.patience_s,
+            self._member,
+            self._places,
+            partial(refuse_lowered, settings, limits),
+        )
+        self._rebalances = KafkaRebalances(
+            self._member, self._places, self._transactions, self._identity, Room(settings, admin), self._silence
+        )
         self._unreadable = Unreadable(settings)
         self._scan = KafkaScan(settings)
-        self._instance = instance
-        self._patience_s = settings.patience_s
         self._thread = Thread("kafka")
-        self._consumer: Consumer
-        self._producer: Producer | None = None
-        self._listener: Listener
-        self._loop: asyncio.AbstractEventLoop
-        self._paused: frozenset[int] = frozenset()
-        self._unknown = False
-        self._closing = False
-        self._given_up = False
-        self._began_s = 0.0
-        self._transaction_s = float(self._producer_config["transaction.timeout.ms"]) / 1000
-        self._failure: BaseException | None = None
 
     # ---- on the event loop ----
 
     async def start(self, listener: Listener) -> None:
-        self._listener = listener
-        self._loop = asyncio.get_running_loop()
+        self._rebalances.listen(listener, asyncio.get_running_loop())
         await self._thread(self._open)
 
     async def poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
@@ -150,46 +102,21 @@ class KafkaJobLog:
         await self._scan.stop()
         with contextlib.suppress(KafkaException, RuntimeError):
             await within(CLOSE_S, self._thread(self._close))
-        self._given_up = True
+        self._rebalances.give_up()
         self._thread.close()
 
     # ---- in the thread ----
 
     def _open(self) -> None:
-        self._consumer = Consumer({**self._consumer_config, "error_cb": self._on_error})
-        self._new_producer()
+        self._member.open()
+        self._transactions.begin_anew()
         self._identity.check()
-        self._consumer.subscribe(
-            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
-
-    def _new_producer(self) -> None:
-        if self._producer is not None:
-            with contextlib.suppress(KafkaException):
-                self._producer.purge()
-        self._producer = Producer({**self._producer_config, "error_cb": self._on_error})
-        try:
-            self._producer.init_transactions(self._patience_s)
-        except KafkaException as error:
-            raise BrokerUnavailable(f"Kafka gave no transactional producer: {error_text(error)}") from error
-
-    def _ask(self, wait_s: float) -> Future[Any]:
-        """Not for the cluster: `describe_cluster` aborts the process when every broker is fenced, as after all of them
-        stood still (`rdkafka_admin.c`: an answer without brokers and topics fails the assertion ``rko_result``).
-        """
-        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=wait_s)
-        return asked[self._topic]
-
-    def _on_error(self, error: KafkaError) -> None:
-        # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
-        log.debug(Event.KAFKA, error=told_by_librdkafka(error.str()))
+        self._member.subscribe(self._rebalances.on_assign, self._rebalances.on_revoke, self._rebalances.on_lost)
 
     def _poll(self, records_max: int, timeout_s: float, paused: frozenset[int]) -> Poll:
-        self._pause(paused)
-        messages = take(self._consumer, records_max, timeout_s)
-        if self._failure is not None:
-            failure, self._failure = self._failure, None
-            raise failure
+        self._member.pause(paused)
+        messages = take(self._member.consumer, records_max, timeout_s)
+        self._rebalances.raise_failure()
         if any(_is_word_of_kafka(message) for message in messages):
             self._silence.heard()
         else:
@@ -201,302 +128,75 @@ class KafkaJobLog:
         """Records, ends and errors, each as what they are."""
         records, ends, unreadable, cut = [], {}, {}, {}
         for message in messages:
-            error, partition = message.error(), message.partition() or 0
+            error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
             if error is None:
                 records.append(record_of(message))
                 self._places.note(message)
             elif error.code() == KafkaError._PARTITION_EOF:
-                ends[partition] = message.offset() or 0
+                ends[partition] = offset
             elif error.code() in UNREADABLE:
-                offset = message.offset() or 0
                 if (go_on := self._unreadable.met(partition, offset, error.str())) is None:
                     unreadable[partition] = offset
                 else:
-                    self._consumer.seek(TopicPartition(self._topic, partition, go_on))
+                    self._member.go_to(partition, go_on)
             elif error.code() == KafkaError._AUTO_OFFSET_RESET:
                 cut[partition] = error.str()
-            elif error.fatal():
-                raise Fenced(f"Kafka ended this consumer: {error.str()}")
-            elif error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
             else:
-                log.warning(Event.KAFKA, error=error.str())
+                self._look_at(error)
         for partition, why in cut.items():
-            self._begin_anew(partition, why)
+            self._rebalances.begin_anew(partition, self._topic, why)
         # What came of a cut log belongs to a life that has ended: it is read again, where it still is.
         kept = [record for record in records if record.partition not in cut] if cut else records
         standing = [{place: at for place, at in found.items() if place not in cut} for found in (ends, unreadable)]
         return Poll(kept, *standing)
 
-    def _begin_anew(self, partition: int, why: str) -> None:
-        """The log no longer holds the place that was to be read next: everything of it is forgotten and read again.
+    def _look_at(self, error: KafkaError) -> None:
+        """An error that is about no place. Raises `Fenced` and `BrokerUnavailable`."""
+        if error.fatal():
+            raise Fenced(f"Kafka ended this consumer: {error.str()}")
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
+        log.warning(Event.KAFKA, error=error.str())
 
-        Raises `TopicReplaced` where it is not the log that was cut but the topic that is another.
+    def _ask(self, wait_s: float) -> Future[Any]:
+        """Not for the cluster: `describe_cluster` aborts the process when every broker is fenced, as after all of them
+        stood still (`rdkafka_admin.c`: an answer without brokers and topics fails the assertion ``rko_result``).
         """
-        self._identity.check()
-        if partition not in self._owned():
-            return
-        self._tell(self._listener.lost, frozenset({partition}))
-        self._unassign(self._consumer, [TopicPartition(self._topic, partition)])
-        begin = self._places.begin_anew(self._consumer, partition)
-        log.warning(Event.BEGINS_ANEW, topic=self._topic, partition=partition, begin=begin, why=why)
-        self._tell(self._listener.assigned, {partition: (begin, "")})
-        self._consumer.incremental_assign([TopicPartition(self._topic, partition, begin)])
-
-    def _owned(self) -> set[int]:
-        return {assigned.partition for assigned in self._consumer.assignment()}
-
-    def _pause(self, wanted: frozenset[int]) -> None:
-        if wanted == self._paused:
-            return
-        owned = self._owned()
-        if hold := (wanted & owned) - self._paused:
-            self._consumer.pause([TopicPartition(self._topic, p) for p in hold])
-        if free := self._paused - wanted:
-            self._consumer.resume([TopicPartition(self._topic, p) for p in free])
-        self._paused = self._paused - free | hold
+        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=wait_s)
+        return asked[self._topic]
 
     def _commit(self, transaction: Transaction) -> None:
-        if self._unknown:
-            raise TransactionUnknown("an earlier transaction's end is unknown")
-        membership = b"" if transaction.facts else self._membership(transaction)
-        assert self._producer is not None
-        self._began_s = time.monotonic()
-        try:
-            self._producer.begin_transaction()
-            self._produce(self._producer, transaction)
-            if transaction.offsets:
-                self._send_offsets(self._producer, transaction, membership)
-            self._producer.commit_transaction(COMMIT_TIMEOUT_S)
-            self._silence.heard()
-        except (KafkaException, BufferError) as error:
-            self._ended_badly(error)
-
-    def _membership(self, transaction: Transaction) -> bytes:
-        """As whom offsets are committed. Raises `TransactionAborted` where the transaction is not this member's."""
-        owned = self._owned()
-        touched = {record.partition for record in transaction.records} | set(transaction.offsets)
-        if not touched <= owned:
-            raise TransactionAborted(f"partitions {sorted(touched - owned)} are no longer assigned")
-        membership: bytes = self._consumer.consumer_group_metadata()
-        if not names_a_member(membership):
-            raise TransactionAborted("this processor is not a member of its group any more")
-        return membership
-
-    def _produce(self, producer: Producer, transaction: Transaction) -> None:
-        for record in transaction.records:
-            put = partial(
-                producer.produce, record.topic, record.value, record.key, record.partition, headers=list(record.headers)
-            )
-            try:
-                put()
-            except BufferError:
-                # A batch of letters may be more than librdkafka keeps at once.
-                producer.flush(COMMIT_TIMEOUT_S)
-                put()
-        if transaction.records:
-            producer.flush(COMMIT_TIMEOUT_S)
-
-    def _send_offsets(self, producer: Producer, transaction: Transaction, membership: bytes) -> None:
-        """Offsets into the transaction, in a time that is really bounded.
-
-        librdkafka's call ignores its time-out when the group's coordinator went away under it and came back
-        (confluentinc/librdkafka#5511): it may never return. Then its thread and its producer are given up.
-        """
-        places = self._places.to_commit(transaction.offsets)
-        raised: list[BaseException] = []
-
-        def send() -> None:
-            try:
-                producer.send_offsets_to_transaction(places, membership, OFFSETS_TIMEOUT_S)
-            except BaseException as error:  # noqa: BLE001 - raised again by who waits
-                raised.append(error)
-
-        sending = threading.Thread(target=send, name="offsets", daemon=True)
-        sending.start()
-        sending.join(OFFSETS_TIMEOUT_S + 1)
-        if sending.is_alive():
-            self._unknown = True
-            raise TransactionUnknown("the group's coordinator did not take the offsets in time")
-        if raised:
-            raise raised[0]
-
-    def _ended_badly(self, error: KafkaException | BufferError) -> None:
-        """Raises what is known of a failed transaction: aborted, unknown, or taken over by another instance."""
-        assert self._producer is not None
-        cause = error.args[0] if error.args and isinstance(error.args[0], KafkaError) else None
-        fenced = cause is not None and (cause.code() in _FENCED or cause.fatal())
-        if fenced and time.monotonic() - self._began_s >= self._transaction_s:
-            # The coordinator itself ended a transaction that took too long, and that looks just like another instance.
-            self._unknown = True
-            raise TransactionUnknown(f"the transaction's time was up: {error_text(error)}") from error
-        if fenced:
-            raise Fenced(
-                f"another processor runs as instance {self._instance!r}, or this one was stopped for too long: "
-                f"{error_text(error)}"
-            ) from error
-        if cause is None or cause.txn_requires_abort() or cause.code() in _REFUSED_HERE:
-            try:
-                self._producer.abort_transaction(ABORT_TIMEOUT_S)
-            except KafkaException as second:
-                if second.args[0].fatal():
-                    return self._ended_badly(second)
-                self._unknown = True
-                raise TransactionUnknown(f"neither committed nor aborted: {error_text(second)}") from second
-            if cause is not None and cause.txn_requires_abort() and cause.code() in _REFUSED_THERE:
-                self._ask_limits()
-            raise TransactionAborted(error_text(error)) from error
-        self._unknown = True
-        raise TransactionUnknown(error_text(error)) from error
-
-    def _ask_limits(self) -> None:
-        """Whether topics take less than they did at the start: the same batch would be refused for ever.
-
-        Raises `UsageError`.
-        """
-        with contextlib.suppress(BrokerUnavailable):
-            now = topic_limits(self._settings)
-            if now.batch_bytes < self._limits.batch_bytes or now.letter_bytes < self._limits.letter_bytes:
-                raise UsageError(
-                    f"topics take less than when this processor was started: max.message.bytes or segment.bytes of "
-                    f"{', '.join(self._beside)} was lowered. Nothing of the batch was written. Start it again: it "
-                    f"makes smaller ones"
-                )
+        self._transactions.commit(transaction)
+        self._silence.heard()
 
     def _renew(self) -> dict[int, tuple[int, str]]:
-        self._new_producer()
-        self._unknown = False
-        committed = self._committed(self._consumer.assignment())
+        self._transactions.begin_anew()
+        committed = self._places.committed(self._member.consumer, self._member.owned())
         for partition, (offset, _) in committed.items():
-            self._go_to(TopicPartition(self._topic, partition, offset))
+            self._member.go_to(partition, offset)
         return committed
 
-    def _go_to(self, place: TopicPartition) -> None:
-        """Reads on there. A partition whose log does not hold what was to be read next cannot seek, only start anew."""
-        try:
-            self._consumer.seek(place)
-        except KafkaException as error:
-            log.debug(Event.KAFKA, error=error_text(error))
-            self._unassign(self._consumer, [place])
-            self._consumer.incremental_assign([place])
-
-    def _committed(self, places: list[TopicPartition]) -> dict[int, tuple[int, str]]:
-        return self._places.committed(self._consumer, [place.partition for place in places])
-
-    def _asking(self, question: Callable[[], T]) -> T:
-        return asking(question, self._patience_s)
-
-    def _await_room(self, partition: int) -> None:
-        """Waits until every topic beside the jobs has this partition: somebody may be adding partitions just now."""
-        deadline = time.monotonic() + self._patience_s
-        for name in self._beside:
-            while self._counts.get(name, 0) <= partition:
-                found = self._asking(partial(self._admin.list_topics, name, READ_TIMEOUT_S)).topics[name]
-                self._counts[name] = len(found.partitions)
-                if self._counts[name] > partition:
-                    break
-                problem = too_few(name, self._counts[name], self._topic, partition + 1)
-                if time.monotonic() > deadline:
-                    raise BrokerUnavailable(problem)
-                log.warning(Event.KAFKA, error=problem)
-                time.sleep(1.0)
-
     def _ends(self) -> dict[int, int]:
-        metadata = self._asking(lambda: self._admin.list_topics(self._topic, READ_TIMEOUT_S)).topics[self._topic]
+        asked = asking(lambda: self._admin.list_topics(self._topic, READ_TIMEOUT_S), self._patience_s)
+        metadata = asked.topics[self._topic]
         if metadata.error is not None:
             raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
         return end_offsets(self._admin, self._topic, metadata.partitions)
 
     def _unsettled(self, targets: Mapping[int, int], mine: frozenset[int]) -> bool:
-        return self._places.behind(self._consumer, targets, targets.keys() - mine)
+        return self._places.behind(self._member.consumer, targets, targets.keys() - mine)
 
     def _close(self) -> None:
-        self._closing = True
-        self._consumer.close()
-
-    # ---- rebalances: called inside consume() and close(), in the thread ----
-
-    def _tell(self, told: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Tells the listener on the event loop and waits for its answer.
-
-        Raises:
-            BrokerUnavailable: `stop` did not wait for this thread any more, and the loop may be closed.
-        """
-        if self._given_up:
-            raise BrokerUnavailable("the consumer was closed too late: nobody listens any more")
-        telling = _call(told, *args, **kwargs)
-        try:
-            return asyncio.run_coroutine_threadsafe(telling, self._loop).result()
-        finally:
-            telling.close()
-
-    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        if self._closing:
-            return  # they go at once; and a group that is being left does not tell its places: librdkafka waits in vain
-        try:
-            self._identity.check()
-            self._await_room(max((place.partition for place in partitions), default=-1))
-            committed = self._committed(partitions)
-        except (BrokerUnavailable, TopicReplaced) as error:
-            self._failure = error
-            return
-        self._silence.heard()
-        self._tell(self._listener.assigned, committed)
-        consumer.incremental_assign([TopicPartition(self._topic, p, offset) for p, (offset, _) in committed.items()])
-
-    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        numbers = frozenset(place.partition for place in partitions)
-        transaction = self._tell(self._listener.revoked, numbers)
-        if transaction is not None:
-            try:
-                self._commit(transaction)
-                self._tell(self._listener.settled, transaction)
-            except (TransactionAborted, TransactionUnknown) as error:
-                # What was not settled here is read again by whoever comes next.
-                log.warning(Event.TRANSACTION_ABORTED, error=str(error))
-                self._tell(self._listener.lost, numbers)
-            except (Fenced, UsageError) as error:
-                self._failure = error
-                self._tell(self._listener.lost, numbers)
-        self._unassign(consumer, partitions)
-
-    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self._tell(self._listener.lost, frozenset(place.partition for place in partitions))
-        self._unassign(consumer, partitions)
-
-    def _unassign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Lets partitions go, none of them paused.
-
-        A pause outlives the assignment in librdkafka (confluentinc/librdkafka#1849): a partition that left paused would
-        bring nothing when it comes back. And it must be lifted now: a resume beside the start of the next assignment
-        can be taken for newer than that start, which is then dropped (#2190, #5591).
-        """
-        if held := [place for place in partitions if place.partition in self._paused]:
-            consumer.resume(held)
-        self._paused -= {place.partition for place in partitions}
-        consumer.incremental_unassign(partitions)
+        self._rebalances.close()
+        self._member.consumer.close()
 
 
-def names_a_member(group_metadata: bytes) -> bool:
-    """Whether a consumer's group metadata holds a member id and a generation.
-
-    librdkafka forgets both as soon as the coordinator has told it that it is out, before the application hears of it;
-    and Kafka accepts a transaction's offsets unchecked when the member id is empty (KAFKA-9365, for old clients). So a
-    zombie in just that moment would pass. The bytes are librdkafka's `rd_kafka_consumer_group_metadata_write`: a magic,
-    the generation (int32), group id, member id.
-    """
-    magic, rest = group_metadata[:7], group_metadata[7:]
-    if magic != b"CGMDv2:":
-        raise BrokerUnavailable(f"this librdkafka writes group metadata in an unknown form ({magic!r})")
-    generation = int.from_bytes(rest[:4], sys.byteorder, signed=True)
-    return generation >= 0 and rest[4:].split(b"\0")[1] != b""
+def _on_error(error: KafkaError) -> None:
+    # Fatal ones come back from the calls themselves; these tell of lost connections, which heal.
+    log.debug(Event.KAFKA, error=told_by_librdkafka(error.str()))
 
 
 def _is_word_of_kafka(message: Message) -> bool:
     """Whether it came from a broker, and is no error of this client's own."""
     error = message.error()
     return error is None or error.code() == KafkaError._PARTITION_EOF
-
-
-async def _call(told: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await told(*args, **kwargs)

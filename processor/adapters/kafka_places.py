@@ -14,8 +14,10 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.topic_identity import TopicIdentity
 from processor.core.resume import Committed, Log, Resume, resume, tagged
+from schemas.kafka.asking import asked_again, error_text
 from schemas.kafka.clients import reader_config
-from schemas.kafka.reading import Tail, error_text, log_tails, take
+from schemas.kafka.ends import Tail, log_tails
+from schemas.kafka.reading import take
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
@@ -145,12 +147,11 @@ def epoch_before(settings: Settings, topic: str, partition: int, end: int) -> in
 
 
 def asking(question: Callable[[], T], patience_s: float) -> T:
-    """Repeats a read that failed: leaders move, and a dead processor's open transaction keeps offsets unstable."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return question()
-        except KafkaException as error:
-            if time.monotonic() > deadline:
-                raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error
-            time.sleep(0.2)
+    """Asks until there is an answer: leaders move, and a dead processor's open transaction keeps offsets unstable.
+
+    Raises `BrokerUnavailable`.
+    """
+    try:
+        return asked_again(question, patience_s)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka does not answer: {error_text(error)}") from error

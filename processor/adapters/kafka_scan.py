@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from processor.core.newest import Look
 from processor.ports import Scanned
+from schemas.kafka.asking import error_text
 from schemas.kafka.clients import FOLLOWS, reader_config
-from schemas.kafka.reading import Record, error_text, record_of, take
+from schemas.kafka.reading import Record, record_of, take
 from schemas.kafka.unreadable import UNREADABLE, next_readable
 from schemas.runtime.ending import Thread, within
 from schemas.runtime.errors import BrokerUnavailable

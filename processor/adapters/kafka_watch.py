@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.kafka.asking import no_answer
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import no_answer
 from schemas.runtime.errors import MailonceError
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
+from processor.adapters.followed import followed_letters
 from processor.core.evidence import SesEvent
 from processor.core.kept import Kept
-from schemas.codec import decode_dead_letter
-from schemas.kafka.reading import Follower, Record
-from schemas.records import DeadLetter
+from schemas.kafka.reading import Record
 from schemas.runtime.ending import in_thread
-from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
 
 __all__ = ["EventLetters", "Letters"]
@@ -22,7 +20,7 @@ class Letters:
     def __init__(self, settings: Settings, kept: Kept, now_ms: Callable[[], int]) -> None:
         self._kept = kept
         self._now_ms = now_ms
-        self._follower = Follower(settings, settings.topics.dead_letters)
+        self._letters = followed_letters(settings)
         self._told: set[tuple[int, int, int]] = set()
         """partition, offset and timestamp: a topic that was made anew has other records at the same places"""
 
@@ -36,7 +34,7 @@ class Letters:
         return (record.partition, record.offset, record.timestamp_ms) in self._told
 
     def _read(self) -> None:
-        for letter in _news(self._follower):
+        for _, letter in self._letters.news():
             source = letter.source
             self._told.add((source.partition, source.offset, source.timestamp_ms))
 
@@ -45,7 +43,7 @@ class EventLetters:
     """Which of SES's events have their dead letter already. Read only when somebody asks, and then what came since."""
 
     def __init__(self, settings: Settings) -> None:
-        self._follower = Follower(settings, settings.topics.dead_letters)
+        self._letters = followed_letters(settings)
         self._told: set[tuple[str, str]] = set()
         """attempt and reason: an attempt made one message"""
 
@@ -57,12 +55,4 @@ class EventLetters:
         return {event for event in causes if (event.attempt, event.reason) in self._told}
 
     def _read(self) -> None:
-        self._told.update((letter.attempt, letter.reason) for letter in _news(self._follower) if letter.attempt)
-
-
-def _news(follower: Follower) -> Iterator[DeadLetter]:
-    for record in follower.news():
-        try:
-            yield decode_dead_letter(record.headers)
-        except BadRecord:
-            continue
+        self._told.update((letter.attempt, letter.reason) for _, letter in self._letters.news() if letter.attempt)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from processor.adapters.followed import Followed
 from processor.core.kept import Kept
 from processor.core.months import month_of_key
 from processor.core.standing import Entry, stands
 from processor.core.states import State
 from schemas.codec import decode_delivery
-from schemas.kafka.reading import Follower, Record
+from schemas.kafka.reading import Record
 from schemas.runtime.ending import in_thread
-from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
 
 __all__ = ["Outcomes"]
@@ -30,13 +30,13 @@ class Outcomes:
         self._now_ms = now_ms
         self._newest_month = ""
         """What is known is of months up to this one."""
-        self._follower = Follower(settings, settings.topics.deliveries)
+        self._ledger = _ledger(settings)
         self._known: dict[bytes, Entry] = {}
 
     async def of(self, records: Sequence[Record]) -> list[Entry | None]:
         if (newest := max((month_of_key(record.key) for record in records), default="")) > self._newest_month:
             self._newest_month, self._known = newest, {}
-            self._follower = Follower(self._settings, self._settings.topics.deliveries)
+            self._ledger = _ledger(self._settings)
         # What bars its key keeps doing so: the topic is asked only for what may have its outcome since.
         if any(self._may_change(record) for record in records):
             await in_thread(self._read)
@@ -51,16 +51,20 @@ class Outcomes:
         return entry is None or entry.state is State.CLOSED
 
     def _read(self) -> None:
-        for record in self._follower.news():
+        for record, entry in self._ledger.news():
             key = record.key
             if key is None or not "" < month_of_key(key) <= self._newest_month:
                 continue
-            if record.value is None:
+            if entry is None:
                 self._known.pop(key, None)
-                continue
-            try:
-                entry = Entry.of(decode_delivery(record.value), record.partition)
-            except BadRecord:
-                continue  # the rebuild tells of it
-            if self._known.get(key) is not _SENT and stands(entry, self._known.get(key)):
+            elif self._known.get(key) is not _SENT and stands(entry, self._known.get(key)):
                 self._known[key] = _SENT if entry.state is State.SENT_RECORDED else entry
+
+
+def _ledger(settings: Settings) -> Followed[Entry | None]:
+    """Its entries, none for a tombstone; of one that cannot be read the rebuild tells."""
+    return Followed(settings, settings.topics.deliveries, _entry)
+
+
+def _entry(record: Record) -> Entry | None:
+    return None if record.value is None else Entry.of(decode_delivery(record.value), record.partition)

@@ -149,7 +149,7 @@ class BotoSender:
         self._asked.forbidden = forbidden
         try:
             return answer_of_response(self._client.send_email(**request))
-        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
+        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is uncertain
             return answer_of_exception(error)
 
     async def account(self) -> Account:

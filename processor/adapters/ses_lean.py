@@ -113,7 +113,7 @@ class LeanSender(BotoSender):
             return NotWritten("parameters", str(error))
         except Broken as error:
             return Unanswered(error.kind, str(error))
-        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is doubt
+        except Exception as error:  # noqa: BLE001 - every exception is an answer, an unlisted one is uncertain
             return answer_of_exception(error)
 
     def _answer(self, response: Response) -> Answer:
@@ -168,7 +168,7 @@ class LeanSender(BotoSender):
         if urlsplit(url).scheme in get_environ_proxies(url):
             raise UsageError("the lean transport goes through no proxy: set MAILONCE_SES_TRANSPORT=boto3")
         wire = self._made_wire(self._credentials)
-        tls = self._tls() if wire.scheme == "https" else None
+        tls = _tls(self._session._session.get_config_variable("ca_bundle")) if wire.scheme == "https" else None
         settings = self._settings
         self._connections = Connections(
             wire.host,
@@ -191,16 +191,17 @@ class LeanSender(BotoSender):
         finally:
             signer._credentials = kept
 
-    def _tls(self) -> ssl.SSLContext:
-        """As strict as boto3's: its own context and its own choice of authorities."""
-        context = create_urllib3_context()
-        assert context.verify_mode is ssl.CERT_REQUIRED
-        context.check_hostname = True
-        context.load_verify_locations(get_cert_path(self._session._session.get_config_variable("ca_bundle") or True))
-        assert isinstance(context, ssl.SSLContext)
-        return context
-
     def close(self) -> None:
         super().close()
         if self._wire is not None:
             self._connections.close()
+
+
+def _tls(authorities: Any) -> ssl.SSLContext:
+    """As strict as boto3's: its own context and its own choice of authorities."""
+    context = create_urllib3_context()
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    context.check_hostname = True
+    context.load_verify_locations(get_cert_path(authorities or True))
+    assert isinstance(context, ssl.SSLContext)
+    return context

@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
-from schemas.kafka.reading import error_text
+from schemas.kafka.asking import error_text
 from schemas.runtime.errors import BrokerUnavailable
 
 __all__ = ["ASKS", "Silence"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from processor.adapters.followed import Followed
 from processor.adapters.write import write_record
 from schemas.codec import decode_suppression, encode
-from schemas.kafka.reading import Follower
+from schemas.kafka.reading import Record
 from schemas.records import Suppression
-from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
 
 __all__ = ["Suppressions", "write_suppression"]
@@ -16,7 +16,7 @@ class Suppressions:
     """Both lists as one container of addresses in lower case; `refresh` reads on."""
 
     def __init__(self, settings: Settings, of_account: frozenset[str] = frozenset()) -> None:
-        self._follower = Follower(settings, settings.topics.suppressions)
+        self._list = Followed(settings, settings.topics.suppressions, _entry)
         self._of_account = of_account
         self.own: dict[str, Suppression] = {}
 
@@ -25,15 +25,16 @@ class Suppressions:
 
     def refresh(self) -> None:
         """Takes in what came since the last time. Raises `BrokerUnavailable`."""
-        for record in self._follower.news():
+        for record, entry in self._list.news():
             address = (record.key or b"").decode(errors="replace")
-            try:
-                if record.value is None:
-                    self.own.pop(address, None)
-                else:
-                    self.own[address] = decode_suppression(record.value)
-            except BadRecord:
-                continue
+            if entry is None:
+                self.own.pop(address, None)
+            else:
+                self.own[address] = entry
+
+
+def _entry(record: Record) -> Suppression | None:
+    return None if record.value is None else decode_suppression(record.value)
 
 
 def write_suppression(settings: Settings, address: str, entry: Suppression | None) -> None:

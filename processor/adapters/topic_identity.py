@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, TopicDescription  # type: ignore[attr-defined]
 
 from processor.core.resume import replaced
-from schemas.kafka.reading import answer
+from schemas.kafka.asking import answer
 from schemas.runtime.errors import TopicReplaced
 
 __all__ = ["TopicIdentity"]

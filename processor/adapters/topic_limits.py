@@ -10,10 +10,10 @@ from processor.adapters.topics import topic_configs
 from processor.core.kept import FOR_EVER, Kept
 from processor.core.letters import LETTER_BYTES_DEFAULT, LETTER_BYTES_MIN, OVERHEAD_BYTES
 from schemas.kafka.clients import admin_config, transactional_config
-from schemas.runtime.errors import UsageError
+from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["LIMITS_DEFAULT", "TopicLimits", "topic_limits"]
+__all__ = ["LIMITS_DEFAULT", "TopicLimits", "refuse_lowered", "topic_limits"]
 
 BATCH_BYTES_MAX = 1_000_000
 """librdkafka's default; a single record that is larger travels alone."""
@@ -53,6 +53,20 @@ def topic_limits(settings: Settings) -> TopicLimits:
     letters = min(client, *(int(configs[topics.dead_letters][limit]) for limit in _LIMITS))
     batch = min(BATCH_BYTES_MAX, room - OVERHEAD_BYTES)
     return TopicLimits(letters - OVERHEAD_BYTES, batch, Kept.of(topics, configs))
+
+
+def refuse_lowered(settings: Settings, limits: TopicLimits) -> None:
+    """Raises `UsageError` where topics take less than `limits`: the same batch would be refused for ever."""
+    try:
+        now = topic_limits(settings)
+    except BrokerUnavailable:
+        return
+    if now.batch_bytes < limits.batch_bytes or now.letter_bytes < limits.letter_bytes:
+        raise UsageError(
+            f"topics take less than when this processor was started: max.message.bytes or segment.bytes of "
+            f"{', '.join(settings.topics.beside_jobs)} was lowered. Nothing of the batch was written. Start it again: "
+            f"it makes smaller ones"
+        )
 
 
 def _too_little(topic: str, limit: str, allowed: int) -> str:

@@ -18,8 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from processor.adapters.installation import ensure_installation
 from processor.core.kept import loses, too_short
+from schemas.kafka.asking import TIMEOUT_S, answer, asked_again, error_code, error_text, no_answer
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import TIMEOUT_S, answer, error_text, no_answer
 from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec
@@ -170,17 +170,15 @@ def topic_config(admin: AdminClient, name: str) -> dict[str, str]:
     Raises `BrokerUnavailable`.
     """
     resource = ConfigResource(ResourceType.TOPIC, name)
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            found = answer(admin.describe_configs([resource])[resource])
-        except KafkaException as error:
-            new = error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
-            if not new or time.monotonic() > deadline:
-                raise BrokerUnavailable(f"topic {name} could not be looked at: {error_text(error)}") from error
-            time.sleep(0.1)
-        else:
-            return {key: str(entry.value) for key, entry in found.items()}
+    try:
+        found = asked_again(
+            lambda: answer(admin.describe_configs([resource])[resource]),
+            TIMEOUT_S,
+            lambda error: error_code(error) == KafkaError.UNKNOWN_TOPIC_OR_PART,
+        )
+    except KafkaException as error:
+        raise BrokerUnavailable(f"topic {name} could not be looked at: {error_text(error)}") from error
+    return {key: str(entry.value) for key, entry in found.items()}
 
 
 def topic_config_is(admin: AdminClient, name: str, wanted: Mapping[str, str]) -> None:

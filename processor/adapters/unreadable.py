@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import time
 
-from schemas.codec import decode_dead_letter
-from schemas.kafka.reading import Follower
+from processor.adapters.followed import followed_letters
 from schemas.kafka.unreadable import next_readable
 from schemas.records import UNREADABLE_REASON
-from schemas.runtime.errors import BadRecord, BrokerUnavailable
+from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
@@ -38,7 +37,7 @@ class Unreadable:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._topic = settings.topics.jobs
-        self._letters = Follower(settings, settings.topics.dead_letters)
+        self._letters = followed_letters(settings)
         self._decided: set[tuple[int, int]] = set()
         self._looked_s = float("-inf")
         self._said_s: dict[tuple[int, int], float] = {}
@@ -64,11 +63,7 @@ class Unreadable:
 
     def _look(self) -> None:
         try:
-            for record in self._letters.news():
-                try:
-                    letter = decode_dead_letter(record.headers)
-                except BadRecord:
-                    continue
+            for _, letter in self._letters.news():
                 if letter.reason == UNREADABLE_REASON:
                     self._decided.add((letter.source.partition, letter.source.offset))
         except BrokerUnavailable as error:

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from processor.adapters.months import Spread
 from processor.ports import BY_KEY, Produced
+from schemas.kafka.asking import error_text
 from schemas.kafka.clients import producer_config, transactional_config
-from schemas.kafka.reading import error_text
 from schemas.kafka.writing import flush
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings

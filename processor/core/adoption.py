@@ -33,7 +33,7 @@ ADOPTED = "adopted"
 """The reason of outcomes that an adoption writes."""
 NOWHERE = 2**31 - 1
 """The partition of a place in another jobs topic: no record stands there, so none is barred by it."""
-_DOUBTFUL = {State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED}
+_UNCERTAIN = {State.SENDING, State.UNCERTAIN, State.UNCERTAIN_RECORDED}
 _SENT = {State.SENT, State.SENT_RECORDED}
 
 
@@ -73,9 +73,9 @@ class Found(msgspec.Struct):
         return self._count(_SENT)
 
     @property
-    def doubtful(self) -> int:
+    def uncertain(self) -> int:
         """Entries that are uncertain afterwards."""
-        return self._count(_DOUBTFUL)
+        return self._count(_UNCERTAIN)
 
     @property
     def dropped(self) -> int:
@@ -101,14 +101,14 @@ def take_over(claim: Claim, known: Claim, *, whole: bool = False) -> Taken:
             for.
     """
     if whole and known.state is State.SENDING:
-        claimed = attempts_in(claim.attempt) if claim.state in _DOUBTFUL else []
+        claimed = attempts_in(claim.attempt) if claim.state in _UNCERTAIN else []
         unused = tuple(name for name in attempts_in(known.attempt) if name not in claimed)
         return take_over(claim, ABSENT)._replace(unused=unused)
     if claim.state in _SENT:
         told = known.state in {State.SENT_RECORDED, State.DROPPED}
         recorded = Claim(State.SENT_RECORDED, fingerprint=claim.fingerprint, attempt=claim.attempt)
         return Taken(recorded, None if told else Outcome.SENT, claim.attempt)
-    held = claim.attempt if claim.state in _DOUBTFUL | {State.DROPPED} else ""
+    held = claim.attempt if claim.state in _UNCERTAIN | {State.DROPPED} else ""
     opened = known.attempt if known.state is State.SENDING else ""
     if not held and not opened:
         return Taken(ABSENT)

@@ -30,10 +30,10 @@ __all__ = [
     "Finish",
     "GiveBack",
     "GiveUp",
-    "Mark",
-    "MarkDoubt",
-    "MarkRefused",
-    "MarkSent",
+    "Note",
+    "NoteRefused",
+    "NoteSent",
+    "NoteUncertain",
     "Others",
     "Pause",
     "Resign",
@@ -43,26 +43,26 @@ __all__ = [
 ]
 
 
-class Mark(msgspec.Struct, frozen=True, gc=False):
+class Note(msgspec.Struct, frozen=True, gc=False):
     """What the dedup set is told right after an answer; each is one conditional change."""
 
 
-class MarkSent(Mark, frozen=True, gc=False):
+class NoteSent(Note, frozen=True, gc=False):
     message_id: str
 
 
-class MarkRefused(Mark, frozen=True, gc=False):
+class NoteRefused(Note, frozen=True, gc=False):
     """Certainly not sent, nor will it be: the key is barred to others until the dead letter has committed."""
 
 
-class MarkDoubt(Mark, frozen=True, gc=False):
+class NoteUncertain(Note, frozen=True, gc=False):
     """The answer is lost."""
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """Mark, then the job has its outcome."""
+    """Note, then the job has its outcome."""
 
-    mark: Mark
+    note: Note
     settle: Settle
 
 
@@ -140,9 +140,9 @@ def after_answer(
     """
     match verdict:
         case Accepted(message_id):
-            return Finish(MarkSent(message_id), Settle(Outcome.SENT, message_id=message_id, attempt=attempt))
+            return Finish(NoteSent(message_id), Settle(Outcome.SENT, message_id=message_id, attempt=attempt))
         case RefusedMessage(reason, detail):
-            return Finish(MarkRefused(), _dead(reason, detail, attempt))
+            return Finish(NoteRefused(), _dead(reason, detail, attempt))
         case RefusedForNow(retry, detail):
             return _for_now(verdict, attempt, tries=tries, tries_max=tries_max[retry], others=others)
         case NotBegun(detail):
@@ -152,13 +152,13 @@ def after_answer(
         case SignatureRefused(detail, ahead_s):
             return GiveUp("clock", _clock(detail, ahead_s)) if others.signed_anew else Resign(detail)
         case Halt(reason, detail, own=True) if others.meaning is Meaning.ITS_OWN:
-            return Finish(MarkRefused(), _dead(_OWN_REASONS.get(reason, reason), detail, attempt))
+            return Finish(NoteRefused(), _dead(_OWN_REASONS.get(reason, reason), detail, attempt))
         case Halt(reason, detail, own=True) if others.meaning is Meaning.UNKNOWN:
             return Suspect(detail)
         case Halt(reason, detail):
             return GiveUp(reason, detail)
         case Unknown(reason, detail):
-            return Finish(MarkDoubt(), Settle(Outcome.UNCERTAIN, reason=reason, detail=detail, attempt=attempt))
+            return Finish(NoteUncertain(), Settle(Outcome.UNCERTAIN, reason=reason, detail=detail, attempt=attempt))
         case _ as never:
             assert_never(never)
 
@@ -179,7 +179,7 @@ def _for_now(
     if retry is RetryClass.UNREACHABLE and others.away:
         return GiveBack(detail)
     if tries >= tries_max and not (retry is RetryClass.UNREACHABLE and others.failing):
-        return Finish(MarkRefused(), _dead(f"retries-exhausted-{retry}", detail, attempt))
+        return Finish(NoteRefused(), _dead(f"retries-exhausted-{retry}", detail, attempt))
     return RetryLater(retry, detail)
 
 

@@ -84,7 +84,7 @@ class Balance:
         self.only = only
         self._owed: dict[bytes, _Newest] = {}
         self._stands: dict[bytes, Entry] = {}
-        """What the ledger says of the others: a doubt may end, and an older record's end settles nothing."""
+        """What the ledger says of the others: `uncertain` may resolve, and an older record's end settles nothing."""
         self._lowered = Lowered()
         self.jobs = 0
         """keys with a job"""

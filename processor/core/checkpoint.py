@@ -228,8 +228,8 @@ def _past(
     what a later entry overrides stands no more.
     """
     over = {entry.overrides for _, entry in entries if entry is not None}
-    doubts = dict.fromkeys(intent.overrides for _, intent in intents if intent is not None and intent.overrides)
-    found = [Claim(State.UNCERTAIN_RECORDED, attempt=doubt) for doubt in doubts if doubt not in over]
+    uncertain = dict.fromkeys(intent.overrides for _, intent in intents if intent is not None and intent.overrides)
+    found = [Claim(State.UNCERTAIN_RECORDED, attempt=name) for name in uncertain if name not in over]
     match claim.state:
         case State.SENT | State.SENT_RECORDED:
             found.append(Claim(State.SENT_RECORDED, fingerprint=claim.fingerprint, attempt=claim.attempt))

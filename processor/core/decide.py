@@ -23,9 +23,9 @@ __all__ = [
     "WaitForOther",
     "after_cancel",
     "after_claim",
-    "after_doubt",
-    "after_mark",
+    "after_note",
     "after_refuse",
+    "after_uncertain",
     "before_claim",
 ]
 
@@ -109,18 +109,13 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
         case State.SENDING | State.BARRED:
             return _held(claim)
         case State.SENT:
-            # Accepted, but nobody committed it: a crash between mark and commit. Say so now.
+            # Accepted, but nobody committed it: a crash between note and commit. Say so now.
             return msgspec.structs.replace(_went_out(claim), report=claim.fingerprint not in {"", fingerprint})
         case State.SENT_RECORDED:
             # Without a fingerprint (an outcome by evidence) nobody can tell whether the content changed.
             return Skip("already sent", report=claim.fingerprint not in {"", fingerprint})
         case State.UNCERTAIN:
-            return Settle(
-                Outcome.UNCERTAIN,
-                reason="answer-lost",
-                detail="the attempt's lifetime passed and nobody knows SES's answer",
-                attempt=claim.attempt,
-            )
+            return _expired(claim)
         case State.UNCERTAIN_RECORDED:
             return Skip("held as uncertain")
         case State.DROPPED if claim.message_id:
@@ -134,6 +129,15 @@ def after_claim(claim: Claim, *, mine: str, fingerprint: str, partition: int, of
             raise AssertionError(f"the claim script left {claim} to a record that it should have let in")
         case _ as never:
             assert_never(never)
+
+
+def _expired(claim: Claim) -> Settle:
+    return Settle(
+        Outcome.UNCERTAIN,
+        reason="answer-lost",
+        detail="the attempt's lifetime passed and nobody knows SES's answer",
+        attempt=claim.attempt,
+    )
 
 
 def after_cancel(claim: Claim, *, bar: str) -> AfterClaim:
@@ -206,8 +210,8 @@ def _unrecorded(claim: Claim) -> Settle | None:
             return None
 
 
-def after_doubt(claim: Claim, attempt: str) -> Settle | None:
-    """What replaces `uncertain` when the key, after the doubt was marked, says that evidence came first."""
+def after_uncertain(claim: Claim, attempt: str) -> Settle | None:
+    """What replaces `uncertain` when the key, after it was noted as uncertain, says that evidence came first."""
     if claim.state is State.SENT:
         return msgspec.structs.replace(_went_out(claim), reason=EVIDENCE, attempt=attempt)
     return None
@@ -218,8 +222,8 @@ def _went_out(claim: Claim) -> Settle:
     return Settle(Outcome.SENT, message_id=claim.message_id, fingerprint=claim.fingerprint or None)
 
 
-def after_mark(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:
-    """What replaces `sent` when SES's event said, before our own mark or commit, that it dropped the message."""
+def after_note(claim: Claim, *, message_id: str, attempt: str) -> Settle | None:
+    """What replaces `sent` when SES's event said, before our own note or commit, that it dropped the message."""
     if claim.state is State.DROPPED and claim.attempt == attempt:
         return _dropped(message_id, attempt)
     return None

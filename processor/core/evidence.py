@@ -139,7 +139,7 @@ def proof_is_news(event: SesEvent, before: Claim) -> bool:
 
 
 def is_early(event: SesEvent, before: Claim, now_ms: int) -> bool:
-    """Whether a bounce or complaint came before our own record of the mail, which would then overwrite its mark.
+    """Whether a bounce or complaint came before our own record of the mail, which would then overwrite what it noted.
 
     It is left in the queue and comes again; after half a minute nobody's record is awaited any more.
     """

@@ -81,7 +81,7 @@ def skipped(ticket: Ticket, entry: Entry | None) -> Skip | None:
         return None
     resend = ticket.resend
     if resend and entry.state in {State.UNCERTAIN_RECORDED, State.DROPPED} and entry.attempt == resend.overrides:
-        # Somebody gave leave to send again, and nobody answers them but by a letter. The doubt stays what it is.
+        # Somebody gave leave to send again, and nobody answers them but by a letter. The mail stays uncertain.
         return Skip("its month is closed for good", report=True)
     if entry.state is not State.CLOSED:
         return Skip("its month is closed for good, and its key has an outcome")

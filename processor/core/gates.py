@@ -9,8 +9,8 @@ from processor.core.decide import Settle
 from processor.core.outage import Outage
 from processor.core.ticket import Finished
 from schemas.records import Outcome
+from schemas.runtime.backoff import RetryTable
 from schemas.runtime.errors import Halted
-from schemas.runtime.settings import RetryTable
 
 __all__ = ["HURRY_S", "REDIS_RETRY_S", "Gates"]
 
@@ -77,7 +77,7 @@ class Gates:
 
     def note(self, finished: Finished) -> Halted | None:
         """Takes note of an outcome; a reason to halt when too many are bad. A partition that left counts elsewhere, and
-        what befalls a month that is closed says nothing of the present one; nor does a doubt while SES is away."""
+        what befalls a month that is closed says nothing of the present one; nor does `uncertain` while SES is away."""
         result, ticket = finished.result, finished.attempt.ticket
         if not isinstance(result, Settle) or ticket.window.closed or ticket.past:
             return None

@@ -10,7 +10,7 @@ from math import inf
 
 from processor.core.answers import NotBegun, RefusedForNow, RetryClass, Unknown, Verdict
 from processor.core.retry import delay_s
-from schemas.runtime.settings import Backoff
+from schemas.runtime.backoff import Backoff
 
 __all__ = ["FAILURES_MAX", "Outage"]
 

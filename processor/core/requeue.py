@@ -57,14 +57,10 @@ def requeued(
         key = Key.from_bytes(record.key)
     except BadRecord as bad:
         return Refused(f"it has no key to send it under ({bad.detail}): run the producer again")
-    if key.month < first_month:
-        return Refused(f"{key}: its month is closed, {first_month} is the first that may still be mailed")
-    if mark is not None:
-        return Refused(f"{key}: already {mark.what.value} by {mark.who}")
-    if mail is not None and (why := _settled(mail)):
-        return Refused(f"{key}: {why}")
     before = decode_requeue(headers)
     times = (before.times if before else 0) + 1
+    if why := _stays(key, mail, mark, first_month):
+        return Refused(f"{key}: {why}")
     if times > times_max:
         return Refused(f"{key}: came back {times - 1} times; mend the cause, or raise MAILONCE_REQUEUE_MAX")
     try:
@@ -75,6 +71,15 @@ def requeued(
     note = msgspec.structs.replace(asked, times=times)
     kept = [header for header in headers if header[0] != REQUEUE_HEADER]
     return Requeued(key.to_bytes(), value, [*kept, (REQUEUE_HEADER, encode(note))])
+
+
+def _stays(key: Key, mail: Mail | None, mark: Mark | None, first_month: str) -> str | None:
+    """Why the letter stays, whatever would be changed in it."""
+    if key.month < first_month:
+        return f"its month is closed, {first_month} is the first that may still be mailed"
+    if mark is not None:
+        return f"already {mark.what.value} by {mark.who}"
+    return None if mail is None else _settled(mail)
 
 
 def _settled(mail: Mail) -> str | None:

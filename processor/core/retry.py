@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.runtime.settings import Backoff
+from schemas.runtime.backoff import Backoff
 
 __all__ = ["delay_s"]
 

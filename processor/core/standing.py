@@ -37,7 +37,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     overrides: str = ""
     """the attempt that its own was allowed to override"""
     decided: bool = False
-    """a person's word about a doubt"""
+    """a person's word about an uncertain mail"""
     offset: int = -1
     """of itself, in that partition"""
 
@@ -88,7 +88,7 @@ def nobodys(attempts: Iterable[str]) -> str:
     """The name under which several attempts are claimed together: by nobody.
 
     Each may have been called for, and each may still have a holder who would claim it again as his own: a processor
-    that died after its mark, one that took over, a zombie. So none of them may.
+    that died after its note, one that took over, a zombie. So none of them may.
     """
     return "".join(f"{NOBODYS}{attempt}" for attempt in attempts)
 

@@ -133,7 +133,7 @@ class Change(StrEnum):
     RELEASE = "certainly not sent"
     LEAVE = "one of several attempts was never called for"
     RELEASE_RESEND = "a resend was certainly not sent"
-    DOUBT = "answer lost"
+    ANSWER_LOST = "answer lost"
     DROP = "accepted, then dropped by SES"
     RECORD_DROP = "ledger holds dropped"
     RECORD_SENT = "ledger holds sent"
@@ -177,7 +177,7 @@ TRANSITIONS: dict[tuple[State, Change], State] = {
     (State.SENDING, Change.LEAVE): State.SENDING,
     (State.BARRED, Change.RELEASE): State.ABSENT,
     (State.BARRED, Change.RELEASE_RESEND): State.UNCERTAIN_RECORDED,
-    (State.SENDING, Change.DOUBT): State.UNCERTAIN,
+    (State.SENDING, Change.ANSWER_LOST): State.UNCERTAIN,
     # What the ledger holds is a fact too: a rebuild may have put less back while it was being committed.
     (State.ABSENT, Change.RECORD_SENT): State.SENT_RECORDED,
     (State.SENDING, Change.RECORD_SENT): State.SENT_RECORDED,

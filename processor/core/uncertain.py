@@ -14,14 +14,14 @@ from schemas.identity import Key
 from schemas.records import EVIDENCE, Delivery, Outcome
 from schemas.runtime.errors import BadRecord
 
-__all__ = ["Doubt", "DoubtFold", "may_resend"]
+__all__ = ["UncertainFold", "UncertainMail", "may_resend"]
 
 MARGIN_MS = 60_000
 """Clocks of SES and ours differ a little: a sending time this much later is certainly later."""
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UncertainMail:
     """A mail of which nobody knows whether SES took it: held as uncertain, or dead by decision."""
 
     key: Key
@@ -53,14 +53,14 @@ class _Known(NamedTuple):
     entry: Entry
     delivery: Delivery
     since_ms: int
-    """of a doubt: when it began"""
+    """when it became uncertain"""
 
 
-class DoubtFold:
+class UncertainFold:
     """A fold over the ledger that keeps what is in doubt, and what says that something is not.
 
-    A doubt, or another end, that came after SES's word about its attempt was on its way to the ledger then: it says
-    nothing.
+    An `uncertain`, or another end, that came after SES's word about its attempt was on its way to the ledger then: it
+    says nothing.
 
     Args:
         whole: keeps every key's last word, also those that are only one partition's usual end of a mail: for a look at
@@ -94,10 +94,10 @@ class DoubtFold:
         else:
             self._known.pop(key, None)
 
-    def doubts(self) -> list[Doubt]:
+    def mails(self) -> list[UncertainMail]:
         """What is in doubt after the last entry."""
-        doubtful = ((key, known) for key, known in self._known.items() if known.delivery.in_doubt)
-        return [Doubt(Key.from_bytes(key), known.delivery, known.since_ms) for key, known in doubtful]
+        found = ((key, known) for key, known in self._known.items() if known.delivery.in_doubt)
+        return [UncertainMail(Key.from_bytes(key), known.delivery, known.since_ms) for key, known in found]
 
 
 def _told(delivery: Delivery) -> bool:
@@ -107,27 +107,27 @@ def _told(delivery: Delivery) -> bool:
 
 
 def _since_ms(delivery: Delivery, before: _Known | None) -> int:
-    """A doubt that follows another of the same attempt by a person's decision began with that; compaction may have
-    removed it, and then the decision's own time is a later one, which is safe."""
+    """An `uncertain` that follows another of the same attempt by a person's decision began with that; compaction may
+    have removed it, and then the decision's own time is a later one, which is safe."""
     follows = before is not None and before.delivery.in_doubt and before.delivery.attempt == delivery.attempt
     if before is not None and follows and delivery.outcome is not Outcome.UNCERTAIN:
         return before.since_ms
     return delivery.at_ms
 
 
-def may_resend(doubt_at_ms: int, now_ms: int, feed_alive_ms: int, window_s: float, margin_ms: int = MARGIN_MS) -> bool:
+def may_resend(since_ms: int, now_ms: int, feed_alive_ms: int, window_s: float, margin_ms: int = MARGIN_MS) -> bool:
     """Whether the absence of an event counts as proof that SES did not take the mail.
 
-    It does when the window has passed since the doubt arose, and the feed has proved itself alive since: it has told of
-    mails that were sent later. A feed that fell silent proves nothing.
+    It does when the window has passed since the mail became uncertain, and the feed has proved itself alive since: it
+    has told of mails that were sent later. A feed that fell silent proves nothing.
 
     Args:
-        doubt_at_ms: when the attempt was found in doubt.
+        since_ms: when the attempt was found in doubt.
         now_ms: now.
         feed_alive_ms: the latest sending time that the feed has told of; 0 for none.
         window_s: how long an event may take, seconds.
         margin_ms: by how much a later mail must be later.
     """
     window_ms = window_s * 1000
-    waited = now_ms - doubt_at_ms >= window_ms
-    return waited and feed_alive_ms >= doubt_at_ms + min(margin_ms, window_ms)
+    waited = now_ms - since_ms >= window_ms
+    return waited and feed_alive_ms >= since_ms + min(margin_ms, window_ms)

@@ -15,7 +15,7 @@ from processor.core.standing import NOBODYS
 from processor.core.states import Claim, State
 from schemas.records import Attempt, Delivery, Outcome, Source
 
-__all__ = ["DoubtTold", "Follows", "SentTold", "Withdrawn", "after_silence", "doubt", "sent"]
+__all__ = ["Follows", "SentTold", "UncertainTold", "Withdrawn", "after_silence", "sent", "uncertain"]
 
 
 class Withdrawn(NamedTuple):
@@ -30,13 +30,13 @@ class SentTold(NamedTuple):
     claim: Claim
 
 
-class DoubtTold(NamedTuple):
+class UncertainTold(NamedTuple):
     """A claim ended without an answer, and the ledger does not say so."""
 
     claim: Claim
 
 
-Follows = Withdrawn | SentTold | DoubtTold
+Follows = Withdrawn | SentTold | UncertainTold
 
 
 def after_silence(claim: Claim, intents: Sequence[Intent]) -> Follows | None:
@@ -50,7 +50,7 @@ def after_silence(claim: Claim, intents: Sequence[Intent]) -> Follows | None:
         case State.SENT:
             return SentTold(claim)
         case State.UNCERTAIN:
-            return DoubtTold(claim)
+            return UncertainTold(claim)
         case State.SENDING | State.BARRED:
             # A claim of nobody hides who was called for.
             others = [] if NOBODYS in claim.attempt else [one for one in intents if one.attempt != claim.attempt]
@@ -72,7 +72,7 @@ def sent(claim: Claim, source: Source, instance: str, at_ms: int) -> Delivery:
     )
 
 
-def doubt(claim: Claim, known: Attempt, instance: str, at_ms: int) -> Delivery:
+def uncertain(claim: Claim, known: Attempt, instance: str, at_ms: int) -> Delivery:
     """The ledger's entry of what the set alone knew as in doubt.
 
     Args:

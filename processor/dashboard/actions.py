@@ -17,7 +17,7 @@ from processor.core.requeue import Requeued
 from processor.dashboard.web import Pages
 from processor.ops.dead_letters import OPEN, Entry, Wanted, get_entries, list_entries
 from processor.ops.requeue import discard, look, requeue
-from processor.ops.uncertain import Decision, Resolution, doubts_of, resolve
+from processor.ops.uncertain import Decision, Resolution, resolve, uncertain_of
 from processor.recovery.part import refuse_foreign
 from schemas.identity import Key, check_month
 from schemas.records import Requeue
@@ -136,10 +136,10 @@ class Actions:
         except ValueError:
             raise UsageError("resolve as sent, dead or resend") from None
         month = _month(asked["month"])
-        found = await asyncio.to_thread(lambda: list(doubts_of(self._settings, month, decided=bool(asked["user"]))))
+        found = await asyncio.to_thread(lambda: list(uncertain_of(self._settings, month, decided=bool(asked["user"]))))
         if asked["user"]:
             key = Key(asked["user"], month)
-            found = [doubt for doubt in found if doubt.key == key]
+            found = [mail for mail in found if mail.key == key]
         if not asked["why"]:
             raise UsageError("say why: it is kept with the record")
 

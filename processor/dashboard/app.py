@@ -163,8 +163,26 @@ def _record(event: EventT[Any]) -> Record:
 
 def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
     """The app, not started. Faust's own topics stand under the same prefix as all others."""
+    app = _app(settings, partitions)
+    table = app.Table("mails", key_type=bytes, value_type=bytes, partitions=partitions, help="every mail")
+    board = Board(table, Opened(settings).months)
+    names = settings.topics
+    for kind in ("jobs", "attempts", "deliveries", "dead-letters", "events"):
+        topic = app.topic(
+            f"{names.prefix}{kind}", key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        app.agent(topic, name=kind)(_folding(board, kind))
+
+    @app.on_rebalance_complete.connect
+    async def recovered(*_args: Any, **_kwargs: Any) -> None:
+        board.rebuild()
+
+    return app, board
+
+
+def _app(settings: Settings, partitions: int) -> _App:
     folder = Path(settings.dashboard_dir)
-    app = _App(
+    return _App(
         f"{settings.topic_prefix}{settings.dashboard_name}",
         broker=[f"aiokafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
         broker_credentials=_credentials(settings),
@@ -183,26 +201,6 @@ def create_app(settings: Settings, partitions: int) -> tuple[faust.App, Board]:
         producer_compression_type="lz4",
         worker_redirect_stdouts=False,
     )
-    table = app.Table(
-        "mails",
-        key_type=bytes,
-        value_type=bytes,
-        partitions=partitions,
-        help="every mail",
-    )
-    board = Board(table, Opened(settings).months)
-    names = settings.topics
-    for kind in ("jobs", "attempts", "deliveries", "dead-letters", "events"):
-        topic = app.topic(
-            f"{names.prefix}{kind}", key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
-        app.agent(topic, name=kind)(_folding(board, kind))
-
-    @app.on_rebalance_complete.connect
-    async def recovered(*_args: Any, **_kwargs: Any) -> None:
-        board.rebuild()
-
-    return app, board
 
 
 def _folding(board: Board, kind: str) -> Any:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from schemas.kafka.asking import TIMEOUT_S, error_text
 from schemas.kafka.clients import admin_config, reader_config
-from schemas.kafka.reading import TIMEOUT_S, end_offsets, error_text, partition_numbers, read_topic
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import partition_numbers, read_topic
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 

@@ -18,6 +18,7 @@ from mode import Service
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.topics import ensure_topic
+from processor.building import ask_account
 from processor.core.pace import Account
 from processor.dashboard.actions import Actions
 from processor.dashboard.app import Board, create_app
@@ -28,7 +29,6 @@ from processor.dashboard.listen import listen
 from processor.dashboard.metrics import board_registry
 from processor.dashboard.quiet import Sparse
 from processor.dashboard.web import Pages, make_web
-from processor.wiring import ask_account
 from schemas.kafka.reading import partition_numbers
 from schemas.runtime.ending import leave_within
 from schemas.runtime.errors import MailonceError, UsageError

@@ -16,8 +16,8 @@ from processor.adapters.topics import topic_config
 from processor.core.kept import FOR_EVER_MS, kept_ms, loses, too_short
 from processor.core.topic_changes import changes
 from processor.doctor.finding import Finding, bad, fine, note
+from schemas.kafka.asking import TIMEOUT_S, error_text
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import TIMEOUT_S, error_text
 from schemas.runtime.errors import BrokerUnavailable, InstallationForeign
 from schemas.runtime.settings import Settings
 from schemas.topics import TopicSpec

@@ -24,7 +24,7 @@ from processor.evidence.origin import Attempts, Origin
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
-from processor.evidence.sweep import Doubts, Sweeper
+from processor.evidence.sweep import Sweeper, UncertainMails
 from processor.recovery.part import refuse_foreign
 from processor.telemetry.meter import EvidenceMeter
 from schemas.control import Installation
@@ -241,7 +241,7 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         writer = TransactionalWriter(settings, f"evidence-{instance}")
         sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
-        doubts = Doubts(Follower(settings, settings.topics.deliveries))
+        doubts = UncertainMails(Follower(settings, settings.topics.deliveries))
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
         origin = Origin(installation, attempts, sink.counts, time.monotonic)

@@ -51,11 +51,12 @@ class Trace(msgspec.Struct):
 
     @property
     def told(self) -> list[Spot]:
-        """Where the ledger holds a sentence that may quote an address; a doubt keeps its own until it is resolved."""
-        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and spot[1] not in self.doubtful)
+        """Where the ledger holds a sentence that may quote an address; an uncertain one keeps its own
+        until it is resolved."""
+        return sorted(spot for spot, entry in self.outcomes.items() if entry.detail and spot[1] not in self.uncertain)
 
     @property
-    def doubtful(self) -> set[bytes]:
+    def uncertain(self) -> set[bytes]:
         """Keys of which nobody knows yet whether they were sent."""
         return {key for key, entry in self.stands.items() if entry.state is State.UNCERTAIN_RECORDED}
 
@@ -65,15 +66,15 @@ class Trace(msgspec.Struct):
 
     @property
     def removable(self) -> set[bytes]:
-        """Keys that nobody needs any more: no job left, and no doubt."""
-        return (self.known & self.stands.keys()) - self.held - self.doubtful
+        """Keys that nobody needs any more: no job left, and nothing uncertain."""
+        return (self.known & self.stands.keys()) - self.held - self.uncertain
 
     @property
     def kept(self) -> dict[str, str]:
         """Keys that stay, and why."""
         held = "Kafka still holds the job, at the longest 35 days after its tombstone and until it compacts"
-        doubt = "nobody knows its outcome yet: `mailonce uncertain list`"
-        return {key.decode(): held if key in self.held else doubt for key in sorted(self.known - self.removable)}
+        uncertain = "nobody knows its outcome yet: `mailonce uncertain list`"
+        return {key.decode(): held if key in self.held else uncertain for key in sorted(self.known - self.removable)}
 
 
 def find(settings: Settings, user: str) -> Trace:

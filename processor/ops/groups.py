@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,15 +9,14 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.kafka.asking import answer, asked_again, error_code, error_text
 from schemas.kafka.clients import CLIENT_ID, admin_config
-from schemas.kafka.reading import answer, error_text
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 
 __all__ = ["Member", "coordinated", "members"]
 
 T = TypeVar("T")
-_AGAIN_S = 0.2
 _NOT_YET = {
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
@@ -40,14 +38,7 @@ def coordinated(question: Callable[[], T], patience_s: float) -> T:
 
     librdkafka asks again by itself only while it looks for the coordinator, not when that one says so of itself.
     """
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return question()
-        except KafkaException as error:
-            if error.args[0].code() not in _NOT_YET or time.monotonic() > deadline:
-                raise
-        time.sleep(_AGAIN_S)
+    return asked_again(question, patience_s, lambda error: error_code(error) in _NOT_YET)
 
 
 def members(settings: Settings, group: str, patience_s: float) -> list[Member]:
@@ -56,7 +47,7 @@ def members(settings: Settings, group: str, patience_s: float) -> list[Member]:
     try:
         about = coordinated(lambda: answer(admin.describe_consumer_groups([group])[group]), patience_s)
     except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+        if error_code(error) == KafkaError.GROUP_ID_NOT_FOUND:
             return []
         raise BrokerUnavailable(f"group {group} could not be looked at: {error_text(error)}") from error
     found = []

@@ -11,7 +11,8 @@ from processor.core.control import Control
 from processor.core.months import opening
 from schemas.control import MonthOpened
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import begin_offsets, end_offsets, partition_numbers, read_topic
+from schemas.kafka.ends import begin_offsets, end_offsets
+from schemas.kafka.reading import partition_numbers, read_topic
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings
 

@@ -15,8 +15,9 @@ from processor.adapters.write import write_records
 from processor.ops.dead_letters import read_marks
 from processor.ports import BY_KEY, Produced
 from schemas.codec import MOVED_HEADER, encode, moved_from
+from schemas.kafka.asking import answer, error_text
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import Record, answer, error_text, read_topic
+from schemas.kafka.reading import Record, read_topic
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
 

@@ -22,8 +22,10 @@ from processor.ops.dead_letters import Wanted, list_entries
 from processor.ops.groups import coordinated, members
 from schemas.codec import decode_delivery, decode_job
 from schemas.identity import Key
+from schemas.kafka.asking import TIMEOUT_S, answer, error_text
 from schemas.kafka.clients import admin_config, reader_config
-from schemas.kafka.reading import TIMEOUT_S, Record, answer, end_offsets, error_text, partition_numbers, read_topic
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import Record, partition_numbers, read_topic
 from schemas.runtime.errors import BadRecord, BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 

@@ -24,8 +24,9 @@ from processor.adapters.topics import topic_config_is, topic_configs
 from processor.core.balance import Balance
 from processor.core.months import month_of_key
 from processor.core.topic_changes import Change, begins_to_age, changes
+from schemas.kafka.asking import answer, error_text
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import Record, answer, error_text, partition_numbers, read_topic
+from schemas.kafka.reading import Record, partition_numbers, read_topic
 from schemas.runtime.errors import BrokerUnavailable, UsageError
 from schemas.runtime.settings import Settings
 

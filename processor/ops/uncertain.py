@@ -12,7 +12,7 @@ import msgspec
 from processor.adapters.jobs import find_jobs, publish_resends
 from processor.adapters.months import read_months
 from processor.adapters.write import TransactionalWriter
-from processor.core.uncertain import Doubt, DoubtFold
+from processor.core.uncertain import UncertainFold, UncertainMail
 from processor.ports import BY_KEY, Dedup, Item, Produced
 from schemas.codec import dead_letter_headers, encode
 from schemas.kafka.reading import partition_numbers, read_topic
@@ -20,7 +20,7 @@ from schemas.records import DeadLetter, Delivery, Outcome, Resend
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings
 
-__all__ = ["Decision", "Resolution", "describe", "doubts_of", "resolve"]
+__all__ = ["Decision", "Resolution", "describe", "resolve", "uncertain_of"]
 
 
 class Resolution(StrEnum):
@@ -41,11 +41,11 @@ class Decision:
     at_ms: int
 
 
-def describe(doubt: Doubt) -> dict[str, Any]:
-    about = doubt.delivery
+def describe(mail: UncertainMail) -> dict[str, Any]:
+    about = mail.delivery
     return {
-        "user_id": doubt.key.user_id,
-        "month": doubt.key.month,
+        "user_id": mail.key.user_id,
+        "month": mail.key.month,
         "outcome": about.outcome,
         "attempt": about.attempt,
         "at_ms": about.at_ms,
@@ -54,7 +54,7 @@ def describe(doubt: Doubt) -> dict[str, Any]:
     }
 
 
-def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = False) -> Iterator[Doubt]:
+def uncertain_of(settings: Settings, month: str | None = None, *, decided: bool = False) -> Iterator[UncertainMail]:
     """The ledger's uncertain mails, of one month if given; with `decided` also those declared dead by a person.
 
     What is in doubt by one partition is looked at in all: another may hold how it ended.
@@ -63,22 +63,22 @@ def doubts_of(settings: Settings, month: str | None = None, *, decided: bool = F
     starts = read_months(settings).starts(settings.topics.deliveries, [month] if month else [])
     suspects: set[bytes] = set()
     for partition in partition_numbers(settings, settings.topics.deliveries):
-        fold = _fed(settings, DoubtFold(), [partition], starts, lambda key: key.endswith(suffix))
-        suspects.update(doubt.key.to_bytes() for doubt in fold.doubts())
+        fold = _fed(settings, UncertainFold(), [partition], starts, lambda key: key.endswith(suffix))
+        suspects.update(mail.key.to_bytes() for mail in fold.mails())
     if not suspects:
         return
-    for doubt in _fed(settings, DoubtFold(whole=True), None, starts, suspects.__contains__).doubts():
-        if decided or doubt.delivery.outcome is Outcome.UNCERTAIN:
-            yield doubt
+    for mail in _fed(settings, UncertainFold(whole=True), None, starts, suspects.__contains__).mails():
+        if decided or mail.delivery.outcome is Outcome.UNCERTAIN:
+            yield mail
 
 
 def _fed(
     settings: Settings,
-    fold: DoubtFold,
+    fold: UncertainFold,
     partitions: list[int] | None,
     starts: Mapping[int, int],
     wanted: Callable[[bytes], bool],
-) -> DoubtFold:
+) -> UncertainFold:
     """After the ledger's entries of these partitions, or all, for the wanted keys."""
     for record in read_topic(settings, settings.topics.deliveries, partitions, starts):
         if record.key is not None and wanted(record.key):
@@ -86,7 +86,9 @@ def _fed(
     return fold
 
 
-async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], decision: Decision, version: str) -> None:
+async def resolve(
+    settings: Settings, dedup: Dedup, mails: Sequence[UncertainMail], decision: Decision, version: str
+) -> None:
     """Carries a decision out.
 
     A resend waits for the attempt's lifetime: before, SES may still accept the first call; then nothing is done at all.
@@ -97,36 +99,36 @@ async def resolve(settings: Settings, dedup: Dedup, doubts: Sequence[Doubt], dec
     writer, deliveries = TransactionalWriter(settings, _writer(settings)), settings.topics.deliveries
     match decision.resolution:
         case Resolution.RESEND:
-            _check_lifetime(settings, doubts, decision.at_ms)
-            leaves = [(doubt, Resend(doubt.attempt, decision.who, decision.why, decision.at_ms)) for doubt in doubts]
+            _check_lifetime(settings, mails, decision.at_ms)
+            leaves = [(mail, Resend(mail.attempt, decision.who, decision.why, decision.at_ms)) for mail in mails]
             if gone := publish_resends(settings, leaves):
-                names = ", ".join(str(doubt.key) for doubt in gone[:5])
+                names = ", ".join(str(mail.key) for mail in gone[:5])
                 raise UsageError(f"{len(gone)} jobs are no longer in the topic ({names}): run the producer again first")
         case Resolution.SENT:
-            entries = [_entry(doubt, decision, Outcome.SENT) for doubt in doubts]
-            writer.write(_records(deliveries, doubts, entries))
+            entries = [_entry(mail, decision, Outcome.SENT) for mail in mails]
+            writer.write(_records(deliveries, mails, entries))
             items = [
-                Item(doubt.key, doubt.attempt, fingerprint=entry.fingerprint)
-                for doubt, entry in zip(doubts, entries, strict=True)
+                Item(mail.key, mail.attempt, fingerprint=entry.fingerprint)
+                for mail, entry in zip(mails, entries, strict=True)
             ]
             await dedup.record_sent(items)
         case Resolution.DEAD:
-            entries = [msgspec.structs.replace(_entry(doubt, decision, Outcome.DEAD), held=True) for doubt in doubts]
-            letters = _letters(settings, doubts, decision, version)
-            writer.write([*_records(deliveries, doubts, entries), *letters])
+            entries = [msgspec.structs.replace(_entry(mail, decision, Outcome.DEAD), held=True) for mail in mails]
+            letters = _letters(settings, mails, decision, version)
+            writer.write([*_records(deliveries, mails, entries), *letters])
 
 
-def _check_lifetime(settings: Settings, doubts: Sequence[Doubt], now_ms: int) -> None:
-    for doubt in doubts:
-        ready_ms = doubt.since_ms + int(settings.attempt_lifetime_s * 1000)
+def _check_lifetime(settings: Settings, mails: Sequence[UncertainMail], now_ms: int) -> None:
+    for mail in mails:
+        ready_ms = mail.since_ms + int(settings.attempt_lifetime_s * 1000)
         if now_ms < ready_ms:
             seconds = (ready_ms - now_ms) / 1000
-            raise UsageError(f"{doubt.key}: SES may still accept the first call; try again in {seconds:.0f} s")
+            raise UsageError(f"{mail.key}: SES may still accept the first call; try again in {seconds:.0f} s")
 
 
-def _entry(doubt: Doubt, decision: Decision, outcome: Outcome) -> Delivery:
+def _entry(mail: UncertainMail, decision: Decision, outcome: Outcome) -> Delivery:
     return msgspec.structs.replace(
-        doubt.delivery,
+        mail.delivery,
         outcome=outcome,
         at_ms=decision.at_ms,
         reason="operator",
@@ -136,18 +138,17 @@ def _entry(doubt: Doubt, decision: Decision, outcome: Outcome) -> Delivery:
     )
 
 
-def _records(topic: str, doubts: Sequence[Doubt], entries: Sequence[Delivery]) -> list[Produced]:
+def _records(topic: str, mails: Sequence[UncertainMail], entries: Sequence[Delivery]) -> list[Produced]:
     return [
-        Produced(topic, BY_KEY, doubt.key.to_bytes(), encode(entry))
-        for doubt, entry in zip(doubts, entries, strict=True)
+        Produced(topic, BY_KEY, mail.key.to_bytes(), encode(entry)) for mail, entry in zip(mails, entries, strict=True)
     ]
 
 
-def _letters(settings: Settings, doubts: Sequence[Doubt], decision: Decision, version: str) -> list[Produced]:
-    jobs = find_jobs(settings, {doubt.key.to_bytes(): doubt.delivery.source for doubt in doubts})
+def _letters(settings: Settings, mails: Sequence[UncertainMail], decision: Decision, version: str) -> list[Produced]:
+    jobs = find_jobs(settings, {mail.key.to_bytes(): mail.delivery.source for mail in mails})
     letters = []
-    for doubt in doubts:
-        key, about = doubt.key.to_bytes(), doubt.delivery
+    for mail in mails:
+        key, about = mail.key.to_bytes(), mail.delivery
         job = jobs.get(key)
         letter = DeadLetter(
             reason="operator",

@@ -58,7 +58,7 @@ class ServerSeen(NamedTuple):
     run: str = ""
     """its run id: another one after a restart or a failover"""
     installation: str = ""
-    """whose set it holds; empty: nobody's, or one that 0.1 has marked"""
+    """whose set it holds; empty: nobody's, or one whose marker 0.1 wrote"""
     lineage: str = ""
     """under which it was made whole the last time"""
     whole: bool = False
@@ -123,7 +123,7 @@ class Dedup(Protocol):
         """Each key's claim where the ledger holds `sent`: a fact even while the set is not whole."""
         ...
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+    async def note_sent(self, items: Sequence[Item]) -> list[Claim]:
         """SES accepted: writes the fact over anything that knows less; returns each key's claim after that.
 
         Another message may stand there already, or SES's word that it dropped this one.
@@ -137,7 +137,7 @@ class Dedup(Protocol):
         """
         ...
 
-    async def mark_refused(self, items: Sequence[Item]) -> None:
+    async def note_refused(self, items: Sequence[Item]) -> None:
         """Certainly not sent, and never to be: bars the key, if it is still claimed by the item's attempt.
 
         Nobody claims a barred key. When the bar has stood for a lifetime it counts from 0: whoever committed nothing
@@ -146,7 +146,7 @@ class Dedup(Protocol):
         """
         ...
 
-    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+    async def note_uncertain(self, items: Sequence[Item]) -> list[Claim]:
         """The answer is lost: makes the key uncertain, if it is still claimed by the item's attempt.
 
         Returns each key's claim after that: evidence of acceptance may have come before our own time-out. Raises
@@ -161,7 +161,7 @@ class Dedup(Protocol):
         """
         ...
 
-    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+    async def record_uncertain(self, items: Sequence[Item]) -> list[Claim]:
         """The ledger holds `uncertain`; returns each key's claim after that: evidence may know better.
 
         Raises `NotWhole` and changes nothing when the marker is missing: a set of another life may know better as well.

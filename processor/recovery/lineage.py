@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from processor.adapters.installation import check_set
 from processor.adapters.redis import RedisDedup
 from processor.core.checkpoint import NOTHING
-from processor.core.control import Control, begin_lineage
+from processor.core.control import Control, Other, begin_lineage
 from processor.ports import Clock, ControlLog, RebuildLost, ServerSeen
-from processor.recovery.rebuild import LOCK_TTL_S, LOOK_EVERY_S, Tell, restore_all, silent
+from processor.recovery.rebuild import LOCK_TTL_S, LOOK_EVERY_S, Rebuilt, Tell, restore_all, silent
 from processor.shell.control import ControlFollower
 from schemas.control import Content, Lineage, new_control_id
 from schemas.runtime.errors import RedisUntrusted
@@ -79,10 +79,6 @@ class Lineages:
                 return count
             await asyncio.sleep(LOOK_EVERY_S)
 
-    @property
-    def _control(self) -> Control:
-        return self._follower.control
-
     def _refuse_foreign(self, seen: ServerSeen) -> None:
         if ours := self._control.installation:
             check_set(ours, seen)
@@ -94,14 +90,13 @@ class Lineages:
         """Whether somebody's set is whole under the newest lineage, or is being made so: it must not be overturned."""
         control = self._control
         users = [] if control.broken else control.users_of_newest(self._follower.process, self._clock.boot_s())
+        servers = sorted({other.heartbeat.server for other in users} - {"", seen.run})
         if not users:
             return False
-        servers = sorted({other.heartbeat.server for other in users} - {"", seen.run})
         if not servers:
             self._say("waiting for another process that rebuilds it")
             return True
-        names = ", ".join(sorted({other.heartbeat.instance for other in users}))
-        two = f"{names} use the Redis server with run id {', '.join(servers)}, this process the one with {seen.run}"
+        two = _two_servers(_names(users), servers, seen.run)
         if self._clock.boot_s() > impatient_s:
             raise RedisUntrusted("two-servers", f"{two}: give all the same MAILONCE_REDIS_URL, then start again")
         self._say(f"{two}: waiting until they have stopped")
@@ -115,8 +110,7 @@ class Lineages:
             tell: is told how far it is.
             anew: from the beginning, whatever the set's checkpoint says.
         """
-        # One for each try: a chunk of an earlier one that arrives late counts for nothing.
-        token = secrets.token_hex(8)
+        token = secrets.token_hex(8)  # a chunk of an earlier try that arrives late counts for nothing
         if not await self._dedup.lock_rebuild(token, LOCK_TTL_S):
             self._say("waiting for another process that rebuilds it")
             return None
@@ -128,8 +122,8 @@ class Lineages:
             await self._begin(lineage, token)
             since = NOTHING if anew else await self._dedup.checkpoint(token)
             done = await restore_all(self._settings, self._dedup, token, since, tell, await self._floor())
-            marked = (lineage.id, done.checkpoint, done.since)
-            if self._control.newest != lineage.id or not await self._dedup.set_whole(token, *marked):
+            ours = self._control.newest == lineage.id
+            if not ours or not await self._dedup.set_whole(token, lineage.id, done.checkpoint, done.since):
                 raise RebuildLost("the rebuild has lost its lock, or another lineage was begun")
         except RebuildLost as lost:
             log.warning(Event.DEDUP_NOT_WHOLE, follows=f"{lost}: it starts again")
@@ -138,8 +132,7 @@ class Lineages:
             self._follower.rebuilding = ""
             await self._dedup.unlock_rebuild(token)
         self._follower.hurry()
-        begun = "the beginning" if done.since == NOTHING else "the checkpoint"
-        log.info(Event.DEDUP_REBUILT, entries=done.entries, records=done.records, read_from=begun)
+        _say_rebuilt(done)
         return done.entries
 
     async def _floor(self) -> str:
@@ -162,16 +155,13 @@ class Lineages:
             await self._keep(token)
         if self._control.newest != lineage.id:
             raise RebuildLost("another process has begun a lineage")
-        now_s, me = self._clock.boot_s(), self._follower.process
-        dead = [other.heartbeat for other in self._control.others(me) if not other.current(now_s)]
-        await self._log.end_transactions([beat.transactional_id for beat in dead if beat.transactional_id])
+        await self._log.end_transactions(_ids_of_silent(self._control, self._follower.process, self._clock.boot_s()))
 
     def _waits_for_others(self, lineage: Lineage, acknowledged_s: float) -> bool:
         """Whether somebody may still call who does not know of the lineage."""
         me, waited_s = self._follower.process, self._clock.boot_s() - acknowledged_s
-        unaware = self._control.unaware(lineage.id, me)
-        if unaware:
-            self._say(f"waiting for {', '.join(sorted(other.heartbeat.instance for other in unaware))} to hear of it")
+        if unaware := self._control.unaware(lineage.id, me):
+            self._say(f"waiting for {_names(unaware)} to hear of it")
         return self._control.newest == lineage.id and bool(unaware) and waited_s < self._control.longest_current_s(me)
 
     async def _keep(self, token: str) -> None:
@@ -180,7 +170,30 @@ class Lineages:
             raise RebuildLost("the rebuild has lost its lock")
         await self._follower.news(LOOK_EVERY_S)
 
+    @property
+    def _control(self) -> Control:
+        return self._follower.control
+
     def _say(self, follows: str) -> None:
         if follows != self._said:
             log.warning(Event.DEDUP_NOT_WHOLE, follows=follows)
             self._said = follows
+
+
+def _names(others: Iterable[Other]) -> str:
+    return ", ".join(sorted({other.heartbeat.instance for other in others}))
+
+
+def _ids_of_silent(control: Control, me: str, now_s: float) -> list[str]:
+    """Transactional ids of other processes that are not current."""
+    beats = [other.heartbeat for other in control.others(me) if not other.current(now_s)]
+    return [beat.transactional_id for beat in beats if beat.transactional_id]
+
+
+def _two_servers(users: str, servers: list[str], ours: str) -> str:
+    return f"{users} use the Redis server with run id {', '.join(servers)}, this process the one with {ours}"
+
+
+def _say_rebuilt(done: Rebuilt) -> None:
+    begun = "the beginning" if done.since == NOTHING else "the checkpoint"
+    log.info(Event.DEDUP_REBUILT, entries=done.entries, records=done.records, read_from=begun)

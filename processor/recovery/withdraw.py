@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from processor.adapters.redis import RedisDedup
 from processor.core.window import News, Open, Window
-from processor.core.withdraw import DoubtTold, Follows, SentTold, Withdrawn, after_silence, doubt, sent
+from processor.core.withdraw import Follows, SentTold, UncertainTold, Withdrawn, after_silence, sent, uncertain
 from processor.ports import Clock, Item, NotWhole, Produced
 from processor.shell.control import ControlFollower
 from schemas.codec import decode_attempt, encode
@@ -112,10 +112,10 @@ class Withdrawals:
         await in_thread(self._writer.write, records)
         facts = [Item(key, fingerprint=s.claim.fingerprint) for key, s, _ in settled if isinstance(s, SentTold)]
         await self._dedup.record_sent(facts)
-        doubts = [Item(key, attempt=s.claim.attempt) for key, s, _ in settled if isinstance(s, DoubtTold)]
-        await self._dedup.record_doubt(doubts)
+        unsure = [Item(key, attempt=s.claim.attempt) for key, s, _ in settled if isinstance(s, UncertainTold)]
+        await self._dedup.record_uncertain(unsure)
         withdrawn = sum(isinstance(step, Withdrawn) for _, step, _ in settled)
-        log.info(Event.LEFT_BEHIND, withdrawn=withdrawn, sent=len(facts), uncertain=len(doubts))
+        log.info(Event.LEFT_BEHIND, withdrawn=withdrawn, sent=len(facts), uncertain=len(unsure))
 
     def _records(self, one: Settled) -> list[Produced]:
         key, step, known = one
@@ -126,9 +126,9 @@ class Withdrawals:
             case SentTold(claim):
                 entry = sent(claim, attempt.source, self._instance, now_ms)
                 return [Produced(topics.deliveries, partition, raw, encode(entry))]
-            case DoubtTold(claim):
+            case UncertainTold(claim):
                 named = next((a for _, a in known if a.attempt == claim.attempt), attempt)
-                entry = doubt(claim, named, self._instance, now_ms)
+                entry = uncertain(claim, named, self._instance, now_ms)
                 return [Produced(topics.deliveries, partition, raw, encode(entry))]
             case Withdrawn(intents):
                 return [

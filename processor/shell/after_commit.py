@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from processor.core.decide import Settle, after_doubt, after_mark
+from processor.core.decide import Settle, after_note, after_uncertain
 from processor.core.gates import REDIS_RETRY_S
 from processor.core.states import Claim
 from processor.core.ticket import Attempt, Finished
@@ -29,7 +29,7 @@ FREEING_S = 0.5
 
 
 class AfterCommit:
-    """Marks in the background; `take` has what evidence has bettered meanwhile."""
+    """Tells the dedup set in the background; `take` has what evidence has bettered meanwhile."""
 
     def __init__(self, dedup: Dedup, clock: Clock) -> None:
         self._dedup = dedup
@@ -40,8 +40,8 @@ class AfterCommit:
 
     @property
     def busy(self) -> bool:
-        """Whether a mark is under way, or something was not taken. What is to be freed may wait for a set that nobody
-        makes whole before there is something to claim."""
+        """Whether something is being told, or was not taken. What is to be freed may wait for a set that nobody makes
+        whole before there is something to claim."""
         return bool(self._tasks or self._better)
 
     def take(self) -> list[Finished]:
@@ -51,7 +51,7 @@ class AfterCommit:
 
     def recorded(self, finished: Sequence[Finished]) -> None:
         """The ledger holds the outcomes of these."""
-        self._start(self._mark(finished), self._tasks)
+        self._start(self._record_all(finished), self._tasks)
 
     def give_back(self, dropped: Iterable[Attempt]) -> None:
         """These have no outcome, and were not called for, or certainly not sent: frees their bars, and what a rebuild
@@ -93,13 +93,13 @@ class AfterCommit:
         except NotWhole:
             self._start(self._when_whole(step), self._freeing)
 
-    async def _mark(self, finished: Sequence[Finished]) -> None:
-        sent, doubtful = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
+    async def _record_all(self, finished: Sequence[Finished]) -> None:
+        sent, uncertain = _with(finished, Outcome.SENT), _with(finished, Outcome.UNCERTAIN)
         ended = _with(finished, Outcome.DEAD, Outcome.SUPPRESSED, Outcome.CANCELLED)
         closed = _items([one for one in ended if not one[1].message_id])
         await self._record(self._dedup.record_sent, sent, _dropped)
         await self._tell(self._dedup.record_drop, _items([one for one in ended if one[1].message_id]))
-        await self._at_once_or_when_whole(lambda: self._record(self._dedup.record_doubt, doubtful, _proven))
+        await self._at_once_or_when_whole(lambda: self._record(self._dedup.record_uncertain, uncertain, _proven))
         await self._at_once_or_when_whole(lambda: self._tell(self._dedup.close, closed))
 
     async def _record(
@@ -146,8 +146,8 @@ def _dropped(settled: Settled, claim: Claim) -> Settle | None:
     attempt, settle = settled
     if not settle.message_id:
         return None
-    return after_mark(claim, message_id=settle.message_id, attempt=settle.attempt or attempt.id)
+    return after_note(claim, message_id=settle.message_id, attempt=settle.attempt or attempt.id)
 
 
 def _proven(settled: Settled, claim: Claim) -> Settle | None:
-    return after_doubt(claim, settled[0].id)
+    return after_uncertain(claim, settled[0].id)

@@ -54,7 +54,7 @@ class Calls:
             refusal: why no request may leave under a claim that was made under a tenure; empty: it may.
         """
         self._dedup = dedup
-        self._mark_sent = Together(dedup.mark_sent)
+        self._note_sent = Together(dedup.note_sent)
         self._sender = sender
         self._compose = compose
         self._judge = judge
@@ -106,10 +106,10 @@ class Calls:
     # ---- record ----
 
     async def _record(self, attempt: Attempt, follows: answered.AfterAnswer) -> End:
-        """Tells the dedup set before anybody else: a mark that is missing would be doubt."""
+        """Tells the dedup set before anybody else: what is not noted there would be uncertain."""
         match follows:
-            case answered.Finish(mark, settle):
-                return Finished(attempt, await self._marked(attempt, mark) or settle)
+            case answered.Finish(note, settle):
+                return Finished(attempt, await self._noted(attempt, note) or settle)
             case answered.RetryLater(retry, detail):
                 await self._release(attempt)
                 if retry is RetryClass.THROTTLED:
@@ -141,32 +141,32 @@ class Calls:
             case _ as never:
                 assert_never(never)
 
-    async def _marked(self, attempt: Attempt, mark: answered.Mark) -> decide.Settle | None:
-        """Marks; returns the outcome that evidence knew before our own mark."""
+    async def _noted(self, attempt: Attempt, note: answered.Note) -> decide.Settle | None:
+        """Notes it in the dedup set; returns the outcome that evidence knew before."""
         try:
-            return await self._retrying(lambda: self._mark(attempt, mark))
+            return await self._retrying(lambda: self._note(attempt, note))
         except RedisUnavailable as error:
             # The process ends. What SES said is a fact: the ledger holds it, and a rebuild takes it from there.
             _say_away(error, attempt)
             return None
 
-    async def _mark(self, attempt: Attempt, mark: answered.Mark) -> decide.Settle | None:
-        match mark:
-            case answered.MarkSent(message_id):
-                claim = await self._mark_sent(Item.of(attempt, message_id))
-                better = decide.after_mark(claim, message_id=message_id, attempt=attempt.id)
+    async def _note(self, attempt: Attempt, note: answered.Note) -> decide.Settle | None:
+        match note:
+            case answered.NoteSent(message_id):
+                claim = await self._note_sent(Item.of(attempt, message_id))
+                better = decide.after_note(claim, message_id=message_id, attempt=attempt.id)
                 if better is None and claim.message_id != message_id:
                     self._meter.duplicates.inc()
                     log.error(Event.DUPLICATE_SEEN, key=str(attempt.ticket.key), message_id=message_id)
                 return better
-            case answered.MarkDoubt():
-                # Where the set is not whole, a rebuild puts the claim back, until the ledger holds the doubt.
+            case answered.NoteUncertain():
+                # Where the set is not whole, a rebuild puts the claim back, until the ledger holds it as uncertain.
                 with contextlib.suppress(NotWhole):
-                    (claim,) = await self._dedup.mark_doubt([Item.of(attempt)])
-                    return decide.after_doubt(claim, attempt.id)
-            case answered.MarkRefused() if not attempt.ticket.window.closed:
+                    (claim,) = await self._dedup.note_uncertain([Item.of(attempt)])
+                    return decide.after_uncertain(claim, attempt.id)
+            case answered.NoteRefused() if not attempt.ticket.window.closed:
                 with contextlib.suppress(NotWhole):
-                    await self._dedup.mark_refused([Item.of(attempt)])
+                    await self._dedup.note_refused([Item.of(attempt)])
             case _:
                 # Its partition has gone: nobody here commits the dead letter.
                 await self._free(attempt)

@@ -1,6 +1,6 @@
 """The protocol on one screen: intend -> claim -> send -> record.
 
-The worker commits the intents; here each attempt is claimed just before its call, called for once, and marked right
+The worker commits the intents; here each attempt is claimed just before its call, called for once, and noted right
 after the answer (`Attempts`, `Calls`); its end goes to the engine, whose next transaction records the outcome. Nothing
 here knows of Kafka.
 """

@@ -10,8 +10,8 @@ from processor.core.suspects import Meaning, Suspects
 from processor.core.ticket import Attempt
 from processor.ports import Clock
 from processor.telemetry.meter import Meter
+from schemas.runtime.backoff import Backoff, RetryTable
 from schemas.runtime.logs import Event, get_log
-from schemas.runtime.settings import Backoff, RetryTable
 
 __all__ = ["Judge"]
 

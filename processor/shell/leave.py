@@ -16,7 +16,7 @@ log = get_log()
 
 COMMITS_MAX = 3
 MARKS_S = 2.0
-"""How long the last marks may take."""
+"""How long telling the dedup set of the last outcomes may take."""
 
 
 async def leave(

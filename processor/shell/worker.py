@@ -127,7 +127,7 @@ class Worker:
         finally:
             self._deliverer.hurry()
             await end(sending, scanning)
-            # Empty after a graceful end. Else: what SES accepts is marked, what was not called for is given back.
+            # Empty after a graceful end. Else: what SES accepts is noted, what was not called for is given back.
             dropped = await self._deliverer.quiesce(lambda _ticket: True)
             self._after_commit.give_back([*dropped, *self._engine.starts.never_called()])
             await self._log.stop()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
-from typing import TypeVar
+from collections.abc import Iterator, Mapping
 
 import msgspec
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
 
-from schemas.kafka.clients import admin_config, last_trouble, reader_config, transactional_config
+from schemas.kafka.asking import TIMEOUT_S, error_text, no_answer
+from schemas.kafka.clients import admin_config, reader_config, transactional_config
+from schemas.kafka.ends import end_offsets
 from schemas.kafka.unreadable import UNREADABLE, pass_over
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
@@ -22,13 +21,6 @@ __all__ = [
     "Follower",
     "Record",
     "RecordReader",
-    "Tail",
-    "answer",
-    "begin_offsets",
-    "end_offsets",
-    "error_text",
-    "log_tails",
-    "no_answer",
     "partition_numbers",
     "read_messages",
     "read_record",
@@ -38,13 +30,9 @@ __all__ = [
 ]
 
 log = get_log()
-T = TypeVar("T")
 
-TIMEOUT_S = 15.0
-"""Also longer than the broker takes to notice that a transaction's time is up (10 s by default)."""
 SAY_AFTER_S = 2.0
 _PASSING = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
-_REFUSED = {KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED}
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -97,24 +85,17 @@ def read_messages(
 ) -> Iterator[list[Message]]:
     """Every committed record of a topic, or of some partitions, from the beginning (or `starts`) to the end as of now.
 
-    They come as librdkafka has them, some at once: for those who look at millions.
-
-    Records of one partition come in order. While a transaction is open nothing after its first record can be read: a
-    dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for the end. Raises
-    `BrokerUnavailable` when Kafka does not answer or there is no topic.
+    They come some at once, those of one partition in order. While a transaction is open nothing after its first record
+    can be read: a dead processor's stays open until Kafka aborts it, and this waits for that rather than take it for
+    the end. Raises `BrokerUnavailable` when Kafka does not answer or there is no topic.
     """
-    admin = AdminClient(admin_config(settings))
-    numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
-    ends = end_offsets(admin, topic, numbers)
-    # A place beyond the end is one of a log that was cut or made anew.
-    asked = {number: (starts or {}).get(number, 0) for number in numbers}
-    starts = {number: start if start <= ends[number] else 0 for number, start in asked.items()}
-    left = {number for number in numbers if starts[number] < ends[number]}
+    begins, ends = _spans(settings, topic, partitions, starts or {})
+    left = {number for number, begin in begins.items() if begin < ends[number]}
     if not left:
         return
     consumer = Consumer(reader_config(settings))
     try:
-        consumer.assign([TopicPartition(topic, number, starts[number]) for number in left])
+        consumer.assign([TopicPartition(topic, number, begins[number]) for number in left])
         patience = Patience(settings, topic)
         while left:
             messages = take(consumer, 2000, 0.5)
@@ -122,24 +103,35 @@ def read_messages(
             if good := [message for message in messages if message.error() is None]:
                 yield good
             for message in messages:
-                error = message.error()
-                if error is None:
+                if (error := message.error()) is None:
                     continue
-                if error.code() == KafkaError._PARTITION_EOF:
-                    number, offset = message.partition() or 0, message.offset() or 0
-                    if offset >= ends[number]:
-                        left.discard(number)
-                    else:
-                        patience.stopped_at[number] = offset
-                elif error.code() in UNREADABLE and topic == settings.topics.jobs:
-                    go_on = pass_over(settings, consumer, topic, message)
-                    left -= {message.partition()} if go_on >= ends[message.partition() or 0] else set()
-                elif error.code() not in _PASSING:
+                number, offset = message.partition() or 0, message.offset() or 0
+                if error.code() in UNREADABLE and topic == settings.topics.jobs:
+                    offset = pass_over(settings, consumer, topic, message)
+                elif error.code() in _PASSING:
+                    continue
+                elif error.code() != KafkaError._PARTITION_EOF:
                     raise BrokerUnavailable(f"reading {topic}: {error.str()}")
+                elif offset < ends[number]:
+                    patience.stopped_at[number] = offset
+                if offset >= ends[number]:
+                    left.discard(number)
     except KafkaException as error:
         raise BrokerUnavailable(f"reading {topic}: {error_text(error)}") from error
     finally:
         consumer.close()
+
+
+def _spans(
+    settings: Settings, topic: str, partitions: list[int] | None, starts: Mapping[int, int]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Where each partition is read from, and up to where. A start beyond the end is one of a log that was cut or made
+    anew: then it is read from its beginning."""
+    admin = AdminClient(admin_config(settings))
+    numbers = partitions if partitions is not None else _partitions(admin, topic, settings)
+    ends = end_offsets(admin, topic, numbers)
+    asked = {number: starts.get(number, 0) for number in numbers}
+    return {number: start if start <= ends[number] else 0 for number, start in asked.items()}, ends
 
 
 class Patience:
@@ -175,54 +167,6 @@ class Patience:
                 places=self.stopped_at,
                 follows=f"Kafka aborts a dead processor's by itself: waiting up to {self._longest_s:g} s",
             )
-
-
-class Tail(msgspec.Struct, frozen=True):
-    """The end of a partition, and the epoch of the leader that wrote last where a broker tells it."""
-
-    offset: int
-    epoch: int | None
-
-
-def end_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Where each partition ends, records of open transactions included. Raises `BrokerUnavailable`."""
-    return {number: tail.offset for number, tail in log_tails(admin, topic, partitions).items()}
-
-
-def log_tails(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, Tail]:
-    """Each partition's end, records of open transactions included. Raises `BrokerUnavailable`.
-
-    A consumer of committed records is told another end: the first open transaction's beginning (librdkafka 1.7.1).
-    """
-    return _tails(admin, topic, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-
-
-def begin_offsets(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
-    """Where each partition begins: behind 0 where its head was removed, by age or by hand.
-
-    Raises `BrokerUnavailable`.
-    """
-    begins = _tails(admin, topic, partitions, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
-    return {number: begin.offset for number, begin in begins.items()}
-
-
-def _tails(admin: AdminClient, topic: str, partitions: Iterable[int], which: OffsetSpec) -> dict[int, Tail]:
-    places = {TopicPartition(topic, number): which for number in partitions}
-    if not places:
-        return {}
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        try:
-            asked = admin.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=5)
-            told = {place.partition: answer(future) for place, future in asked.items()}
-            return {number: Tail(end.offset, end.leader_epoch) for number, end in told.items()}
-        except KafkaException as error:
-            # Leaders move, and a new topic has none: librdkafka asks the one it knows until its metadata is renewed.
-            if error.args[0].code() in _REFUSED or time.monotonic() > deadline:
-                raise BrokerUnavailable(f"asking where {topic} ends: {error_text(error)}") from error
-            with contextlib.suppress(KafkaException):
-                admin.list_topics(topic, timeout=5)
-            time.sleep(0.1)
 
 
 class Follower:
@@ -304,29 +248,3 @@ def _partitions(client: Consumer | AdminClient, topic: str, settings: Settings) 
     if found.error is not None:
         raise BrokerUnavailable(f"there is no topic {topic}: run `mailonce topics create`")
     return sorted(found.partitions)
-
-
-def no_answer(client: Consumer | AdminClient, settings: Settings, error: KafkaException) -> BrokerUnavailable:
-    """What to say of a cluster that `client` could not ask."""
-    client.poll(0)
-    return BrokerUnavailable(
-        f"Kafka at {settings.kafka_bootstrap_servers} does not answer: is it up, and is "
-        f"MAILONCE_KAFKA_BOOTSTRAP_SERVERS right? ({last_trouble() or error_text(error)})"
-    )
-
-
-def answer(asked: Future[T]) -> T:
-    """What Kafka answered to an administrative question. Raises `KafkaException`, also where there is no answer."""
-    try:
-        return asked.result(TIMEOUT_S)
-    except TimeoutError:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
-
-
-def error_text(error: BaseException) -> str:
-    """librdkafka's sentence of an exception; its code's, where it leaves that out."""
-    cause = error.args[0] if error.args else error
-    if not isinstance(cause, KafkaError):
-        return str(error)
-    said = cause.str().strip()
-    return f"{said} {KafkaError(cause.code()).str()}".strip() if not said or said.endswith(":") else said

@@ -4,47 +4,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from schemas.addresses import address_problem, bare_address, name_problem
+from schemas.runtime.backoff import RetryTable
 from schemas.runtime.errors import UsageError
 from schemas.runtime.mail_options import MailOptions
-from schemas.runtime.secrets import HIDDEN, shown_option, shown_url
 from schemas.topics import Topics
 
-__all__ = ["Backoff", "RetryTable", "Settings", "describe_settings", "load_settings"]
+__all__ = ["KAFKA_PREFIX", "PREFIX", "Settings", "load_settings"]
 
-_PREFIX = "MAILONCE_"
-_KAFKA_PREFIX = "MAILONCE_KAFKA_"
+PREFIX = "MAILONCE_"
+KAFKA_PREFIX = "MAILONCE_KAFKA_"
 _OWN = {"MAILONCE_KAFKA_BOOTSTRAP_SERVERS", "MAILONCE_KAFKA_AUTH"}
-
-
-class Backoff(BaseModel):
-    """When to try again after a refusal: exponential back-off with full jitter, as Step Functions counts it."""
-
-    interval_s: float = Field(gt=0, description="longest first wait")
-    backoff_rate: float = Field(2.0, ge=1, description="factor from one wait to the next")
-    max_attempts: int = Field(ge=1, description="calls in all before the job is dead-lettered")
-    max_delay_s: float = Field(60.0, gt=0, description="ceiling of a wait")
-
-
-class RetryTable(BaseModel):
-    """A `Backoff` for each class of refusal that proves that nothing was sent."""
-
-    throttled: Backoff = Backoff(interval_s=0.5, backoff_rate=2, max_attempts=20, max_delay_s=30)
-    unreachable: Backoff = Backoff(interval_s=1, backoff_rate=2, max_attempts=15, max_delay_s=60)
 
 
 class Settings(MailOptions, BaseSettings):
     """mailonce's settings. Kafka's own options pass through as ``MAILONCE_KAFKA_`` plus the option's name."""
 
-    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port[,host:port…]")
     kafka_auth: Literal["options", "msk-iam"] = Field(
@@ -272,7 +255,7 @@ def load_settings(**overrides: object) -> Settings:
         raise UsageError(f"wrong settings: {error}: it must be JSON") from None
     except ValidationError as error:
         lines = [
-            f"{_PREFIX}{'_'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
+            f"{PREFIX}{'_'.join(str(part) for part in item['loc']).upper() or 'settings'}: {item['msg']}"
             for item in error.errors()
         ]
         raise UsageError("wrong settings:\n  " + "\n  ".join(lines)) from None
@@ -282,31 +265,10 @@ def _kafka_options() -> dict[str, str]:
     """librdkafka options by their own names: ``MAILONCE_KAFKA_SASL_MECHANISM`` is ``sasl.mechanism``."""
     merged = {**dotenv_values(".env"), **os.environ}
     return {
-        name.removeprefix(_KAFKA_PREFIX).lower().replace("_", "."): value
+        name.removeprefix(KAFKA_PREFIX).lower().replace("_", "."): value
         for name, value in merged.items()
-        if name.startswith(_KAFKA_PREFIX) and name not in _OWN and value is not None
+        if name.startswith(KAFKA_PREFIX) and name not in _OWN and value is not None
     }
-
-
-def describe_settings(settings: Settings) -> Iterator[tuple[str, str, str, str]]:
-    """Each setting as (variable, value now, default, meaning); secrets hidden."""
-    # Those that are inherited would stand first.
-    for name, field in sorted(Settings.model_fields.items(), key=lambda one: one[0] in MailOptions.model_fields):
-        if name != "kafka_options":
-            now, default = (_shown(name, value) for value in (getattr(settings, name), field.default))
-            yield f"{_PREFIX}{name.upper()}", now, default, field.description or ""
-    for option, value in sorted(settings.kafka_options.items()):
-        variable = f"{_KAFKA_PREFIX}{option.upper().replace('.', '_')}"
-        yield variable, shown_option(option, value), "", f"librdkafka's {option}"
-
-
-def _shown(name: str, value: object) -> str:
-    if isinstance(value, BaseModel):
-        return value.model_dump_json()
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-    if name.endswith("_url"):
-        return shown_url(text)
-    return HIDDEN if isinstance(value, SecretStr) and text else text
 
 
 def _has_a_place(url: str) -> bool:

@@ -15,7 +15,8 @@ from schemas.templates.handlebars import check, tree_of
 from schemas.templates.handlebars.problems import TemplateRefused
 from schemas.templates.handlebars.tags import Tag
 from schemas.templates.names import HTML_TWIN, OPENED_TWIN, TWINS
-from schemas.templates.scopes import Frame, Role, Scopes, Use, scopes_of
+from schemas.templates.scopes import scopes_of
+from schemas.templates.uses import Frame, Role, Scopes, Use
 
 __all__ = ["PartRefused", "escape_html_part", "kept_form"]
 

@@ -8,8 +8,7 @@ name is looked up in, is refused for its HTML, because nobody could prove that w
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
 from schemas.templates.handlebars.grammar import Value, partial_name
 from schemas.templates.handlebars.nodes import Block, Body, Leaf
@@ -17,135 +16,16 @@ from schemas.templates.handlebars.paths import Path
 from schemas.templates.handlebars.problems import TemplateRefused
 from schemas.templates.handlebars.tags import Tag, Text
 from schemas.templates.names import HTML_TWIN, OPENED_TWIN, TWINS
+from schemas.templates.uses import Frame, Role, Scopes, Use
 
-__all__ = ["Frame", "Role", "Scopes", "Use", "scopes_of"]
-
-
-class Role(Enum):
-    """What a template wants of a value."""
-
-    PRINTED = "printed"
-    RAW = "printed by three braces"
-    TESTED = "tested"
-    ENTERED = "entered"
-    KEY = "a key to look up"
-    GIVEN = "given to a partial"
-
-
-@dataclass(eq=False, slots=True)
-class Frame:
-    """What names are looked up in. Those that are `same` are of one kind."""
-
-    opened: Tag | None = None
-    section: bool = False
-    """whether data decides if the scope changes at all"""
-    detached: bool = False
-    """whether it goes into something that is not within the frame around it"""
-    like_root: bool = False
-    """whether it holds the data's own names"""
-    entered: set[str] = field(default_factory=set)
-    """its names that the template goes into"""
-    _same: Frame | None = None
-    _kind: str = ""
-    _by: Tag | None = None
-
-    def of(self) -> Frame:
-        """The one that stands for all that are the same."""
-        frame = self
-        while frame._same is not None:
-            frame = frame._same
-        return frame
-
-    def kind(self, default: str) -> str:
-        """The twin whose values it holds."""
-        return self.of()._kind or default
-
-    def same(self, other: Frame) -> TemplateRefused | None:
-        one, two = self.of(), other.of()
-        if one is two:
-            return None
-        problem = two.demand(one._kind, one._by) if one._kind and one._by else None
-        one._same = two
-        return problem
-
-    def demand(self, kind: str, by: Tag) -> TemplateRefused | None:
-        frame = self.of()
-        if frame._kind in {"", kind}:
-            frame._kind, frame._by = kind, frame._by or by
-            return None
-        other = frame._by or by
-        return TemplateRefused(
-            by.place,
-            f"{by.shown} and {other.shown} of line {other.place.line} want the same values once as they are and once "
-            "escaped",
-            "print all of a block's values with as many braces, or look one up from @root",
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Use:
-    """A value that a template uses."""
-
-    tag: Tag
-    value: Value
-    role: Role
-    target: Frame | None = None
-    """where it is looked up; nothing: in the data itself"""
-    names: tuple[str, ...] = ()
-    into: Frame | None = None
-    """what it becomes, or is looked up for"""
-    name: str = ""
-    """of what is given by name"""
-    closed: Tag | None = None
-    """the closing tag that repeats it"""
-
-    @property
-    def goes_in(self) -> bool:
-        return self.role is Role.ENTERED or len(self.names) > 1
-
-
-@dataclass(slots=True)
-class Scopes:
-    """What one part of a template uses, and where."""
-
-    html: bool
-    uses: list[Use] = field(default_factory=list)
-    wraps: list[tuple[Block, Frame]] = field(default_factory=list)
-    """sections in the data itself, which want a frame of their own"""
-    bare: list[tuple[Tag, int, Frame]] = field(default_factory=list)
-    """partials that get the data itself without saying so, and where they would say it"""
-    problems: list[TemplateRefused] = field(default_factory=list)
-
-    @property
-    def nested(self) -> frozenset[str]:
-        """The data's own names that the template goes into."""
-        found = set[str]()
-        for use in self.uses:
-            if use.target is None or use.target.like_root:
-                into = use.role is Role.GIVEN and use.into is not None and use.name in use.into.entered
-                if use.names and (use.goes_in or into):
-                    found.add(use.names[0])
-        return frozenset(found)
-
-    @property
-    def twins(self) -> frozenset[str]:
-        """Which of the data's twins it names itself."""
-        paths = (use.value.path for use in self.uses if use.target is None)
-        return frozenset(path.names[0] for path in paths if path and path.names and path.names[0] in TWINS)
-
-    @property
-    def takes_all(self) -> bool:
-        """Whether it names `OPENED_TWIN` as a whole."""
-        return any(
-            use.target is None and use.value.path and use.value.path.names == (OPENED_TWIN,) for use in self.uses
-        )
+__all__ = ["scopes_of"]
 
 
 def scopes_of(body: Body, *, html: bool) -> Scopes:
     """Of a part's tree. What cannot be proved stands in its `problems`; only HTML has such."""
-    reader = _Reader(html)
-    reader.body(body, _Scope())
-    return reader.found
+    found = Scopes(html)
+    _Reader(found).body(body, _Scope())
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +52,11 @@ class _Scope:
 
 
 class _Reader:
-    """Goes through a tree once; what it finds is `found`."""
+    """Goes through a tree once; what it finds goes into `scopes`."""
 
-    def __init__(self, html: bool) -> None:
-        self.found = Scopes(html)
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+        self._uses = _Uses(scopes)
         self._partials: dict[str, Frame] = {}
 
     def body(self, body: Body, scope: _Scope) -> None:
@@ -194,21 +75,21 @@ class _Reader:
             return
         role = Role.RAW if leaf.tag.raw or leaf.tag.body.startswith("&") else Role.PRINTED
         value = said.head or Value("lookup", said.source, inner=said.arguments[:2])
-        self._use(leaf.tag, value, role, scope)
+        self._uses.use(leaf.tag, value, role, scope)
 
     def _partial(self, leaf: Leaf, scope: _Scope) -> None:
         frame, said = self._partials[leaf.partial], leaf.said
         assert said is not None
         if said.arguments:
-            self._use(leaf.tag, said.arguments[0], Role.GIVEN, scope, frame)
+            self._uses.use(leaf.tag, said.arguments[0], Role.GIVEN, scope, frame)
         elif scope.here is None:
             frame.like_root = True
-            self.found.bare.append((leaf.tag, partial_name(leaf.tag, 1)[1], frame))
+            self._scopes.bare.append((leaf.tag, partial_name(leaf.tag, 1)[1], frame))
         else:
             frame.like_root |= scope.here.like_root
-            self._same(scope.here, frame)
+            self._uses.same(scope.here, frame)
         for name, value in said.named:
-            self._use(leaf.tag, value, Role.GIVEN, scope, frame, name=name)
+            self._uses.use(leaf.tag, value, Role.GIVEN, scope, frame, name=name)
 
     def _block(self, block: Block, scope: _Scope) -> None:
         said = block.said
@@ -219,37 +100,42 @@ class _Reader:
             self._section(block, said.head, scope)
         elif said.head or not block.scopes:
             (tested,) = (said.head,) if said.head else said.arguments
-            self._use(block.opened, tested, Role.TESTED, scope, closed=block.closed if said.head else None)
+            self._uses.use(block.opened, tested, Role.TESTED, scope, closed=block.closed if said.head else None)
             self.body([*block.body, *(block.other or [])], scope)
         else:
             (subject,) = said.arguments
             path = subject.path
             detached = path is None or bool(path.climbs or path.data or scope.param(path))
             frame = Frame(block.opened, detached=detached)
-            self._use(block.opened, subject, Role.ENTERED, scope, frame)
+            self._uses.use(block.opened, subject, Role.ENTERED, scope, frame)
             loop = block.name == "each"
             self.body(block.body, scope.into(frame, loop=loop, params=said.params))
             self.body(block.other or [], scope)
 
     def _section(self, block: Block, head: Value, scope: _Scope) -> None:
         """Where its value is true the scope stays what it is: both are of one kind, so that both are escaped."""
-        if scope.here is None and self.found.html:
+        if scope.here is None and self._scopes.html:
             # What lies outside of it lay outside of the data before.
             around = Frame(block.opened, section=True, like_root=True)
-            self.found.wraps.append((block, around))
+            self._scopes.wraps.append((block, around))
             scope = scope.into(around)
             if head.path and head.path.names[:1] and head.path.names[0] in TWINS:
-                self._refuse(block.opened, "may stay in the data itself", "write it without the twin")
+                self._uses.refuse(block.opened, "may stay in the data itself", "write it without the twin")
         frame = Frame(block.opened, section=True)
         if scope.here is not None:
-            self._same(scope.here, frame)
-        self._use(block.opened, head, Role.ENTERED, scope, frame, closed=block.closed)
+            self._uses.same(scope.here, frame)
+        self._uses.use(block.opened, head, Role.ENTERED, scope, frame, closed=block.closed)
         self.body(block.body, scope.into(frame))
         self.body(block.other or [], scope)
 
-    # ---- values ----
 
-    def _use(
+class _Uses:
+    """Where each value is looked up, and what that says of the frames; noted in `scopes`."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+
+    def use(
         self,
         tag: Tag,
         value: Value,
@@ -264,21 +150,21 @@ class _Reader:
             self._lookup(tag, value, role, scope, into)
         elif value.path is None:
             if value.kind == "text" and into is not None:
-                self.found.uses.append(Use(tag, value, role, into, into=into))
+                self._scopes.uses.append(Use(tag, value, role, into, into=into))
         elif (found := self._target(tag, value.path, scope)) is not None:
             target, names = found
             fixed = names[0] if target is None and names and names[0] in TWINS else ""
             if fixed:
                 names = names[1:]
             use = Use(tag, value, role, target, names, into, name, closed)
-            self.found.uses.append(use)
+            self._scopes.uses.append(use)
             self._note(use, fixed)
 
     def _lookup(self, tag: Tag, value: Value, role: Role, scope: _Scope, into: Frame | None) -> None:
         where, what = value.inner
         frame = into or Frame()
-        self._use(tag, where, Role.ENTERED, scope, frame)
-        self._use(tag, what, Role.KEY, scope, frame)
+        self.use(tag, where, Role.ENTERED, scope, frame)
+        self.use(tag, what, Role.KEY, scope, frame)
         self._demand(frame, role, tag)
 
     def _note(self, use: Use, fixed: str) -> None:
@@ -288,7 +174,7 @@ class _Reader:
             if use.names and use.goes_in:
                 target.entered.add(use.names[0])
             if into is not None:
-                self._same(target, into)
+                self.same(target, into)
             self._demand(target, use.role, use.tag)
         elif fixed and into is not None:
             self._told(into.demand(fixed, use.tag))
@@ -296,7 +182,7 @@ class _Reader:
             into.like_root |= use.role is Role.GIVEN or not into.opened or into.opened.body.startswith("#with")
 
     def _demand(self, frame: Frame, role: Role, tag: Tag) -> None:
-        if self.found.html and role in {Role.PRINTED, Role.RAW}:
+        if self._scopes.html and role in {Role.PRINTED, Role.RAW}:
             self._told(frame.demand(HTML_TWIN if role is Role.PRINTED else OPENED_TWIN, tag))
 
     def _target(self, tag: Tag, path: Path, scope: _Scope) -> tuple[Frame | None, tuple[str, ...]] | None:
@@ -315,26 +201,26 @@ class _Reader:
         for frame in left:
             if frame.section or (frame.detached and target is not None):
                 shown = frame.opened.shown if frame.opened else ""
-                self._refuse(tag, f"climbs out of {shown}, and data alone decides to where", "use @root")
+                self.refuse(tag, f"climbs out of {shown}, and data alone decides to where", "use @root")
         return target, path.names
 
     def _of_loop(self, tag: Tag, path: Path, scope: _Scope) -> tuple[Frame, tuple[str, ...]] | None:
         if path.data != "key":
             return None
         if path.climbs and any(frame.section for frame in scope.frames):
-            self._refuse(tag, "climbs to a key through a block that may be no loop", "use {{#each … as |value key|}}")
+            self.refuse(tag, "climbs to a key through a block that may be no loop", "use {{#each … as |value key|}}")
         if path.climbs < len(scope.loops):
             return scope.loops[-1 - path.climbs], ()
         if scope.in_partial:
-            self._refuse(tag, "may be any loop's key", "give it to the partial: {{> partial key=@key}}")
+            self.refuse(tag, "may be any loop's key", "give it to the partial: {{> partial key=@key}}")
         return None
 
-    def _same(self, one: Frame, other: Frame) -> None:
+    def same(self, one: Frame, other: Frame) -> None:
         self._told(one.same(other))
 
     def _told(self, problem: TemplateRefused | None) -> None:
-        if problem is not None and self.found.html:
-            self.found.problems.append(problem)
+        if problem is not None and self._scopes.html:
+            self._scopes.problems.append(problem)
 
-    def _refuse(self, tag: Tag, what: str, instead: str) -> None:
+    def refuse(self, tag: Tag, what: str, instead: str) -> None:
         self._told(TemplateRefused(tag.place, f"{tag.shown} {what}: what HTML shows could not be escaped", instead))

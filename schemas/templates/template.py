@@ -19,7 +19,8 @@ from schemas.templates.handlebars.problems import Place
 from schemas.templates.handlebars.tags import Tag, Text, pieces
 from schemas.templates.handlebars.walk import Walk, member
 from schemas.templates.names import FILES, HTML_TWIN, OPENED_TWIN, TWINS
-from schemas.templates.scopes import Scopes, scopes_of
+from schemas.templates.scopes import scopes_of
+from schemas.templates.uses import Scopes
 
 __all__ = ["Judged", "Lacking", "Needs"]
 

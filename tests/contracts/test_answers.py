@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from processor.building import make_sender
 from processor.core.answers import (
     Accepted,
     Halt,
@@ -24,7 +25,6 @@ from processor.core.answers import (
     Verdict,
     classify,
 )
-from processor.wiring import make_sender
 from schemas.runtime.settings import load_settings
 from tests.contracts.test_ses_sender import REQUEST, serving
 

@@ -67,15 +67,15 @@ async def adopted(dedup: RedisDedup) -> None:
 
 SCRIPTS = {
     Change.RELEASE: lambda dedup: dedup.release([MINE]),
-    Change.DOUBT: lambda dedup: dedup.mark_doubt([MINE]),
-    Change.REFUSED: lambda dedup: dedup.mark_refused([MINE]),
+    Change.ANSWER_LOST: lambda dedup: dedup.note_uncertain([MINE]),
+    Change.REFUSED: lambda dedup: dedup.note_refused([MINE]),
     Change.BAR: lambda dedup: dedup.refuse([MINE]),
     Change.DROP: lambda dedup: dedup.drop([MINE]),
     Change.RECORD_DROP: lambda dedup: dedup.record_drop([MINE]),
-    Change.SENT: lambda dedup: dedup.mark_sent([MINE]),
+    Change.SENT: lambda dedup: dedup.note_sent([MINE]),
     Change.CLOSE: lambda dedup: dedup.close([MINE]),
     Change.RECORD_SENT: lambda dedup: dedup.record_sent([MINE]),
-    Change.RECORD_DOUBT: lambda dedup: dedup.record_doubt([MINE]),
+    Change.RECORD_DOUBT: lambda dedup: dedup.record_uncertain([MINE]),
     Change.ADOPT: lambda dedup: adopted(dedup),
 }
 
@@ -103,15 +103,17 @@ async def test_foreign_attempts_are_not_mine_to_end(dedup: RedisDedup) -> None:
     foreign = Claim(State.SENDING, attempt="other", since_ms=FUTURE)
     await put(dedup, foreign)
     await dedup.release([MINE])
-    await dedup.mark_doubt([MINE])
+    await dedup.note_uncertain([MINE])
     await dedup.close([MINE])
-    await dedup.record_doubt([MINE])
+    await dedup.record_uncertain([MINE])
     assert await dedup.claim([MINE]) == [foreign]
     assert await dedup.refuse([MINE]) == [foreign]
     assert await dedup.cancel([MINE]) == [foreign]
 
 
-@pytest.mark.parametrize("change", [Change.RELEASE, Change.DOUBT, Change.REFUSED, Change.CLOSE, Change.RECORD_DOUBT])
+@pytest.mark.parametrize(
+    "change", [Change.RELEASE, Change.ANSWER_LOST, Change.REFUSED, Change.CLOSE, Change.RECORD_DOUBT]
+)
 async def test_what_frees_or_lowers_does_so_in_a_whole_set_alone(dedup: RedisDedup, change: Change) -> None:
     """G1: a set without marker, of another lineage, or that was loaded from an older dump may hold what came since."""
     mine = Claim(State.SENDING, attempt="mine", since_ms=FUTURE)
@@ -157,11 +159,11 @@ async def test_a_claim_lives_its_lifetime(dedup: RedisDedup) -> None:
 async def test_a_second_acceptance_is_seen(dedup: RedisDedup) -> None:
     """G1: if SES ever accepts twice, somebody is told, and the first message id stays."""
     first = Claim(State.SENT, message_id="m1", fingerprint="f")
-    assert await dedup.mark_sent([MINE]) == [first]
-    assert await dedup.mark_sent([MINE]) == [first], "an answer that got lost may be asked for again"
-    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [first]
+    assert await dedup.note_sent([MINE]) == [first]
+    assert await dedup.note_sent([MINE]) == [first], "an answer that got lost may be asked for again"
+    assert await dedup.note_sent([replace(MINE, message_id="m2")]) == [first]
     assert await dedup.record_sent([MINE]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
-    assert await dedup.mark_sent([replace(MINE, message_id="m2")]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
+    assert await dedup.note_sent([replace(MINE, message_id="m2")]) == [Claim(State.SENT_RECORDED, fingerprint="f")]
 
 
 async def test_what_went_out_keeps_its_content(dedup: RedisDedup) -> None:
@@ -170,8 +172,8 @@ async def test_what_went_out_keeps_its_content(dedup: RedisDedup) -> None:
         await put(dedup, ABSENT)
         sent = Claim(State.SENT, message_id=message_id, fingerprint="0123456789")
         mine = replace(MINE, message_id=message_id, fingerprint="0123456789")
-        assert await dedup.mark_sent([mine]) == [sent]
-        assert await dedup.mark_sent([replace(mine, fingerprint="abcdefabcd")]) == [sent]
+        assert await dedup.note_sent([mine]) == [sent]
+        assert await dedup.note_sent([replace(mine, fingerprint="abcdefabcd")]) == [sent]
         assert await dedup.claim([replace(MINE, offset=11, fingerprint="abcdefabcd")]) == [sent]
         assert await dedup.drop([replace(mine, message_id="another")]) == [sent]
         assert await dedup.peek(KEY) == sent
@@ -199,7 +201,7 @@ async def test_evidence_is_a_fact(dedup: RedisDedup) -> None:
         known = {State.SENT: "m1", State.SENT_RECORDED: "", State.DROPPED: ""}
         assert after.message_id == known.get(before, "m9")
     await put(dedup, START[State.SENT])
-    assert await dedup.mark_doubt([MINE]) == [START[State.SENT]]
+    assert await dedup.note_uncertain([MINE]) == [START[State.SENT]]
 
 
 @pytest.mark.parametrize("before", list(State))
@@ -267,7 +269,7 @@ async def test_what_was_dropped_stays_dropped(dedup: RedisDedup) -> None:
     """G2: our own answer, slower than SES's event, does not make it sent again."""
     dropped = Claim(State.DROPPED, attempt="mine", message_id="m1")
     await dedup.drop([MINE])
-    assert await dedup.mark_sent([MINE]) == [dropped]
+    assert await dedup.note_sent([MINE]) == [dropped]
     assert await dedup.record_sent([MINE]) == [dropped]
     assert await dedup.prove([MINE]) == [dropped]
     assert await dedup.peek(KEY) == dropped
@@ -276,7 +278,7 @@ async def test_what_was_dropped_stays_dropped(dedup: RedisDedup) -> None:
     assert await dedup.peek(KEY) == Claim(State.DROPPED, attempt="mine"), "the ledger needs no message id any more"
     resent = replace(MINE, attempt="new", overrides="mine", message_id="m2")
     await dedup.claim([resent])
-    await dedup.mark_sent([resent])
+    await dedup.note_sent([resent])
     assert await dedup.record_sent([resent]) == [Claim(State.SENT_RECORDED, fingerprint="f", attempt="new")]
 
 
@@ -346,7 +348,7 @@ async def test_a_rebuild_bars_every_holder_of_several_intents(dedup: RedisDedup)
     await put(dedup, sending("other", since_ms=FUTURE))
     await restore(dedup, Restored(KEY, sending("new").to_text(), (1, 10)))
     assert await attempt_of(dedup) == "~new~other", "what the topics do not explain may have been called for as well"
-    await dedup.mark_sent([MINE])
+    await dedup.note_sent([MINE])
     assert await state(dedup) is State.SENT
 
 
@@ -408,8 +410,8 @@ async def test_a_refused_record_bars_its_key(dedup: RedisDedup) -> None:
         await put(dedup, ABSENT)
         await bar([MINE])
         for _ in range(2):
-            await dedup.mark_refused([MINE])
-            await dedup.mark_refused([other])
+            await dedup.note_refused([MINE])
+            await dedup.note_refused([other])
             await dedup.release([other])
         for meet in (dedup.claim, dedup.refuse, dedup.cancel):
             (met,) = await meet([other])
@@ -422,9 +424,9 @@ async def test_one_of_several_that_was_refused_leaves_the_others_claim(dedup: Re
     """G1: the others may have been called for; G6: the last of them bars the key."""
     await put(dedup, sending("mine", "other", since_ms=FUTURE))
     for _ in range(2):
-        await dedup.mark_refused([MINE])
+        await dedup.note_refused([MINE])
         assert await dedup.peek(KEY) == Claim(State.SENDING, attempt="~other", since_ms=FUTURE)
-    await dedup.mark_refused([replace(MINE, attempt="other")])
+    await dedup.note_refused([replace(MINE, attempt="other")])
     (met,) = await dedup.claim([MINE])
     assert (met.state, met.attempt) == (State.BARRED, "other")
 
@@ -481,7 +483,7 @@ async def test_a_late_record_of_doubt_is_not_taken_for_a_later_attempts(dedup: R
     """G1: the ledger's word about an overridden attempt, told late, must not bring its name back: a leave names it."""
     for later in (Claim(State.SENDING, attempt="new", since_ms=FUTURE), Claim(State.UNCERTAIN, attempt="new")):
         await put(dedup, later)
-        assert await dedup.record_doubt([MINE]) == [later]
+        assert await dedup.record_uncertain([MINE]) == [later]
 
 
 async def test_a_tombstone_closes_at_its_own_place(dedup: RedisDedup) -> None:
@@ -530,7 +532,7 @@ async def test_without_the_marker_nobody_claims(dedup: RedisDedup) -> None:
         with pytest.raises(NotWhole):
             await look([MINE])
     assert await dedup.peek(KEY) is None
-    assert await dedup.mark_sent([MINE]) == [Claim(State.SENT, message_id="m1", fingerprint="f")]
+    assert await dedup.note_sent([MINE]) == [Claim(State.SENT, message_id="m1", fingerprint="f")]
     await make_whole(dedup)
     assert await state(dedup) is State.SENT
 
@@ -625,7 +627,7 @@ async def test_entries_are_walked(dedup: RedisDedup) -> None:
 
 async def test_a_rebuild_never_lowers(dedup: RedisDedup) -> None:
     """G1: a fact written while the set is rebuilt stands."""
-    await dedup.mark_sent([MINE])
+    await dedup.note_sent([MINE])
     await restore(
         dedup,
         Restored(KEY, sending("x").to_text(), (1, 10)),
@@ -664,7 +666,7 @@ async def test_a_month_below_the_floor_is_closed_for_good(dedup: RedisDedup) -> 
     """G1, G6: nothing is granted for it and nothing of it kept, and no later act lowers the floor."""
     old, first = replace(MINE, key=Key("u1", "2026-09")), replace(MINE, key=Key("u1", "2026-10"))
     for item in (old, first, MINE):
-        await dedup.mark_sent([item])
+        await dedup.note_sent([item])
         await dedup.supersede([replace(item, offset=3)])
         await dedup.note([(item.key.month, "event")])
     assert await dedup.raise_floor() == ""
@@ -984,7 +986,7 @@ async def test_sess_word_stands_over_an_adoption(dedup: RedisDedup) -> None:
     """G1: what came between reading an entry and changing it is a fact."""
     await put(dedup, START[State.SENDING])
     assert await dedup.lock_rebuild("t1", 30)
-    await dedup.mark_sent([MINE])
+    await dedup.note_sent([MINE])
     await dedup.adopt([(KEY, START[State.SENDING], Claim(State.UNCERTAIN_RECORDED, attempt="mine"))], "t1", 30)
     assert await state(dedup) is State.SENT
 

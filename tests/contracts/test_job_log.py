@@ -15,7 +15,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from msgspec import structs
 
 from infra.embedded import Stack
-from processor.adapters.kafka import KafkaJobLog, names_a_member
+from processor.adapters.kafka import KafkaJobLog
+from processor.adapters.kafka_member import names_a_member
 from processor.core.newest import Look
 from processor.core.sieve import Sieve
 from processor.ports import JobLog, Produced, Transaction
@@ -96,15 +97,15 @@ class RealKafka:
 
     def forget(self, log: Any) -> None:
         """The group does not know this member any more, and the member does not know that."""
-        member = log._consumer.memberid().encode()
-        stranger = log._consumer.consumer_group_metadata().replace(member, b"x" * len(member))
-        self._patch.setattr(log, "_consumer", Zombie(log._consumer, stranger))
+        member = log._member.consumer.memberid().encode()
+        stranger = log._member.consumer.consumer_group_metadata().replace(member, b"x" * len(member))
+        self._patch.setattr(log._member, "consumer", Zombie(log._member.consumer, stranger))
 
     def remember(self, log: Any) -> None:
-        self._patch.setattr(log, "_consumer", log._consumer._consumer)
+        self._patch.setattr(log._member, "consumer", log._member.consumer._consumer)
 
     def lose_an_end(self, log: Any) -> None:
-        self._patch.setattr(log, "_unknown", True)
+        self._patch.setattr(log._transactions, "_unknown", True)
 
 
 class TwinKafka:
@@ -336,9 +337,9 @@ async def test_a_zombie_without_a_member_id_is_stopped(
     outsider = Consumer(reader_config(settings, group=settings.group_id))
     nobody = outsider.consumer_group_metadata()
     outsider.close()
-    assert names_a_member(log._consumer.consumer_group_metadata())
+    assert names_a_member(log._member.consumer.consumer_group_metadata())
     assert not names_a_member(nobody)
-    monkeypatch.setattr(log, "_consumer", Zombie(log._consumer, nobody))
+    monkeypatch.setattr(log._member, "consumer", Zombie(log._member.consumer, nobody))
     with pytest.raises(TransactionAborted, match="not a member"):
         await log.commit(outcome(kafka))
     assert kafka.written() == 0

@@ -22,9 +22,9 @@ from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import SandboxSettings, SesError
 from infra.ses_sandbox.record import Record, read_record_file
 from infra.ses_sandbox.send import signature_text
+from processor.building import make_sender
 from processor.core.answers import Halt, ServiceError, SignatureRefused, classify
 from processor.doctor.ses import check_ses
-from processor.wiring import make_sender
 from schemas.addresses import mailbox
 from schemas.runtime.errors import Halted
 from schemas.runtime.settings import load_settings

@@ -27,8 +27,8 @@ from structlog.testing import capture_logs
 from processor.adapters.clock import boot_s
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
+from processor.building import make_sender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
-from processor.wiring import make_sender
 from schemas.runtime.entry import sparing_loopback
 from schemas.runtime.errors import UsageError
 from schemas.runtime.logs import Event

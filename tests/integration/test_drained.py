@@ -6,7 +6,9 @@ from confluent_kafka.admin import AdminClient
 
 from processor.ops.replay import set_group
 from processor.ops.status import month_status
-from schemas.kafka.reading import answer, end_offsets, partition_numbers, read_topic
+from schemas.kafka.asking import answer
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import partition_numbers, read_topic
 from tests.support.world import MONTH, World, job
 
 

@@ -13,7 +13,8 @@ from processor.ops import moving
 from schemas.codec import moved_from
 from schemas.identity import Key
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import partition_numbers, read_topic
 from schemas.records import Outcome
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings

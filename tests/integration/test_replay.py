@@ -8,7 +8,8 @@ import time
 import pytest
 import redis
 
-from schemas.kafka.reading import end_offsets, partition_numbers, read_topic
+from schemas.kafka.ends import end_offsets
+from schemas.kafka.reading import partition_numbers, read_topic
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
 
 OTHER = "2026-10"

@@ -19,7 +19,7 @@ DEATHS = {
     "after_claim": (7, True),
     "inside_call": (55, True),
     "after_answer": (55, True),
-    "after_mark": (55, True),
+    "after_note": (55, True),
     "before_settling_commit": (1, True),
     "after_settling_commit": (1, True),
 }
@@ -30,7 +30,7 @@ def test_every_step_is_tried() -> None:
     assert set(DEATHS) == set(STEPS)
 
 
-TRIED_ALWAYS = {"after_claim", "inside_call", "after_mark", "before_settling_commit"}
+TRIED_ALWAYS = {"after_claim", "inside_call", "after_note", "before_settling_commit"}
 """Steps that differ in what a key's claim says then; the simulator kills at all of them."""
 
 

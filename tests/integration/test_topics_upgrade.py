@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from processor.adapters.topics import topic_config, topic_config_is
 from schemas.kafka.clients import admin_config
-from schemas.kafka.reading import end_offsets
+from schemas.kafka.ends import end_offsets
 from schemas.partitions import partition_of
 from tests.support.world import MONTH, WAIT_S, World, job
 from tests.unit.test_contracts_for_others import GOLDEN

@@ -21,8 +21,8 @@ from schemas.identity import Key, message_tags, new_attempt_id, read_tags
 from schemas.kafka.unreadable import first_outside
 from schemas.limits import tag_problem
 from schemas.records import Job
+from schemas.runtime.backoff import Backoff
 from schemas.runtime.errors import BadRecord
-from schemas.runtime.settings import Backoff
 
 # The lines that these reach are reached by other tests; under a tracer they would take twice the time.
 pytestmark = pytest.mark.no_cover

@@ -108,7 +108,7 @@ class Scripts:
             return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
         return claim
 
-    def mark_refused(self, claim: Claim, item: Item, now_ms: int) -> Claim:
+    def note_refused(self, claim: Claim, item: Item, now_ms: int) -> Claim:
         names = attempts_in(claim.attempt) if claim.state is State.SENDING else []
         if item.attempt not in names:
             return claim
@@ -116,13 +116,13 @@ class Scripts:
             return replace(claim, attempt=nobodys(others))
         return Claim(State.BARRED, attempt=item.attempt, since_ms=now_ms)
 
-    def mark_sent(self, claim: Claim, item: Item) -> Claim:
+    def note_sent(self, claim: Claim, item: Item) -> Claim:
         stands = claim.state in {State.SENT, State.SENT_RECORDED}
         if stands or (claim.state is State.DROPPED and claim.attempt == item.attempt):
             return claim
         return Claim(State.SENT, message_id=item.message_id, fingerprint=item.fingerprint)
 
-    prove = mark_sent
+    prove = note_sent
 
     def drop(self, claim: Claim, item: Item) -> Claim:
         return self._dropped(claim, item, item.message_id)
@@ -145,7 +145,7 @@ class Scripts:
             return replace(claim, attempt=nobodys(others))
         return Claim(State.UNCERTAIN_RECORDED, attempt=item.overrides) if item.overrides else ABSENT
 
-    def mark_doubt(self, claim: Claim, item: Item) -> Claim:
+    def note_uncertain(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state is State.SENDING and claim.attempt == item.attempt
         return Claim(State.UNCERTAIN, attempt=item.attempt) if mine else claim
 
@@ -156,7 +156,7 @@ class Scripts:
         attempt = item.attempt if item.overrides else ""
         return Claim(State.SENT_RECORDED, fingerprint=item.fingerprint, attempt=attempt)
 
-    def record_doubt(self, claim: Claim, item: Item) -> Claim:
+    def record_uncertain(self, claim: Claim, item: Item) -> Claim:
         mine = claim.state in {State.SENDING, State.UNCERTAIN} and claim.attempt == item.attempt
         if mine or claim.state is State.ABSENT:
             return Claim(State.UNCERTAIN_RECORDED, attempt=item.attempt)
@@ -179,7 +179,7 @@ class Scripts:
             case State.SENT_RECORDED:
                 return claim if claim.state is State.SENT else self.record_sent(claim, item)
             case State.UNCERTAIN_RECORDED:
-                return self.record_doubt(claim, item)
+                return self.record_uncertain(claim, item)
             case State.DROPPED:
                 return self.record_drop(claim, item)
             case State.CLOSED:
@@ -347,27 +347,27 @@ class MemoryDedup:
             self._put(item.key, change(before[-1], item))
         return before
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        return self._write(items, self._scripts.mark_sent)
+    async def note_sent(self, items: Sequence[Item]) -> list[Claim]:
+        return self._write(items, self._scripts.note_sent)
 
     async def release(self, items: Sequence[Item]) -> None:
         self._check_some(items)
         self._write(items, self._scripts.release)
 
-    async def mark_refused(self, items: Sequence[Item]) -> None:
+    async def note_refused(self, items: Sequence[Item]) -> None:
         self._check_some(items)
-        self._write(items, lambda claim, item: self._scripts.mark_refused(claim, item, self._now_ms()))
+        self._write(items, lambda claim, item: self._scripts.note_refused(claim, item, self._now_ms()))
 
-    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
+    async def note_uncertain(self, items: Sequence[Item]) -> list[Claim]:
         self._check_some(items)
-        return self._write(items, self._scripts.mark_doubt)
+        return self._write(items, self._scripts.note_uncertain)
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
         return self._write(items, self._scripts.record_sent)
 
-    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
+    async def record_uncertain(self, items: Sequence[Item]) -> list[Claim]:
         self._check_some(items)
-        return self._write(items, self._scripts.record_doubt)
+        return self._write(items, self._scripts.record_uncertain)
 
     async def close(self, items: Sequence[Item]) -> None:
         self._check_some(items)

@@ -59,9 +59,9 @@ def explore(first: World, rules: Rules, *, states_max: float = inf, seconds_max:
             if after == world:
                 continue
             moves = moves or not name.startswith("!")
-            mark = hash(after)
-            if mark not in came:
-                came[mark] = here
+            there = hash(after)
+            if there not in came:
+                came[there] = here
                 queue.append(after)
         found.at_rest += not moves
         if problem := next(violations(world, at_rest=not moves), None):
@@ -74,15 +74,15 @@ def explore(first: World, rules: Rules, *, states_max: float = inf, seconds_max:
     return found
 
 
-def _trace(first: World, rules: Rules, came: dict[int, int], mark: int) -> list[str]:
+def _trace(first: World, rules: Rules, came: dict[int, int], there: int) -> list[str]:
     """The names of the steps from the first state to this one."""
-    path = [mark]
+    path = [there]
     while came[path[-1]]:
         path.append(came[path[-1]])
     names, world = [], first
-    for mark in path[-2::-1]:
+    for there in path[-2::-1]:
         moves = ((name, canonical(after)) for name, after in steps(world, rules))
-        name, world = next((name, after) for name, after in moves if hash(after) == mark)
+        name, world = next((name, after) for name, after in moves if hash(after) == there)
         names.append(name)
     return names
 

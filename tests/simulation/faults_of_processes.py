@@ -11,8 +11,8 @@ from tests.simulation.world import SLOTS, UNTIL_S, World
 STEPS = (
     "redis.claim <",
     "redis.claim >",
-    "redis.mark_sent <",
-    "redis.mark_sent >",
+    "redis.note_sent <",
+    "redis.note_sent >",
     "redis.record_sent <",
     "redis.record_sent >",
     "redis.restore >",

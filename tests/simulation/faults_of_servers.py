@@ -85,7 +85,7 @@ def restarted(world: World, audit: Audit, chance: random.Random) -> None:
     if chance.random() < 0.5:
         world.at(chance.uniform(0.1, UNTIL_S), f"Redis back without {lag}", lambda: _restart(world, lag))
     else:
-        step = chance.choice(("redis.claim >", "redis.mark_sent >", "redis.record_sent >", "redis.record_doubt >"))
+        step = chance.choice(("redis.claim >", "redis.note_sent >", "redis.record_sent >", "redis.record_uncertain >"))
         world.when(chance.choice(SLOTS), step, chance.randint(1, 4), lambda _process: _restart(world, lag))
 
 

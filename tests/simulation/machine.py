@@ -33,9 +33,11 @@ __all__ = [
     "given_back",
     "left",
     "lost",
+    "orphan_ended",
     "read",
     "renounced",
     "taken",
+    "told",
     "transacted",
 ]
 
@@ -65,6 +67,8 @@ class Known(NamedTuple):
     ready: tuple[Held, ...] = ()
     ended: tuple[tuple[Held, Result], ...] = ()
     renounced: tuple[Held, ...] = ()
+    facts: tuple[tuple[Held, Result], ...] = ()
+    """accepted of partitions that have left: the ledger is to hold it"""
 
 
 class Committed(NamedTuple):
@@ -88,9 +92,11 @@ class _Thawed:
         self.engine = Engine()
         self._jobs = jobs
         self._tickets: dict[int, Ticket] = {}
-        self.window = Window(0)
+        self._gone = Window(0)
+        self._gone.closed = True
+        self.window = self._gone
+        self.engine.batches._facts = [Finished(self.gone(held), result) for held, result in known.facts]
         if known.window is None:
-            self.window.closed = True
             return
         committed, following = known.window
         self.window = self.engine.assigned._windows[0] = Window(committed)
@@ -116,14 +122,20 @@ class _Thawed:
 
     def ticket(self, offset: int) -> Ticket:
         if (found := self._tickets.get(offset)) is None:
-            key, overrides = self._jobs[offset]
-            leave = Resend(overrides, "policy", "silence") if overrides else None
-            record = Record(0, offset, KEYS[key].to_bytes(), b"{}", [], 0)
-            found = self._tickets[offset] = Ticket(record, self.window, KEYS[key], resend=leave)
+            found = self._tickets[offset] = self._made(offset, self.window)
         return found
+
+    def _made(self, offset: int, window: Window) -> Ticket:
+        key, overrides = self._jobs[offset]
+        leave = Resend(overrides, "policy", "silence") if overrides else None
+        return Ticket(Record(0, offset, KEYS[key].to_bytes(), b"{}", [], 0), window, KEYS[key], resend=leave)
 
     def attempt(self, held: Held) -> Attempt:
         return Attempt(self.ticket(held[0]), held[1])
+
+    def gone(self, held: Held) -> Attempt:
+        """One of a former life of the partition."""
+        return Attempt(self._made(held[0], self._gone), held[1])
 
     def read(self) -> None:
         """To the partition's end."""
@@ -134,8 +146,9 @@ class _Thawed:
     def frozen(self) -> Known:
         engine = self.engine
         window = engine.assigned.get(0)
+        facts = tuple((_held([one.attempt])[0], one.result) for one in engine.batches.facts)
         if window is None:
-            return NOTHING
+            return NOTHING._replace(facts=facts)
         order = engine._order
         lines = (
             (first.record.offset, *(ticket.record.offset for ticket in order._waiting.get(key, ())))
@@ -153,6 +166,7 @@ class _Thawed:
             ready=_held(engine.due._ready),
             ended=_results(engine.batches._ended),
             renounced=_held(one for one in engine.batches._renounced if not one.ticket.window.closed),
+            facts=facts,
         )
 
 
@@ -177,15 +191,35 @@ def read(known: Known, jobs: Jobs) -> Known:
 
 
 @lru_cache(CACHED)
-def lost(known: Known, jobs: Jobs) -> tuple[Held, ...]:
-    """The attempts that never start; nothing else is known any more."""
-    return _held(_Thawed(known, jobs).engine.lost(PARTITION))
+def lost(known: Known, jobs: Jobs) -> tuple[Known, tuple[Held, ...]]:
+    """What is still known; and the attempts that never start, or were certainly not sent and are not recorded here."""
+    thawed = _Thawed(known, jobs)
+    dropped = thawed.engine.lost(PARTITION)
+    unsent = [one.attempt for one in thawed.engine.batches.forget_ended() if one.not_sent]
+    return thawed.frozen(), _held([*dropped, *unsent])
 
 
 @lru_cache(CACHED)
-def assigned(jobs: Jobs, committed: tuple[int, str]) -> Known:
-    """The partition came to an engine that knew nothing, and was read."""
-    thawed = _Thawed(NOTHING, jobs)
+def orphan_ended(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
+    """A call of a former life of the partition has ended."""
+    thawed = _Thawed(known, jobs)
+    thawed.engine.end(Finished(thawed.gone(held), result))
+    thawed.engine.batches.forget_ended()
+    return thawed.frozen()
+
+
+@lru_cache(CACHED)
+def told(known: Known, jobs: Jobs) -> Known:
+    """The ledger holds the facts."""
+    thawed = _Thawed(known, jobs)
+    thawed.engine.batches.told(thawed.engine.batches.facts)
+    return thawed.frozen()
+
+
+@lru_cache(CACHED)
+def assigned(jobs: Jobs, committed: tuple[int, str], facts: tuple[tuple[Held, Result], ...] = ()) -> Known:
+    """The partition came to an engine that knew nothing else, and was read."""
+    thawed = _Thawed(NOTHING._replace(facts=facts), jobs)
     thawed.engine.assign({0: committed})
     thawed.engine.newest.forget(PARTITION)  # it is read to its end here and now
     window = thawed.engine.assigned.get(0)
@@ -213,7 +247,8 @@ def left(known: Known, jobs: Jobs) -> Committed:
     batch = thawed.engine.leave(PARTITION, dropped)
     told = _told(batch, NOTHING, NOTHING)
     assert thawed.engine.left() is batch
-    return told
+    thawed.engine.batches.forget_ended()
+    return told._replace(after=thawed.frozen())
 
 
 @lru_cache(CACHED)
@@ -256,9 +291,15 @@ def corrected(known: Known, jobs: Jobs, held: Held, result: Result) -> Known:
     return thawed.frozen()
 
 
+_EVENTS = (
+    *(read, lost, orphan_ended, told, assigned, transacted, left),
+    *(taken, ended, renounced, given_back, corrected),
+)
+
+
 def forget() -> None:
     """The engine is another one from now on."""
-    for event in (read, lost, assigned, transacted, left, taken, ended, renounced, given_back, corrected):
+    for event in _EVENTS:
         event.cache_clear()
 
 

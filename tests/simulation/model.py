@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 from processor.core.claims import Folded, Intent
@@ -20,7 +19,8 @@ from processor.core.states import ABSENT, State, parse_claim
 from schemas.records import Delivery, Outcome, Source
 from tests.simulation.machine import KEYS
 from tests.simulation.model_feed import evidence_steps
-from tests.simulation.model_processor import assigned, attempts_of, left, processor_steps
+from tests.simulation.model_processor import assigned, attempts_of, left, processor_steps, untold_by
+from tests.simulation.model_symmetry import canonical
 from tests.simulation.model_world import Processor, Rules, Steps, World, claimed, first_world, with_processor, without
 
 __all__ = ["KEYS", "Rules", "World", "canonical", "first_world", "steps", "violations"]
@@ -128,7 +128,8 @@ def _faults(world: World, rules: Rules) -> Steps:
     for number, processor in enumerate(world.processors):
         flying = {call.key for call in (*processor.calls, *processor.orphans)}
         doubtful = world._replace(excused=world.excused | flying)
-        yield f"!crash {number}", with_processor(doubtful, number, Processor())
+        silent = doubtful._replace(untold=world.untold | untold_by(processor, world.jobs))
+        yield f"!crash {number}", with_processor(silent, number, Processor())
         if not processor.stalled:
             yield f"!stall {number}", with_processor(doubtful, number, processor._replace(stalled=True))
         mine = world.log.admits(number, processor.generation) and not processor.stalled
@@ -162,7 +163,7 @@ def violations(world: World, *, at_rest: bool) -> Iterator[str]:
         if at_rest:
             if not outcome:
                 yield f"G2 {name} has no outcome"
-            elif took and outcome != "sent" and key not in world.missed:
+            elif took and outcome != "sent" and not (key in world.missed and key in world.untold):
                 yield f"G2 {name} was accepted and is {outcome}"
             elif not took and outcome == "sent":
                 yield f"G2 {name} is sent and was never accepted"
@@ -172,38 +173,3 @@ def violations(world: World, *, at_rest: bool) -> Iterator[str]:
         newer = any(later == key for later, _ in world.jobs[offset + 1 :])
         if settled and not newer and not world.ledger[key]:
             yield f"G3 offset {offset} is settled without an outcome"
-
-
-# ---- small change ----
-
-
-def canonical(world: World) -> World:
-    """The same world without what makes no difference any more, whichever of the two processors is called the first."""
-    log = world.log
-    one, two = (_canonical(processor, log.generation) for processor in world.processors)
-    held = {attempt for processor in (one, two) for attempt in attempts_of(processor)}
-    world = world._replace(
-        processors=(one, two),
-        late=world.late & held,
-        excused=frozenset() if world.wiped else world.excused,
-        ledger=tuple(_once(entries) for entries in world.ledger),
-    )
-    owner = log.owner
-    if one == two:
-        owner = min(owner, 0)
-    elif hash(one) > hash(two):
-        world, owner = world._replace(processors=(two, one)), 1 - owner if owner >= 0 else -1
-    return world._replace(log=log._replace(owner=owner, generation=2 if log.generation else 0))
-
-
-def _canonical(processor: Processor, now: int) -> Processor:
-    if not processor.generation:
-        return processor
-    return processor._replace(generation=2 if processor.generation == now else 1)
-
-
-def _once(entries: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A ledger that says the same thing twice in a row says it once."""
-    if len(entries) < 2:
-        return entries
-    return (entries[0], *(after for before, after in pairwise(entries) if after != before))

@@ -10,12 +10,12 @@ from processor.core.states import Claim
 from processor.ports import Item
 from schemas.records import Outcome
 from tests.simulation import machine
-from tests.simulation.machine import KEYS, NOTHING, Committed, Held, Known, Result
+from tests.simulation.machine import KEYS, Committed, Held, Jobs, Known, Result
 from tests.simulation.model_world import (
     ANSWERS,
     TRIES_MAX,
     Call,
-    Mark,
+    Note,
     Processor,
     Rules,
     Steps,
@@ -26,7 +26,7 @@ from tests.simulation.model_world import (
     with_processor,
 )
 
-__all__ = ["BARRED_MS", "assigned", "attempts_of", "left", "processor_steps"]
+__all__ = ["BARRED_MS", "assigned", "attempts_of", "left", "processor_steps", "untold_by"]
 
 
 BARRED_MS = 1
@@ -43,6 +43,19 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
         yield from _commits(world, rules, number, processor)
     for index in range(len(known.ready)):
         yield from _claims(world, rules, number, index)
+    yield from _calls(world, rules, number)
+    if known.facts:
+        yield from _tells(world, number, processor)
+    for index in range(len(processor.notes)):
+        yield _note_recorded(world, rules, number, index)
+    if processor.freeing and _takes_releases(world, rules):
+        waiting = with_processor(world, number, processor._replace(freeing=()))
+        yield f"free {number}", _freed(waiting, number, processor.freeing, rules)
+
+
+def _calls(world: World, rules: Rules, number: int) -> Steps:
+    processor = world.processors[number]
+    known = processor.known
     for index, call in enumerate(processor.calls):
         others = (*processor.calls[:index], *processor.calls[index + 1 :])
         for name, after, goes_on, result in _call_steps(world, rules, call, ours=True):
@@ -52,20 +65,24 @@ def processor_steps(world: World, rules: Rules, number: int) -> Steps:
             yield f"{name} {number}/{call.offset}", with_processor(after, number, mine)
     for index, call in enumerate(processor.orphans):
         others = (*processor.orphans[:index], *processor.orphans[index + 1 :])
-        for name, after, goes_on, _ in _call_steps(world, rules, call, ours=False):
+        for name, after, goes_on, result in _call_steps(world, rules, call, ours=False):
             orphaned = processor._replace(orphans=(*others, goes_on) if goes_on else others)
+            if result is not None:
+                orphaned = orphaned._replace(known=machine.orphan_ended(known, world.jobs, call.held, result))
             yield f"orphan {name} {number}/{call.offset}", with_processor(after, number, orphaned)
-    if processor.marks:
-        yield _mark_recorded(world, rules, number, processor)
-    if processor.freeing and _takes_releases(world, rules):
-        waiting = with_processor(world, number, processor._replace(freeing=()))
-        yield f"free {number}", _freed(waiting, number, processor.freeing, rules)
 
 
 def attempts_of(processor: Processor) -> Iterator[str]:
     """Attempts that it may still make, or makes."""
     yield from (attempt for _, attempt in processor.known.ready)
     yield from (call.attempt for call in (*processor.calls, *processor.orphans))
+
+
+def untold_by(processor: Processor, jobs: Jobs) -> frozenset[int]:
+    """Keys of which it alone may know that SES accepted them."""
+    known = processor.known
+    keys = {call.key for call in (*processor.calls, *processor.orphans)}
+    return frozenset(keys | {jobs[offset][0] for (offset, _), _ in (*known.ended, *known.facts)})
 
 
 def _ended(world: World, known: Known, held: Held, result: Result | None) -> Known:
@@ -136,12 +153,18 @@ def _sent(world: World, rules: Rules, call: Call) -> Iterator[tuple[str, World, 
         yield "call", world, call._replace(phase="air", answer="refused")
         return
     accepted = replaced(world.accepted, call.key, (*world.accepted[call.key], call.attempt))
-    took = world._replace(accepted=accepted, events=tuple(sorted((*world.events, (call.key, call.attempt)))))
+    news = () if call.key in world.missed else ((call.key, call.attempt),)
+    took = world._replace(accepted=accepted, events=tuple(sorted((*world.events, *news))))
     yield "call", took, call._replace(phase="air", answer="ok")
     if world.faults:
         one_less = {"faults": world.faults - 1}
         doubt = {"excused": world.excused | {call.key}}
-        yield "!answer lost", took._replace(**one_less, **doubt), call._replace(phase="air", answer="lost")
+        untold = world.untold | {call.key}
+        yield (
+            "!answer lost",
+            took._replace(**one_less, **doubt, untold=untold),
+            call._replace(phase="air", answer="lost"),
+        )
         yield "!never came", world._replace(**one_less, **doubt), call._replace(phase="air", answer="lost")
         yield "!throttled", world._replace(**one_less), call._replace(phase="air", answer="throttled")
 
@@ -151,14 +174,14 @@ def _answered(world: World, rules: Rules, call: Call, *, ours: bool) -> tuple[Wo
     follows = answered.after_answer(rules.verdict(answer), attempt=call.attempt, tries=1, tries_max=TRIES_MAX)
     claim, told = world.claims[call.key], item(world.jobs, call.held)
     match follows:
-        case answered.Finish(answered.MarkSent(message_id), settle):
-            claim = rules.scripts.mark_sent(claim, told) if rules.mark_at_once else claim
-            better = decide.after_mark(claim, message_id=message_id, attempt=call.attempt)
-        case answered.Finish(answered.MarkDoubt(), settle):
-            claim = rules.scripts.mark_doubt(claim, told)
-            better = decide.after_doubt(claim, call.attempt)
-        case answered.Finish(answered.MarkRefused(), settle) if ours:
-            claim, better = rules.scripts.mark_refused(claim, told, BARRED_MS), None
+        case answered.Finish(answered.NoteSent(message_id), settle):
+            claim = rules.scripts.note_sent(claim, told) if rules.note_at_once else claim
+            better = decide.after_note(claim, message_id=message_id, attempt=call.attempt)
+        case answered.Finish(answered.NoteUncertain(), settle):
+            claim = rules.scripts.note_uncertain(claim, told)
+            better = decide.after_uncertain(claim, call.attempt)
+        case answered.Finish(answered.NoteRefused(), settle) if ours:
+            claim, better = rules.scripts.note_refused(claim, told, BARRED_MS), None
         case answered.Finish(_, settle):
             claim, better = _released(world, rules, claim, told), None
         case _:
@@ -176,26 +199,27 @@ def _released(world: World, rules: Rules, claim: Claim, told: Item) -> Claim:
     return rules.scripts.release(claim, told) if _takes_releases(world, rules) else claim
 
 
-def _mark_recorded(world: World, rules: Rules, number: int, processor: Processor) -> tuple[str, World]:
-    """Redis hears of one outcome that the ledger holds; the ledger hears if Redis knows better."""
-    mark, *rest = processor.marks
-    attempt = mark.result.attempt or mark.held[1]
-    key = world.jobs[mark.held[0]][0]
-    told, claim, better = item(world.jobs, mark.held, attempt), world.claims[key], None
-    match mark.result.outcome:
+def _note_recorded(world: World, rules: Rules, number: int, index: int) -> tuple[str, World]:
+    """Redis hears of one outcome that the ledger holds, in any order; the ledger hears if Redis knows better."""
+    processor = world.processors[number]
+    note, rest = processor.notes[index], (*processor.notes[:index], *processor.notes[index + 1 :])
+    attempt = note.result.attempt or note.held[1]
+    key = world.jobs[note.held[0]][0]
+    told, claim, better = item(world.jobs, note.held, attempt), world.claims[key], None
+    match note.result.outcome:
         case Outcome.SENT:
             claim = rules.scripts.record_sent(claim, told)
-            better = decide.after_mark(claim, message_id=attempt, attempt=attempt)
+            better = decide.after_note(claim, message_id=attempt, attempt=attempt)
         case Outcome.UNCERTAIN:
-            claim = rules.scripts.record_doubt(claim, told)
-            better = decide.after_doubt(claim, attempt)
+            claim = rules.scripts.record_uncertain(claim, told)
+            better = decide.after_uncertain(claim, attempt)
         case _:
             claim = rules.scripts.close(claim, told)
     known = processor.known
-    if better and mark.ours:
-        known = machine.corrected(known, world.jobs, mark.held, better)
-    changed = processor._replace(marks=tuple(rest), known=known)
-    return f"mark {number}/{mark.held[0]}", with_processor(claimed(world, key, claim), number, changed)
+    if better and note.ours:
+        known = machine.corrected(known, world.jobs, note.held, better)
+    changed = processor._replace(notes=rest, known=known)
+    return f"note {number}/{note.held[0]}", with_processor(claimed(world, key, claim), number, changed)
 
 
 # ---- transactions ----
@@ -211,8 +235,8 @@ def _commits(world: World, rules: Rules, number: int, processor: Processor) -> S
         early = world._replace(log=world.log.settled(batch.offset), faults=world.faults - 1)
         yield f"!crash between offsets and outcomes {number}", with_processor(early, number, Processor())
     visible = _visible(world, batch, intents=rules.intent_first)
-    marks = (*processor.marks, *_marks(batch))
-    yield f"commit {number}", with_processor(visible, number, processor._replace(known=batch.after, marks=marks))
+    notes = (*processor.notes, *_notes(batch))
+    yield f"commit {number}", with_processor(visible, number, processor._replace(known=batch.after, notes=notes))
     if world.faults:
         less = world._replace(faults=world.faults - 1)
         yield f"!aborted {number}", with_processor(less, number, processor._replace(known=batch.aborted))
@@ -250,10 +274,25 @@ def _visible(world: World, batch: Committed, *, intents: bool = True) -> World:
     return world._replace(intents=tuple(written), ledger=tuple(ledger), log=log)
 
 
-def _marks(batch: Committed) -> Iterator[Mark]:
+def _tells(world: World, number: int, processor: Processor) -> Steps:
+    """What SES accepted of partitions that have left, without offsets and whoever owns them now."""
+    known, ledger = processor.known, list(world.ledger)
+    notes = tuple(Note(held, result, ours=False) for held, result in known.facts if isinstance(result, decide.Settle))
+    for (offset, attempt), result, _ in notes:
+        key = world.jobs[offset][0]
+        ledger[key] = (*ledger[key], (result.outcome.value, result.attempt or attempt, result.message_id or "", offset))
+    visible = world._replace(ledger=tuple(ledger))
+    told = processor._replace(known=machine.told(known, world.jobs), notes=(*processor.notes, *notes))
+    yield f"tell {number}", with_processor(visible, number, told)
+    if world.faults:
+        # It is told again.
+        yield f"!told, end unknown {number}", visible._replace(faults=world.faults - 1)
+
+
+def _notes(batch: Committed) -> Iterator[Note]:
     for held, result in batch.finished:
         if isinstance(result, decide.Settle):
-            yield Mark(held, result)
+            yield Note(held, result)
 
 
 # ---- partitions ----
@@ -262,18 +301,20 @@ def _marks(batch: Committed) -> Iterator[Mark]:
 def assigned(world: World, rules: Rules, number: int, generation: int) -> World:
     """The partition comes, in a new life, and is read from what is committed."""
     world = _lost(world, rules, number)
-    known = machine.assigned(world.jobs, world.log.committed)
-    return with_processor(world, number, world.processors[number]._replace(generation=generation, known=known))
+    processor = world.processors[number]
+    known = machine.assigned(world.jobs, world.log.committed, processor.known.facts)
+    return with_processor(world, number, processor._replace(generation=generation, known=known))
 
 
 def _lost(world: World, rules: Rules, number: int) -> World:
     """Everything of the partition is forgotten; calls in flight go on; what never started is given back."""
-    world = _freed(world, number, machine.lost(world.processors[number].known, world.jobs), rules)
+    known, dropped = machine.lost(world.processors[number].known, world.jobs)
+    world = _freed(world, number, dropped, rules)
     processor = world.processors[number]
-    marks = tuple(mark._replace(ours=False) for mark in processor.marks)
+    notes = tuple(note._replace(ours=False) for note in processor.notes)
     orphans = processor.orphans + processor.calls
     return with_processor(
-        world, number, processor._replace(generation=0, known=NOTHING, calls=(), orphans=orphans, marks=marks)
+        world, number, processor._replace(generation=0, known=known, calls=(), orphans=orphans, notes=notes)
     )
 
 
@@ -295,5 +336,5 @@ def left(world: World, rules: Rules, number: int) -> World:
     gone = _freed(_visible(world, batch), number, batch.withdrawn, rules)
     gone = gone._replace(log=gone.log.left())
     processor = gone.processors[number]
-    marks = tuple(mark._replace(ours=False) for mark in (*processor.marks, *_marks(batch)))
-    return with_processor(gone, number, processor._replace(generation=0, known=NOTHING, marks=marks))
+    notes = tuple(note._replace(ours=False) for note in (*processor.notes, *_notes(batch)))
+    return with_processor(gone, number, processor._replace(generation=0, known=batch.after, notes=notes))

@@ -19,7 +19,7 @@ __all__ = [
     "ANSWERS",
     "TRIES_MAX",
     "Call",
-    "Mark",
+    "Note",
     "Processor",
     "Rules",
     "Steps",
@@ -49,7 +49,7 @@ class Rules:
     claim_first = True
     needs_marker = True
     release_needs_whole = True
-    mark_at_once = True
+    note_at_once = True
     outcomes_with_offsets = True
     owner_checked = True
     deadline_checked = True
@@ -83,7 +83,7 @@ class Call(NamedTuple):
         return self.offset, self.attempt
 
 
-class Mark(NamedTuple):
+class Note(NamedTuple):
     """An outcome that the ledger holds and Redis has not been told of."""
 
     held: Held
@@ -102,8 +102,8 @@ class Processor(NamedTuple):
     """its engine"""
     calls: tuple[Call, ...] = ()
     orphans: tuple[Call, ...] = ()
-    """Calls of a partition that was lost: they go on, their marks are facts, their outcomes are another's."""
-    marks: tuple[Mark, ...] = ()
+    """Calls of a partition that was lost: they go on, their notes are facts, their outcomes are another's."""
+    notes: tuple[Note, ...] = ()
     freeing: tuple[Held, ...] = ()
     """What is given back once the set is whole: only then does it take a release."""
 
@@ -131,7 +131,9 @@ class World(NamedTuple):
     """Keys with a call in flight at a fault: these may be in doubt."""
     wiped: bool
     missed: frozenset[int]
-    """Keys whose event was lost: their doubt stays."""
+    """Keys whose event was lost, or never comes: where nobody else knows, they stay uncertain."""
+    untold: frozenset[int]
+    """Keys whose answer was lost, or died with a processor before the ledger was told."""
     rejects: int
     """The key that SES refuses for its content; -1 for none."""
     resends: bool
@@ -143,8 +145,10 @@ class World(NamedTuple):
 Steps = Iterator[tuple[str, World]]
 
 
-def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False, again: bool = False) -> World:
-    """`again`: the first key has a second record, at any moment."""
+def first_world(
+    faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool = False, again: bool = False, feed: bool = True
+) -> World:
+    """`again`: the first key has a second record, at any moment. Without a `feed` no event of SES's ever comes."""
     return World(
         jobs=tuple((key, "") for key in range(jobs)),
         claims=(ABSENT, ABSENT),
@@ -161,7 +165,8 @@ def first_world(faults: int, *, jobs: int = 2, rejects: int = -1, resends: bool 
         faults=faults,
         excused=frozenset(),
         wiped=False,
-        missed=frozenset(),
+        missed=frozenset() if feed else frozenset(range(len(KEYS))),
+        untold=frozenset(),
         rejects=rejects,
         resends=resends,
         again=again,

@@ -94,8 +94,8 @@ async def doubt_after_proof_and_redis_lost(world: World, audit: Audit) -> None:
     world.net.loses = lambda what, _owner: "answer" if what == "ses.send" else ""
     world.start_evidence()
     world.publish("u0")
-    world.when("p0", "redis.mark_doubt >", 1, lambda process: process.freeze(2.0))
-    world.when("p0", "redis.record_doubt <", 1, lambda process: process.die())
+    world.when("p0", "redis.note_uncertain >", 1, lambda process: process.freeze(2.0))
+    world.when("p0", "redis.record_uncertain <", 1, lambda process: process.die())
     world.ses.tells = lambda: [2.1]
     world.start("p0")
     await asyncio.sleep(3.5)

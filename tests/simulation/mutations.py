@@ -98,10 +98,10 @@ class OffsetsBeforeOutcomes(Rules):
     outcomes_with_offsets = False
 
 
-class NoMarkBeforeTheCommit(Rules):
+class NoNoteBeforeTheCommit(Rules):
     """An accepted mail is not marked at once: a crash then leaves in doubt what was answered."""
 
-    mark_at_once = False
+    note_at_once = False
 
 
 class DeleteTheEventFirst(Rules):
@@ -164,7 +164,7 @@ MUTATIONS = (
     Mutation(IgnoreTheMarker, faults=2),
     Mutation(RebuildWithoutIntents, faults=2),
     Mutation(OffsetsBeforeOutcomes),
-    Mutation(NoMarkBeforeTheCommit),
+    Mutation(NoNoteBeforeTheCommit),
     Mutation(DeleteTheEventFirst, faults=3),
     Mutation(LeaveTheProofToTheProcessor, faults=2),
     Mutation(OneOfSeveralIntentsIsEnough, faults=2),

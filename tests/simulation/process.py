@@ -22,7 +22,7 @@ from processor.evidence.origin import Attempts, Origin
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
-from processor.evidence.sweep import Doubts, Sweeper
+from processor.evidence.sweep import Sweeper, UncertainMails
 from processor.ops.balance import compare
 from processor.ops.floor import Act, rise
 from processor.recovery.adoption import Adoption
@@ -293,7 +293,7 @@ async def evidence(process: Process) -> None:
     jobs: Any = SimRecordReader(settings, settings.topics.jobs)
     writer: Any = SimWriter(settings, f"evidence-{process.instance}")
     sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
-    sweeper = Sweeper(settings, dedup, sink, Doubts(Follower(settings, settings.topics.deliveries)))
+    sweeper = Sweeper(settings, dedup, sink, UncertainMails(Follower(settings, settings.topics.deliveries)))
 
     async def check() -> Installation:
         control = await in_thread(read_control, settings)

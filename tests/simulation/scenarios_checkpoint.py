@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from processor.core.states import State
 from schemas.identity import Key
@@ -49,7 +50,7 @@ async def redis_back_with_most_of_its_data(world: World, audit: Audit) -> list[s
     """Twelve mails are settled, three more are claimed when Redis starts again without its last scripts."""
     await sent(world, 12)
     assert await until(world, lambda: moved(world))
-    world.when("p0", "redis.mark_sent >", 1, lambda _process: back(world, 3))
+    world.when("p0", "redis.note_sent >", 1, lambda _process: back(world, 3))
     for number in range(3):
         world.publish(f"late{number}")
     assert await done(world)
@@ -156,37 +157,36 @@ async def an_outcome_that_the_set_never_heard_of(world: World, audit: Audit) -> 
 @keeps(r"G1 .* accepted 2 times", "another topic id voids the checkpoint")
 async def topics_made_anew_beside_a_checkpoint(world: World, audit: Audit) -> list[str]:
     """Ledger and attempts are other topics, and have grown past the checkpoint when an older Redis comes back."""
-    topics = world.settings.topics
-    for name in (topics.deliveries, topics.attempts):
-        for number in range(12):
-            world.kafka.publish(name, b"junk", b"", partition=number % 2)
-    world.start("p0")
-    await asyncio.sleep(2)
-    before = world.redis.at("redis").set.dump()
-    for name in (topics.deliveries, topics.attempts):
-        world.kafka.recreate(name)
-    world.install(world.kafka, "ours")
-    publish(world, 12)
-    assert await done(world)
-    await asyncio.sleep(1)
-    redis_fault(world)
-    world.redis.point("redis", world.redis.start("redis", before))
-    return await replay(world)
+
+    def made_anew(topic: str) -> None:
+        world.kafka.recreate(topic)
+        world.install(world.kafka, "ours")
+
+    return await _grown_past_a_checkpoint(world, made_anew)
 
 
 @keeps(r"G1 .* accepted 2 times", "a log that was cut and has grown again voids the checkpoint")
 async def cut_and_grown_past_a_checkpoint(world: World, audit: Audit) -> list[str]:
     """Ledger and attempts lose their disks and grow past the checkpoint again; then an older Redis comes back."""
-    topics = world.settings.topics
-    for name in (topics.deliveries, topics.attempts):
+
+    def cut(topic: str) -> None:
+        for log in world.kafka.topic(topic):
+            log.lose(0)
+
+    return await _grown_past_a_checkpoint(world, cut)
+
+
+async def _grown_past_a_checkpoint(world: World, befall: Callable[[str], None]) -> list[str]:
+    """Something befalls ledger and attempts, which grow past the checkpoint again; then an older Redis comes back."""
+    topics = [world.settings.topics.deliveries, world.settings.topics.attempts]
+    for topic in topics:
         for number in range(12):
-            world.kafka.publish(name, b"junk", b"", partition=number % 2)
+            world.kafka.publish(topic, b"junk", b"", partition=number % 2)
     world.start("p0")
     await asyncio.sleep(2)
     before = world.redis.at("redis").set.dump()
-    for name in (topics.deliveries, topics.attempts):
-        for log in world.kafka.topic(name):
-            log.lose(0)
+    for topic in topics:
+        befall(topic)
     publish(world, 12)
     assert await done(world)
     await asyncio.sleep(1)

@@ -11,6 +11,7 @@ from tests.simulation.story import (
     LONG_AGO_S,
     done,
     drain,
+    evidence_dies_at,
     forget_offsets,
     keeps,
     publish,
@@ -107,7 +108,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
         world.ses.refuses.clear()
         world.start("r", group="replay-1", drain=True)
 
-    world.when("p0", "redis.mark_refused >", 1, act)
+    world.when("p0", "redis.note_refused >", 1, act)
     world.start("p0")
     world.publish("u0")
     await asyncio.sleep(10)
@@ -116,7 +117,7 @@ async def dead_over_sent(world: World, audit: Audit) -> None:
 @keeps(r"G6 u0:\S+: sent is said of", "the ledger's `sent` names the content that really went out")
 async def sent_of_another_content(world: World, audit: Audit) -> None:
     """Killed after the mark, corrected before the successor reads."""
-    world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())
+    world.when("p0", "redis.note_sent >", 1, lambda process: process.die())
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(2)
@@ -158,11 +159,7 @@ async def settled_before_the_ledger_has_ses_word(world: World, audit: Audit) -> 
 async def a_drop_told_twice(world: World, audit: Audit) -> None:
     """Evidence dies between its commit and its note in Redis; the event comes again."""
     world.ses.drops.add("u0")
-    world.when("ev", "redis.note <", 1, lambda process: process.die())
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(4)
+    await evidence_dies_at(world, "redis.note <")
     world.start_evidence()
     await asyncio.sleep(10)
 

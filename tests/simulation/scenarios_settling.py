@@ -9,7 +9,7 @@ from schemas.identity import Key
 from tests.simulation.audit import Audit
 from tests.simulation.faults import redis_fault
 from tests.simulation.process import Process
-from tests.simulation.story import done, keeps, replay, until
+from tests.simulation.story import done, evidence_dies_at, keeps, replay, until
 from tests.simulation.world import MONTH, World
 
 
@@ -57,7 +57,7 @@ async def a_dead_record_of_a_commit_that_nobody_heard_of(world: World, audit: Au
 @keeps(r"G[23] .*u0:\S+ has no outcome", "outcome and offset commit in one transaction")
 async def refused_after_it_was_sent(world: World, audit: Audit) -> None:
     """Killed after the mark; the address is suppressed before another reads the record."""
-    world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())
+    world.when("p0", "redis.note_sent >", 1, lambda process: process.die())
     world.publish("u0")
     world.start("p0")
     await asyncio.sleep(2)
@@ -83,11 +83,7 @@ async def refused_after_a_lost_answer(world: World, audit: Audit) -> None:
 async def a_drop_told_before_redis_was_lost(world: World, audit: Audit) -> None:
     """The notes go with everything else, and the queue gives the event once more."""
     world.ses.drops.add("u0")
-    world.when("ev", "sqs.delete <", 1, lambda process: process.die())
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(4)
+    await evidence_dies_at(world, "sqs.delete <")
     world.redis.at("redis").flush()
     world.redis_faults_s.append(world.loop.time())
     world.start_evidence()
@@ -98,11 +94,7 @@ async def a_drop_told_before_redis_was_lost(world: World, audit: Audit) -> None:
 async def a_bounce_told_twice(world: World, audit: Audit) -> None:
     """Evidence dies between its commit and its note in Redis; the event comes again."""
     world.ses.bounces.add("u0")
-    world.when("ev", "redis.note <", 2, lambda process: process.die())
-    world.start_evidence()
-    world.publish("u0")
-    world.start("p0")
-    await asyncio.sleep(4)
+    await evidence_dies_at(world, "redis.note <", 2)
     world.start_evidence()
     await asyncio.sleep(10)
 

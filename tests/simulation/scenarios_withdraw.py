@@ -133,7 +133,7 @@ async def sent_and_recorded_by_nobody(world: World, audit: Audit) -> list[str]:
     audit.events_come = False
     await mover(world)
     world.start("p0")
-    world.when("p0", "redis.mark_sent >", 1, lambda process: process.die())
+    world.when("p0", "redis.note_sent >", 1, lambda process: process.die())
     world.publish("u0")
     assert await until(world, lambda: world.slots["p0"].dead)
     in_time = await until(world, lambda: told(world) == ["sent"] and moved(world), 20)

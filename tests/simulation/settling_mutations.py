@@ -42,7 +42,7 @@ def what_a_lost_partition_accepted_is_told_by_its_next_owner_alone(patch: Patch)
 
 @mutation(story=dead_over_sent)
 def a_refused_record_frees_its_key(patch: Patch) -> None:
-    patch.setattr(Scripts, "mark_refused", lambda self, claim, item, _now_ms: self.release(claim, item))
+    patch.setattr(Scripts, "note_refused", lambda self, claim, item, _now_ms: self.release(claim, item))
 
 
 @mutation(story=a_bad_record_read_by_two_groups)

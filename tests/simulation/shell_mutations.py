@@ -66,8 +66,8 @@ def claims_are_not_released_on_drop(patch: Patch) -> None:
 @mutation(story=proof_before_our_time_out)
 def after_doubt_is_always_none(patch: Patch) -> None:
     """With evidence at work its next sweep would write the proof once more."""
-    patch.setattr(processor.shell.calls.decide, "after_doubt", lambda *_: None)
-    patch.setattr(processor.shell.after_commit, "after_doubt", lambda *_: None)
+    patch.setattr(processor.shell.calls.decide, "after_uncertain", lambda *_: None)
+    patch.setattr(processor.shell.after_commit, "after_uncertain", lambda *_: None)
 
 
 @mutation(story=a_cancel_during_a_back_off)
@@ -116,8 +116,8 @@ def a_doubt_lowers_what_ses_dropped(patch: Patch) -> None:
 
 @mutation(story=sent_of_another_content)
 def the_mark_names_no_content(patch: Patch) -> None:
-    mark = Scripts.mark_sent
-    patch.setattr(Scripts, "mark_sent", lambda self, claim, item: mark(self, claim, replace(item, fingerprint="")))
+    mark = Scripts.note_sent
+    patch.setattr(Scripts, "note_sent", lambda self, claim, item: mark(self, claim, replace(item, fingerprint="")))
 
 
 @mutation(story=doubt_after_proof_and_redis_lost)

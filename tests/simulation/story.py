@@ -20,6 +20,7 @@ __all__ = [
     "breaks",
     "done",
     "drain",
+    "evidence_dies_at",
     "forget_offsets",
     "keeps",
     "play",
@@ -137,3 +138,12 @@ async def raise_the_floor(world: World, slot: str = "floor", **how: Any) -> str:
     process = world.start(slot, floor, **how)
     await until(world, lambda: process.dead)
     return process.left or ""
+
+
+async def evidence_dies_at(world: World, step: str, nth: int = 1) -> None:
+    """One mail is sent, and evidence dies at this step of its events."""
+    world.when("ev", step, nth, lambda process: process.die())
+    world.start_evidence()
+    world.publish("u0")
+    world.start("p0")
+    await asyncio.sleep(4)

@@ -21,6 +21,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two jobs, one fault": {"faults": 1},
     "two jobs, one refused, one fault": {"faults": 1, "rejects": 1},
     "one job, two faults": {"faults": 2, "jobs": 1},
+    "one job, no events, two faults": {"faults": 2, "jobs": 1, "feed": False},
     "one job published again, one fault": {"faults": 1, "jobs": 1, "again": True},
 }
 LARGE = {"two jobs, one fault"}
@@ -103,6 +104,12 @@ BROKEN: dict[str, tuple[object, str, Any, dict[str, Any]]] = {
     ),
     "an outcome is settled before it is recorded": (Engine, "end", _settled_at_once, {"faults": 1}),
     "what aborted is called for all the same": (Engine, "aborted", _submitted_all_the_same, {"faults": 2}),
+    "what the set of a lost partition accepted is not told": (
+        Batches,
+        "keep_facts",
+        lambda *_: None,
+        {"faults": 2, "feed": False},
+    ),
     "what is given back is forgotten": (DueQueue, "put_back", lambda *_: None, {"faults": 1}),
 }
 

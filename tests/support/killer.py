@@ -30,7 +30,7 @@ STEPS = (
     "after_claim",
     "inside_call",
     "after_answer",
-    "after_mark",
+    "after_note",
     "before_settling_commit",
     "after_settling_commit",
 )
@@ -100,10 +100,10 @@ class KillingDedup(Wrapped):
         self._killer.at("after_claim")
         return claims
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
-        after: list[Claim] = await self._inner.mark_sent(items)
+    async def note_sent(self, items: Sequence[Item]) -> list[Claim]:
+        after: list[Claim] = await self._inner.note_sent(items)
         for _ in items:  # how many marks share a script depends on how busy the machine is
-            self._killer.at("after_mark")
+            self._killer.at("after_note")
         return after
 
 
@@ -139,14 +139,14 @@ class KillingSender(Wrapped):
 
 def strike_in_transactions(killer: Killer) -> None:
     """From now on every commit of the job log passes the killer first."""
-    from processor.adapters import kafka
+    from processor.adapters import kafka_transactions
 
-    class Producer(kafka.Producer):  # type: ignore[misc, name-defined]
+    class Producer(kafka_transactions.Producer):  # type: ignore[misc, name-defined]
         def commit_transaction(self, *args: Any) -> None:
             killer.at(IN_TRANSACTION)
             super().commit_transaction(*args)
 
-    kafka.Producer = Producer  # type: ignore[misc, attr-defined]
+    kafka_transactions.Producer = Producer  # type: ignore[misc, attr-defined]
 
 
 def main() -> None:
@@ -165,9 +165,9 @@ def main() -> None:
     killer = Killer(options.at, options.nth, getattr(signal, f"SIG{options.signal}"), options.broker, options.stall)
     strike_in_transactions(killer)
     if options.commit_timeout:
-        from processor.adapters import kafka
+        from processor.adapters import kafka_transactions
 
-        kafka.COMMIT_TIMEOUT_S = options.commit_timeout
+        kafka_transactions.COMMIT_TIMEOUT_S = options.commit_timeout
 
     def wrap(ports: Ports) -> Ports:
         return replace(

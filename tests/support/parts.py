@@ -29,8 +29,8 @@ from processor.telemetry.meter import Meter
 from schemas.codec import encode
 from schemas.control import MonthOpened
 from schemas.kafka.reading import Record
+from schemas.runtime.backoff import RetryTable
 from schemas.runtime.errors import BrokerUnavailable, RedisUnavailable
-from schemas.runtime.settings import RetryTable
 from schemas.templates.template import Needs
 from tests.simulation.dedup import MemoryDedup
 from tests.support.world import MONTH, job

@@ -89,7 +89,7 @@ def test_what_was_found_is_counted_by_what_follows() -> None:
     """What is said before it is done."""
     names = ["SENT", "SENT_RECORDED", "SENDING", "UNCERTAIN", "UNCERTAIN_RECORDED", "DROPPED", "CLOSED"]
     found = Found([], claims=Counter({name: 10**number for number, name in enumerate(names)}))
-    assert (found.sent, found.doubtful, found.dropped, found.closed) == (11, 11_100, 100_000, 1_000_000)
+    assert (found.sent, found.uncertain, found.dropped, found.closed) == (11, 11_100, 100_000, 1_000_000)
 
 
 def test_an_outcome_at_a_place_of_another_topic_bars_nothing() -> None:

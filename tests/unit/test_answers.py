@@ -123,6 +123,6 @@ def test_what_nobody_listed_is_doubt(status: int, code: str) -> None:
 
 def test_retry_classes_have_settings() -> None:
     """Each class of refusal has its back-off in the settings."""
-    from schemas.runtime.settings import RetryTable
+    from schemas.runtime.backoff import RetryTable
 
     assert {str(name) for name in RetryClass} == set(RetryTable.model_fields)

@@ -13,7 +13,7 @@ from processor.core.states import ABSENT, Claim, State
 from processor.core.ticket import Attempt, Finished, GivenBack, PutOff, Stays
 from processor.ports import Item
 from schemas.records import Outcome
-from schemas.runtime.settings import RetryTable
+from schemas.runtime.backoff import RetryTable
 from tests.simulation.dedup import MemoryDedup
 from tests.support.parts import Away, Made, Ses, attempt, whole
 
@@ -170,7 +170,7 @@ async def test_a_defect_is_raised_and_its_claim_stays() -> None:
 @pytest.mark.parametrize("answer", [Accepted("m1"), LOST])
 async def test_what_redis_cannot_be_told_at_the_end_is_settled(answer: Answer) -> None:
     """What SES said is a fact: the ledger holds it, and a rebuild takes it from there."""
-    made = Made(Away("mark_sent", "mark_doubt"), Ses(answer))
+    made = Made(Away("note_sent", "note_uncertain"), Ses(answer))
     one = await claimed(made.dedup)
     made.gates.hurry(made.clock.boot_s())
     assert isinstance(await made.calls.attempt(one, 0.0), Finished)

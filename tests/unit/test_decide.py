@@ -72,7 +72,7 @@ def test_what_went_out_is_recorded_under_its_own_content() -> None:
     assert after_claim(sent, "f") == went_out
     assert after_claim(sent, "g") == replace(went_out, report=True)
     assert decide.after_cancel(sent, bar=MINE) == went_out
-    assert decide.after_doubt(sent, MINE) == replace(went_out, reason=EVIDENCE, attempt=MINE)
+    assert decide.after_uncertain(sent, MINE) == replace(went_out, reason=EVIDENCE, attempt=MINE)
 
 
 def test_already_sent_is_skipped_and_changes_are_reported() -> None:
@@ -85,11 +85,11 @@ def test_already_sent_is_skipped_and_changes_are_reported() -> None:
 
 def test_what_ses_dropped_is_dead_not_sent() -> None:
     """G2: SES's word that it dropped this attempt's message stands over its own answer."""
-    settle = decide.after_mark(Claim(State.DROPPED, attempt=MINE), message_id="m", attempt=MINE)
+    settle = decide.after_note(Claim(State.DROPPED, attempt=MINE), message_id="m", attempt=MINE)
     assert settle is not None
     assert (settle.outcome, settle.message_id, settle.report) == (Outcome.DEAD, "m", False)
-    assert decide.after_mark(Claim(State.DROPPED, attempt="other"), message_id="m", attempt=MINE) is None
-    assert decide.after_mark(Claim(State.SENT, message_id="m"), message_id="m", attempt=MINE) is None
+    assert decide.after_note(Claim(State.DROPPED, attempt="other"), message_id="m", attempt=MINE) is None
+    assert decide.after_note(Claim(State.SENT, message_id="m"), message_id="m", attempt=MINE) is None
 
 
 def test_doubt_is_recorded_once_and_then_held() -> None:
@@ -127,7 +127,7 @@ def test_a_tombstone_cancels_only_what_was_not_attempted() -> None:
         Claim(State.SENT_RECORDED, fingerprint="f"): decide.Skip("too late to cancel"),
         Claim(State.CLOSED, partition=1, offset=4): decide.Skip("too late to cancel"),
     }
-    dropped = decide.after_mark(Claim(State.DROPPED, attempt="a"), message_id="m", attempt="a")
+    dropped = decide.after_note(Claim(State.DROPPED, attempt="a"), message_id="m", attempt="a")
     assert dropped is not None
     others |= {
         Claim(State.BARRED, attempt="a", since_ms=1): decide.WaitForOther("a"),
@@ -200,9 +200,9 @@ def test_a_bar_that_the_script_should_have_set_is_an_error(claim: Claim) -> None
 
 def test_evidence_is_better_than_doubt() -> None:
     """G4: an acceptance that SES's event proved before our own time-out is no doubt at all."""
-    better = decide.after_doubt(Claim(State.SENT, message_id="m"), MINE)
+    better = decide.after_uncertain(Claim(State.SENT, message_id="m"), MINE)
     assert better == decide.Settle(Outcome.SENT, reason="evidence", message_id="m", attempt=MINE)
-    assert decide.after_doubt(Claim(State.UNCERTAIN, attempt=MINE), MINE) is None
+    assert decide.after_uncertain(Claim(State.UNCERTAIN, attempt=MINE), MINE) is None
 
 
 def test_a_key_is_released_only_when_nothing_was_sent() -> None:
@@ -220,7 +220,7 @@ def test_a_key_is_released_only_when_nothing_was_sent() -> None:
     for verdict, tries in itertools.product(verdicts, range(1, 5)):
         follows = answered.after_answer(verdict, attempt=MINE, tries=tries, tries_max=TRIES_MAX)
         match follows:
-            case answered.Finish(answered.MarkRefused(), settle):
+            case answered.Finish(answered.NoteRefused(), settle):
                 assert settle.outcome is Outcome.DEAD
                 assert settle.report
                 free.add(type(verdict))

@@ -76,7 +76,7 @@ async def at_the_end(dedup: MemoryDedup, answer: Answer, monkeypatch: pytest.Mon
 
 async def test_an_acceptance_that_redis_cannot_be_told_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """G2 and a stop that ends: what SES said is a fact, and the ledger is told it."""
-    (done,) = await at_the_end(Away("mark_sent"), Accepted("m1"), monkeypatch)
+    (done,) = await at_the_end(Away("note_sent"), Accepted("m1"), monkeypatch)
     assert isinstance(done.result, decide.Settle)
     assert (done.result.outcome, done.result.message_id) == (Outcome.SENT, "m1")
 

@@ -9,7 +9,7 @@ import pytest
 
 from processor.adapters import ends
 from processor.core.checkpoint import NOTHING, Checkpoint, End, Place, Topic
-from schemas.kafka.reading import Tail
+from schemas.kafka.ends import Tail
 from schemas.runtime.settings import Settings, load_settings
 
 

@@ -13,8 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from processor.ops import groups, replay
 from processor.ops.groups import members
 from processor.ops.replay import drop_group, set_group
-from schemas.kafka import reading
-from schemas.kafka.reading import answer, error_text
+from schemas.kafka import asking
+from schemas.kafka.asking import answer, error_text
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import load_settings
 
@@ -52,7 +52,7 @@ class Coordinator:
 
 @pytest.fixture
 def coordinator(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Coordinator]:
-    monkeypatch.setattr(groups, "_AGAIN_S", 0.001)
+    monkeypatch.setattr(asking, "AGAIN_S", 0.001)
 
     def made(*answers: object) -> Coordinator:
         one = Coordinator(*answers)
@@ -110,6 +110,6 @@ def test_an_error_without_a_sentence_has_its_codes() -> None:
 
 def test_silence_is_an_error_of_kafkas(monkeypatch: pytest.MonkeyPatch) -> None:
     """An `OSError` would pass everybody who waits for Kafka's."""
-    monkeypatch.setattr(reading, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(asking, "TIMEOUT_S", 0.01)
     with pytest.raises(KafkaException, match="_TIMED_OUT"):
         answer(Future())

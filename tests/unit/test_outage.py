@@ -20,7 +20,7 @@ from processor.core.gates import Gates
 from processor.core.outage import FAILURES_MAX, Outage
 from processor.core.ticket import Finished
 from schemas.records import Outcome
-from schemas.runtime.settings import Backoff
+from schemas.runtime.backoff import Backoff
 from tests.support.parts import attempt
 
 UNWRITTEN = RefusedForNow(RetryClass.UNREACHABLE, "no route")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas.kafka import reading
+from schemas.kafka import ends, reading
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings, load_settings
 
@@ -127,14 +127,14 @@ def test_no_answer_about_the_end(
     play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     """An error that names the topic: at once when refused, after a time when it could pass."""
-    monkeypatch.setattr(reading, "TIMEOUT_S", 0.15)
+    monkeypatch.setattr(ends, "TIMEOUT_S", 0.15)
     script = play()
     failed: Future[Any] = Future()
     failed.set_exception(KafkaException(KafkaError(code)))
     monkeypatch.setattr(script, "list_offsets", lambda places, **_: dict.fromkeys(places, failed))
     with pytest.raises(BrokerUnavailable, match="where t ends"):
         list(reading.read_topic(settings, "t", [0]))
-    assert reading.end_offsets(script, "t", []) == {}  # type: ignore[arg-type]
+    assert ends.end_offsets(script, "t", []) == {}  # type: ignore[arg-type]
 
 
 def test_a_silent_place(play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

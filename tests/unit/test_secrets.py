@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 import mailonce
 from mailonce import commands
 from schemas.kafka.clients import admin_config, last_trouble, producer_config
+from schemas.runtime.described import describe_settings
 from schemas.runtime.errors import UsageError
 from schemas.runtime.secrets import HIDDEN, shown_option, shown_url, told_by_librdkafka, without
-from schemas.runtime.settings import Settings, describe_settings, load_settings
+from schemas.runtime.settings import Settings, load_settings
 from schemas.runtime.tracing import tracer
 
 WORD = "hunter2"

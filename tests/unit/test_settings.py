@@ -19,9 +19,10 @@ from schemas.kafka.clients import (
     reader_config,
     transactional_config,
 )
+from schemas.runtime.described import describe_settings
 from schemas.runtime.errors import UsageError
 from schemas.runtime.logs import Event, configure_logs, get_log
-from schemas.runtime.settings import describe_settings, load_settings
+from schemas.runtime.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,8 @@ from processor.core.pace import (
 )
 from processor.core.retry import delay_s
 from schemas.identity import Place
-from schemas.runtime.settings import Backoff, load_settings
+from schemas.runtime.backoff import Backoff
+from schemas.runtime.settings import load_settings
 from tests.support.world import job
 
 

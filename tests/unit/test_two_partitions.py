@@ -100,11 +100,11 @@ async def test_a_doubt_that_a_person_resolved_elsewhere(topics: Topics) -> None:
     """G2: the resolution goes to the key's partition of today, the doubt stands where its job does."""
     topics.put("email-deliveries", 0, DOUBT)
     assert await told_everywhere(topics) == {"uncertain"}
-    assert [doubt.attempt for doubt in uncertain.doubts_of(topics.settings, MONTH)] == ["a"]
-    assert sorted(forget.find(topics.settings, "u1").doubtful) == [RAW]
+    assert [doubt.attempt for doubt in uncertain.uncertain_of(topics.settings, MONTH)] == ["a"]
+    assert sorted(forget.find(topics.settings, "u1").uncertain) == [RAW]
     topics.put("email-deliveries", 1, RESOLVED)
     assert await told_everywhere(topics) == {"sent"}
-    assert list(uncertain.doubts_of(topics.settings, MONTH, decided=True)) == []
+    assert list(uncertain.uncertain_of(topics.settings, MONTH, decided=True)) == []
 
 
 async def test_a_doubt_that_a_person_declared_dead_elsewhere(topics: Topics) -> None:
@@ -112,8 +112,8 @@ async def test_a_doubt_that_a_person_declared_dead_elsewhere(topics: Topics) -> 
     topics.put("email-deliveries", 1, DECIDED)
     topics.put("email-deliveries", 0, DOUBT)
     assert await told_everywhere(topics) == {"dead"}
-    assert list(uncertain.doubts_of(topics.settings, MONTH)) == []
-    (doubt,) = uncertain.doubts_of(topics.settings, MONTH, decided=True)
+    assert list(uncertain.uncertain_of(topics.settings, MONTH)) == []
+    (doubt,) = uncertain.uncertain_of(topics.settings, MONTH, decided=True)
     assert (doubt.delivery.held, doubt.attempt) == (True, "a")
     assert [parse_claim(known.claim) for known in rebuild.claims_from_topics(topics.settings)] == [
         Claim(State.UNCERTAIN_RECORDED, attempt="a")
@@ -153,6 +153,6 @@ def test_who_is_forgotten_needs_no_doubt_that_has_ended(topics: Topics) -> None:
     topics.put("email-deliveries", 0, DOUBT)
     topics.put("email-deliveries", 1, RESOLVED)
     trace = forget.find(topics.settings, "u1")
-    assert (trace.doubtful, sorted(trace.told), trace.removable) == (set(), [(0, RAW), (1, RAW)], set())
+    assert (trace.uncertain, sorted(trace.told), trace.removable) == (set(), [(0, RAW), (1, RAW)], set())
     trace.held.clear()
     assert trace.removable == {RAW}

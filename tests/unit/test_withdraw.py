@@ -6,7 +6,7 @@ import pytest
 
 from processor.core.claims import Intent
 from processor.core.states import parse_claim
-from processor.core.withdraw import DoubtTold, SentTold, Withdrawn, after_silence, doubt, sent
+from processor.core.withdraw import SentTold, UncertainTold, Withdrawn, after_silence, sent, uncertain
 from schemas.records import Attempt, Outcome, Resend, Source
 
 SOURCE = Source("jobs", 3, 7, 11)
@@ -34,7 +34,7 @@ def test_a_claim_of_nobody_is_never_withdrawn(claim: str) -> None:
 def test_what_the_set_alone_knows_is_told() -> None:
     """G2: SES took it, or may have."""
     assert after_silence(parse_claim("Sm:f"), [A]) == SentTold(parse_claim("Sm:f"))
-    assert after_silence(parse_claim("Ua"), [A]) == DoubtTold(parse_claim("Ua"))
+    assert after_silence(parse_claim("Ua"), [A]) == UncertainTold(parse_claim("Ua"))
 
 
 def test_what_the_ledger_is_told() -> None:
@@ -44,7 +44,7 @@ def test_what_the_ledger_is_told() -> None:
     )
     went = sent(parse_claim("Sm:g"), SOURCE, "i", 5)
     assert (went.outcome, went.message_id, went.fingerprint, went.source) == (Outcome.SENT, "m", "g", SOURCE)
-    held = doubt(parse_claim("Ua"), known, "i", 5)
+    held = uncertain(parse_claim("Ua"), known, "i", 5)
     assert (held.outcome, held.attempt, held.fingerprint, held.overrides) == (Outcome.UNCERTAIN, "a", "f", "x")
-    other = doubt(parse_claim("U~a~b"), known, "i", 5)
+    other = uncertain(parse_claim("U~a~b"), known, "i", 5)
     assert (other.attempt, other.fingerprint, other.overrides) == ("~a~b", "", "")

@@ -164,7 +164,7 @@ async def test_what_evidence_knew_better_is_recorded_before_its_partition_leaves
     """G2: whoever comes next reads on behind it. Here the answer comes while another call is waited for."""
     kafka, ses, dedup = MemoryKafka(2), Ses(Unanswered("ReadTimeoutError", "no answer"), Accepted("m2")), whole()
     leaving, asked, proven, answered = (asyncio.Event() for _ in range(4))
-    send, record_doubt = ses.send, dedup.record_doubt
+    send, record_uncertain = ses.send, dedup.record_uncertain
 
     async def sent(request: Any, forbidden: Any) -> Answer:
         answer = await send(request, forbidden)
@@ -175,9 +175,9 @@ async def test_what_evidence_knew_better_is_recorded_before_its_partition_leaves
     async def recorded(items: Sequence[Item]) -> list[Claim]:
         asked.set()
         await proven.wait()
-        return await record_doubt(items)
+        return await record_uncertain(items)
 
-    ses.send, dedup.record_doubt = sent, recorded  # type: ignore[method-assign]
+    ses.send, dedup.record_uncertain = sent, recorded  # type: ignore[method-assign]
     publish(kafka, "u1")
     one = made(OddLog(kafka, joined=lambda _log: leaving.is_set()), ses, dedup)
     async with running(one):

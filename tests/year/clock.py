@@ -13,8 +13,8 @@ from datetime import UTC, datetime, tzinfo
 from unittest import mock
 
 import mailonce
+import processor.building
 import processor.ops.balance
-import processor.wiring
 from processor.core.floor import Clocks
 
 __all__ = ["PRESENT", "moved"]
@@ -33,7 +33,7 @@ def moved(month: str) -> Iterator[None]:
             return cls(year, number, 15, tzinfo=tz or UTC)
 
     with (
-        mock.patch.object(processor.wiring, "datetime", There),
+        mock.patch.object(processor.building, "datetime", There),
         mock.patch.object(processor.ops.balance, "datetime", There),
         mock.patch.object(Clocks, "month", month),
     ):

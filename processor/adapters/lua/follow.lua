@@ -19,7 +19,7 @@ for i = 1, #items do
   local value, what = before, string.sub(known, 1, 1)
   for _, pair in ipairs(withdrawn) do value = without(value, pair[1], pair[2]) end
   if (what == 's' and string.sub(value, 1, 1) ~= 'S') or what == 'u' then
-    -- Whoever holds the attempt may take SES's silence for a doubt yet: the message's id tells him better.
+    -- Whoever holds the attempt may take SES's silence for a lost answer yet: the message's id tells them better.
     value = with_record(value, what, string.sub(known, 2), attempt)
   elseif what == 'R' then
     value = with_drop(value, attempt, '', '', '')

@@ -26,12 +26,12 @@ local function sending(attempts, held, ended)
   end
   return 'A' .. joined(names, true) .. ':' .. string.format('%.0f', now)
 end
--- While the set is not whole nobody claims. So an open intent that the topics hold beside another attempt's doubt is the
+-- While the set is not whole nobody claims. So an open intent that the topics hold beside another, uncertain attempt is the
 -- later one: a resend. And one whose record comes after the one that closed the key, or stands elsewhere, was granted after.
 local function is_later(attempt, old, partition, offset)
-  local doubted = string.match(old, '^[UuR]([^:]+)')
+  local uncertain = string.match(old, '^[UuR]([^:]+)')
   local closed, ends = string.match(old, '^D(%d+):(%d+)$')
-  return (doubted and attempt ~= doubted) or (closed and (tonumber(closed) ~= partition or offset > tonumber(ends)))
+  return (uncertain and attempt ~= uncertain) or (closed and (tonumber(closed) ~= partition or offset > tonumber(ends)))
 end
 local items = cmsgpack.unpack(ARGV[3])
 for i = 1, #items do

@@ -42,17 +42,17 @@ class ClaimScripts(RedisSet):
         values = await self._run("recorded", [self._bucket(key) for key in keys], [key.user_id for key in keys])
         return [parse_claim(value) if value else None for value in values]
 
-    async def mark_sent(self, items: Sequence[Item]) -> list[Claim]:
+    async def note_sent(self, items: Sequence[Item]) -> list[Claim]:
         return [parse_claim(after) for _, after in await self._fact("sent", items, lambda i: i.fingerprint)]
 
     async def release(self, items: Sequence[Item]) -> None:
         await self._lower("release", items, lambda i: (i.key.user_id, i.attempt, i.overrides))
 
-    async def mark_refused(self, items: Sequence[Item]) -> None:
-        await self._lower("mark_refused", items, lambda i: (i.key.user_id, i.attempt))
+    async def note_refused(self, items: Sequence[Item]) -> None:
+        await self._lower("note_refused", items, lambda i: (i.key.user_id, i.attempt))
 
-    async def mark_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        after = await self._lower("mark_doubt", items, lambda i: (i.key.user_id, i.attempt))
+    async def note_uncertain(self, items: Sequence[Item]) -> list[Claim]:
+        after = await self._lower("note_uncertain", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in after]
 
     async def record_sent(self, items: Sequence[Item]) -> list[Claim]:
@@ -62,8 +62,8 @@ class ClaimScripts(RedisSet):
 
         return [parse_claim(value) for value in await self._write("record", items, about)]
 
-    async def record_doubt(self, items: Sequence[Item]) -> list[Claim]:
-        values = await self._lower("record_doubt", items, lambda i: (i.key.user_id, i.attempt))
+    async def record_uncertain(self, items: Sequence[Item]) -> list[Claim]:
+        values = await self._lower("record_uncertain", items, lambda i: (i.key.user_id, i.attempt))
         return [parse_claim(value) for value in values]
 
     async def close(self, items: Sequence[Item]) -> None:

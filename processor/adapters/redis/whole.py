@@ -80,7 +80,7 @@ class RebuildScripts(CheckpointScripts):
     async def set_whole(
         self, token: str, lineage: str = "", checkpoint: Checkpoint = NOTHING, since: Checkpoint = NOTHING
     ) -> bool:
-        """Marks the set as whole under this lineage. Ends the lock; false when it is not the token's.
+        """Writes the marker: the set is whole under this lineage. Ends the lock; false when it is not the token's.
 
         Args:
             token: the lock's.
@@ -89,10 +89,10 @@ class RebuildScripts(CheckpointScripts):
             since: from where they were read; from the beginning, and the set is sealed anew.
         """
         under = self.under()
-        marked = [under.installation or NO_ID, lineage or under.lineage or NO_ID]
+        marker = [under.installation or NO_ID, lineage or under.lineage or NO_ID]
         places = "" if checkpoint == NOTHING else checkpoint.to_text()
         return bool(
-            await self._run("set_whole", self._checkpoint_keys(), [token, *marked, places, int(since == NOTHING)])
+            await self._run("set_whole", self._checkpoint_keys(), [token, *marker, places, int(since == NOTHING)])
         )
 
     async def unset_whole(self) -> None:

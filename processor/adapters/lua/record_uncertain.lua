@@ -1,4 +1,4 @@
--- The ledger holds these as uncertain. Only in a set that is whole: in one of another life the doubt may be resolved.
+-- The ledger holds these as uncertain. Only in a set that is whole: in one of another life they may be resolved.
 -- KEYS: marker, then one bucket per item
 -- ARGV per item: user id, attempt
 -- Returns each key's value after the step.

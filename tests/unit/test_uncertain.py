@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from processor.core.states import Claim, State
-from processor.core.uncertain import Doubt, DoubtFold
+from processor.core.uncertain import UncertainFold, UncertainMail
 from processor.ops import uncertain
 from processor.ops.uncertain import Decision, Resolution, resolve
 from schemas.codec import encode
@@ -30,11 +30,11 @@ def dead(at_ms: int, attempt: str = "a1") -> Delivery:
     return entry(at_ms, Outcome.DEAD, attempt, held=True, by="ops")
 
 
-def doubt_of(*entries: Delivery | None) -> Doubt | None:
-    fold = DoubtFold()
+def doubt_of(*entries: Delivery | None) -> UncertainMail | None:
+    fold = UncertainFold()
     for one in entries:
         fold.add(KEY.to_bytes(), None if one is None else encode(one), 0)
-    return next(iter(fold.doubts()), None)
+    return next(iter(fold.mails()), None)
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_a_decision_begins_no_doubt(entries: list[Delivery | None], since_ms: in
 def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
     """G4: SES's word stands, and is written once more, for compaction would keep the doubt; a resend's doubt is another's."""
     dropped = entry(100, Outcome.DEAD, message_id="m", reason="rendering-failure")
-    fold = DoubtFold()
+    fold = UncertainFold()
     for one in (dropped, entry(200)):
         fold.add(KEY.to_bytes(), encode(one), 0)
-    assert (fold.doubts(), fold.overtaken) == ([], {KEY.to_bytes(): dropped})
+    assert (fold.mails(), fold.overtaken) == ([], {KEY.to_bytes(): dropped})
     fold.add(KEY.to_bytes(), encode(dropped), 0)
     assert fold.overtaken == {}
     assert doubt_of(dropped, entry(200, attempt="a2")) is not None
@@ -84,10 +84,10 @@ def test_a_doubt_about_what_ses_dropped_is_overtaken() -> None:
 def test_a_proof_that_was_lowered_is_overtaken() -> None:
     """G6: evidence writes it once more; a proof by SES's event is all that it keeps of what was sent."""
     proof = entry(100, Outcome.SENT, message_id="m", reason=EVIDENCE)
-    fold = DoubtFold()
+    fold = UncertainFold()
     for one in (proof, entry(200, Outcome.CANCELLED)):
         fold.add(KEY.to_bytes(), encode(one), 0)
-    assert (fold.doubts(), fold.overtaken) == ([], {KEY.to_bytes(): proof})
+    assert (fold.mails(), fold.overtaken) == ([], {KEY.to_bytes(): proof})
 
 
 @pytest.mark.parametrize("content", ["f1", ""])
@@ -101,15 +101,15 @@ def test_what_the_dedup_set_knows_ends_a_doubt(content: str) -> None:
 
 def test_what_cannot_be_read_of_the_ledger_changes_no_doubt() -> None:
     """It is no word of SES's, and nobody's decision."""
-    fold = DoubtFold()
+    fold = UncertainFold()
     fold.add(KEY.to_bytes(), encode(entry(100)), 0)
     fold.add(KEY.to_bytes(), b"junk", 0)
-    assert [(doubt.attempt, doubt.since_ms) for doubt in fold.doubts()] == [("a1", 100)]
+    assert [(doubt.attempt, doubt.since_ms) for doubt in fold.mails()] == [("a1", 100)]
 
 
 async def test_dead_and_then_resend_waits_for_the_attempt_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not a lifetime more, from the decision on, in which SES can accept nothing."""
-    published: list[Doubt] = []
+    published: list[UncertainMail] = []
     monkeypatch.setattr(uncertain, "publish_resends", lambda _, leaves: published.extend(d for d, _ in leaves) or [])
     settings = load_settings(attempt_lifetime_s=330)
     doubt = doubt_of(entry(1_000_000), dead(1_329_000))
