@@ -24,7 +24,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_NO_TEXT_OF_USERS = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"}
+_MARK_BYTES_MAX = 4
+_NO_TEXT_OF_USERS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _BAD = re.compile("[\udc80-\udcff]")
 _GOOD = re.compile("[^\x00-\x7f\udc80-\udcff]")
 _CONTROL = re.compile("[\x80-\x9f]")
@@ -39,7 +40,7 @@ def check_encoding(given: str) -> str:
         found = codecs.lookup(given)
         codecs.getincrementaldecoder(given)
         "".encode(given)  # what is no text (base64, rot13) is refused by this
-        known = found.name not in _NO_TEXT_OF_USERS
+        known = found.name.replace("_", "-") not in _NO_TEXT_OF_USERS
     except (LookupError, UnicodeError):
         known = False
     if not known:
@@ -55,6 +56,8 @@ def mark_of(head: bytes) -> str:
 def without_mark(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """The same bytes without a byte order mark."""
     first = next(pieces, b"")
+    while len(first) < _MARK_BYTES_MAX and (more := next(pieces, b"")):
+        first += more
     for mark, _ in _MARKS:
         if first.startswith(mark):
             first = first[len(mark) :]
@@ -117,7 +120,7 @@ def _check_controls(text: str, encoding: str, name: str, line: int) -> None:
 
 
 def watched(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """The same bytes. Raises `SourceError` at their end where some are not UTF-8 and no letter shows that others are."""
+    """The same bytes. Raises `SourceError` at their end when some are not UTF-8 and no letter shows others that are."""
     decoder = codecs.getincrementaldecoder(UTF_8)("surrogateescape")
     bad: tuple[int, str] | None = None
     line = 1
