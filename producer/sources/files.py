@@ -20,7 +20,6 @@ from producer.sources.names import EmptySource
 from producer.sources.parquet import stage_parquet
 from producer.sources.places import STDIN, names_of, piped, several
 from producer.sources.unpacked import unpacked
-from producer.sources.workbook import stage_workbook
 from producer.staging.staged import Staged
 from producer.staging.store import Staging
 from schemas.runtime.errors import SourceError
@@ -93,6 +92,8 @@ def stage_file(staging: Staging, path: Path, name: str, encoding: str = "") -> s
         digest = digest_of(path)
         stage_parquet(staging, path, name)
     elif kind.format == "xlsx":
+        from producer.sources.workbook import stage_workbook  # seldom, and slow to import
+
         digest = digest_of(path)
         stage_workbook(staging, path, name)
     else:
