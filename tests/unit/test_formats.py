@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from producer.rows import Row
-from producer.sources import Asked, files, open_source
+from producer.sources import Asked, csv_text, files, open_source
 from producer.sources.encodings import check_encoding
 from producer.sources.unpacked import unpacked, zstd
 from schemas.codec import fingerprint
@@ -303,6 +303,19 @@ def test_what_unpacks_to_much_takes_little_memory() -> None:
         sizes = [len(piece) for piece in unpacked(iter([packed]), compression, "a")]
         assert sum(sizes) == 1 << 24
         assert max(sizes) <= 1 << 18
+
+
+@pytest.mark.parametrize("block", [1, 25, 1 << 20])
+def test_a_row_without_a_value_is_none_wherever_it_stands(
+    tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a blank line; in a stretch that is passed on whole, too."""
+    monkeypatch.setattr(csv_text, "_BLOCK", block)
+    path = tmp_path / "a.csv"
+    path.write_text("user_id,email,name\n,,\nu1,a@b.de,x\n,,\r\nu2,a@b.de,x\n,,\n,,x\n,,")
+    jobs, rejects = planned(open_source(str(path)))
+    assert [(job.user_id, job.provenance and job.provenance.row) for job in jobs] == [("u1", 3), ("u2", 5)]
+    assert [(one.line, one.reason) for one in rejects] == [(7, "missing-user-id")]
 
 
 def test_a_value_under_no_name_is_refused(tmp_path: Path) -> None:
