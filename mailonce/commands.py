@@ -27,6 +27,7 @@ from mailonce import (
     replay,
     settings,
     show,
+    sources,
     stack,
     status,
     suppressions,
@@ -47,7 +48,7 @@ app = typer.Typer(
 _IN_ORDER = (
     *(produce, preview, process, evidence, status, missing, forecast, show, replay, dashboard, cancel),
     *(settings, doctor, forget),
-    *(topics, templates, dead_letters, uncertain, suppressions, dedup, stack),
+    *(topics, sources, templates, dead_letters, uncertain, suppressions, dedup, stack),
 )
 for module in _IN_ORDER:
     app.add_typer(module.app)

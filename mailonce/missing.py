@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailonce.options import EXIT_FOUND, Json, Maps, Month, Rows, Where, load, open_rows
+from mailonce.options import EXIT_FOUND, Encoding, Json, Maps, Month, Rows, Where, load, open_rows
 from mailonce.shown import console, print_json, say, table
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def missing(
     source: Rows,
     maps: Maps = None,
     where: Where = None,
+    encoding: Encoding = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="All of them, as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +42,7 @@ def missing(
     from processor.ops.missing import find_missing
     from producer.sources.shaped import parse_shape
 
-    user_ids = open_rows(source, month, parse_shape(maps, where)).user_ids()
+    user_ids = open_rows(source, month, parse_shape(maps, where, encoding=encoding)).user_ids()
     found = list(find_missing(load(), month, user_ids))
     if as_json:
         print_json([msgspec.to_builtins(one) for one in found])

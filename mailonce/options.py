@@ -26,6 +26,7 @@ __all__ = [
     "EXIT_BAD_DATA",
     "EXIT_FOUND",
     "TEMPLATE",
+    "Encoding",
     "Json",
     "Maps",
     "MetricsPort",
@@ -80,13 +81,19 @@ Why = Annotated[str, typer.Option(help="Why: kept with the record.")]
 Who = Annotated[str | None, typer.Option(help="Who decides; your login name unless given.")]
 
 Rows = Annotated[
-    str, typer.Option("--source", help="Where the users are: a file or a URI; columns user_id, email and the data.")
+    str,
+    typer.Option(
+        "--source", help="Where the users are: a file, a folder, - or a URI; columns user_id, email and the data."
+    ),
 ]
 Maps = Annotated[
     list[str] | None, typer.Option("--map", metavar="NAME=COLUMN", help="A column's other name; repeatable.")
 ]
 Where = Annotated[
     list[str] | None, typer.Option(metavar="NAME=VALUE", help="Only such rows (or NAME!=VALUE); repeatable.")
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Of a text that is not UTF-8 and has no mark: cp1252, latin-1, utf-16-le, …")
 ]
 Template = Annotated[str, typer.Option(help="Name of the SES template.")]
 TEMPLATE = "monthly-usage"
@@ -133,13 +140,20 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def open_rows(uri: str, month: str, shape: Shape) -> Staged:
-    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`."""
+def open_rows(uri: str, month: str, shape: Shape, *, notes: bool = True) -> Staged:
+    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`.
+
+    What is to be known of how it was read is said on standard error, unless the caller says it (`notes`).
+    """
     from mailonce.shown import console
     from producer.sources.shaped import open_shaped
 
-    with console(stderr=True).status("opening the source") as line:
-        return open_shaped(uri, month, shape, line.update)
+    told = console(stderr=True)
+    with told.status("opening the source") as line:
+        rows = open_shaped(uri, month, shape, line.update)
+    for note in rows.staging.notes if notes else []:
+        told.print(note, highlight=False, markup=False, soft_wrap=True)
+    return rows
 
 
 def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]], *, looks: bool = False) -> T:

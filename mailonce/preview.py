@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailonce.options import TEMPLATE, Json, Maps, MonthArgument, Rows, Template, User, load, open_rows
+from mailonce.options import TEMPLATE, Encoding, Json, Maps, MonthArgument, Rows, Template, User, load, open_rows
 from mailonce.shown import console, print_json
 
 if TYPE_CHECKING:
@@ -26,17 +26,20 @@ def preview(
     source: Rows,
     template: Template = TEMPLATE,
     maps: Maps = None,
+    encoding: Encoding = None,
     folder: Annotated[Path | None, typer.Option(help="Write the mail's HTML and text there.")] = None,
     as_json: Json = False,
 ) -> None:
     """One user's mail as it would look, rendered as his will be, sent to nobody, published nowhere."""
+    from dataclasses import replace
+
     from processor.trial import preview as render
     from producer.plan import job_of
-    from producer.sources.shaped import Shape, parse_renames
+    from producer.sources.shaped import parse_shape
     from schemas.addresses import mask
 
     settings = load()
-    shape = Shape(parse_renames(maps or []), [("user_id", True, user)])
+    shape = replace(parse_shape(maps, encoding=encoding), conditions=[("user_id", True, user)])
     job = job_of(open_rows(source, month, shape), user, month, template)
     mail, address = render(settings, job), mask(job.email)
     if folder is not None:

@@ -12,6 +12,7 @@ from mailonce.forecast import warn_of_a_long_month
 from mailonce.options import (
     EXIT_BAD_DATA,
     TEMPLATE,
+    Encoding,
     Json,
     Maps,
     Month,
@@ -61,6 +62,7 @@ def produce(
     include_cancelled: Cancelled = False,
     maps: Maps = None,
     where: Where = None,
+    encoding: Encoding = None,
     limit: Limit = None,
     sample: Sample = 0,
     max_rate: Rate = 0,
@@ -70,8 +72,9 @@ def produce(
 ) -> None:
     """Publish a month's jobs. Re-runnable at any time; exit code 3 when rows were rejected.
 
-    A source is a file (CSV, Parquet, JSON; globs; s3://), duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…,
-    or postgresql:// or mysql:// with ?query=FILE.sql.
+    A source is a file (CSV, JSON, Parquet, Excel; compressed; a folder or a pattern; s3://…), - for standard input,
+    duckdb:///query.sql, athena://DATABASE?query=FILE.sql&output=s3://…, or postgresql:// or mysql:// with
+    ?query=FILE.sql.
     """
     from processor.adapters.control import read_control
     from processor.ops.floor import refuse_closed
@@ -82,7 +85,7 @@ def produce(
     from producer.sources.shaped import parse_shape
 
     order = Order(month, template, _duplicate(on_duplicate), include_cancelled, max_rate, dry_run, expect_rows)
-    shape = parse_shape(maps, where, limit)
+    shape = parse_shape(maps, where, limit, encoding)
     if sample:
         return _show_sample(open_rows(source, month, shape), month, template, sample)
     settings = load()

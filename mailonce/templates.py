@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Maps, load, month_of, open_rows
+from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Encoding, Maps, load, month_of, open_rows
 from mailonce.shown import console, say
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def push(
     month: Annotated[str, typer.Option("--month", "-m", help="With --check: the source's month, YYYY-MM.")] = "",
     template: Annotated[str, typer.Option(help="With --check: the month's template.")] = TEMPLATE,
     maps: Maps = None,
+    encoding: Encoding = None,
     dry_run: Annotated[bool, typer.Option(help="Say what would happen, push nothing.")] = False,
 ) -> None:
     """Put templates into SES; only what differs is written.
@@ -46,7 +47,7 @@ def push(
     settings_of_templates(settings, folder)
     if check is not None:
         when = month_of(month) if month else datetime.now(UTC).strftime("%Y-%m")
-        rows = open_rows(check, when, parse_shape(maps))
+        rows = open_rows(check, when, parse_shape(maps, encoding=encoding))
         if not _all_filled_in(settings, folder, jobs_of(rows, when, template)):
             raise typer.Exit(EXIT_BAD_DATA)
     _push(settings, folder, dry_run=dry_run)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from producer.rows import Row, Source
+from producer.suspect import suspect_id
 from schemas.addresses import address_problem
 from schemas.codec import template_data
 from schemas.identity import Key
@@ -193,6 +194,8 @@ def _id_problem(user_id: str, month: str) -> str | None:
         return f"user_id {user_id!r} holds {what}"
     if user_id != user_id.strip():
         return f"user_id {user_id!r} has spaces around it"
+    if why := suspect_id(user_id):
+        return why
     try:
         Key(user_id, month)
     except ValueError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from producer.rows import Row, Source
-from schemas.runtime.errors import SourceError
+from schemas.runtime.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from producer.staging.staged import Staged
@@ -26,6 +26,8 @@ class Asked:
     """column as the source names it: as mailonce does"""
     say: Callable[[str], None] = lambda _text: None
     """told how a slow source comes along"""
+    encoding: str = ""
+    """of text without a mark; UTF-8 unless it is said"""
 
 
 _SQL_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite")
@@ -34,7 +36,8 @@ _SQL_SCHEMES = ("postgresql", "postgres", "mysql", "mariadb", "sqlite")
 def open_source(uri: str, asked: Asked | None = None) -> Staged:
     """The rows at `uri`, read to the end. Raises `SourceError`.
 
-    A path or ``file://`` or ``s3://`` (CSV, Parquet, JSON; globs and prefixes too), ``duckdb:///query.sql``,
+    A path or ``file://`` or ``s3://`` (CSV, JSON, Parquet, Excel; globs, folders and prefixes too), ``-`` for standard
+    input, ``duckdb:///query.sql``,
     ``athena://DATABASE?query=FILE.sql&output=s3://…``, or an SQLAlchemy URL with ``?query=FILE.sql``.
     """
     asked = asked or Asked()
@@ -43,6 +46,8 @@ def open_source(uri: str, asked: Asked | None = None) -> Staged:
         from producer.sources.files import open_files
 
         return open_files(uri, asked)
+    if asked.encoding:
+        raise UsageError("--encoding is for files: what a query answers has its encoding")
     if scheme == "duckdb":
         from producer.sources.query import open_query
 
@@ -56,6 +61,6 @@ def open_source(uri: str, asked: Asked | None = None) -> Staged:
 
         return open_database(uri, asked)
     raise SourceError(
-        f"no source is known for {scheme}://; there are files (CSV, Parquet, JSON), s3://, duckdb:///query.sql, "
+        f"no source is known for {scheme}://; there are files (CSV, JSON, Parquet, Excel), s3://, duckdb:///query.sql, "
         f"athena://, and postgresql:// or mysql:// with ?query=FILE.sql"
     )

@@ -11,8 +11,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-from producer.rows import REJECT_COLUMNS
-from producer.sources.names import check_columns, header_of
+from producer.sources.csv_header import SEPARATORS, Header, header_line, separator_of
+from producer.sources.names import EmptySource
 from producer.staging.spool import ESCAPE, SEPARATOR, Part
 from producer.staging.sql import CELL_CHARS_MAX
 from producer.staging.store import Staging
@@ -22,12 +22,12 @@ from schemas.runtime.errors import SourceError
 __all__ = ["stage_csv"]
 
 _BLOCK = 1 << 20
-_MARK = b"\xef\xbb\xbf"
 _LINE_BYTES_MAX = 16 * _BLOCK
 _RECORD_CHARS_MAX = 1_000_000
 """Of a whole record: SES takes 262,144 bytes of data for a mail"""
 _ODD = (b'"', b"\0", ESCAPE.encode(), SEPARATOR.encode(), b"\n\n")
 """What a block may not hold that is passed on as it is"""
+_HEAD_LINES = 100
 _SHOWN = 65_536
 """Characters of what is not read, in its reject"""
 
@@ -44,7 +44,6 @@ class _Blocks:
         self._rest = b""
         self._hash = hashlib.sha256()
         self.size = 0
-        self._at_start = True
 
     def next(self) -> bytes:
         """Whole lines, the last of the text perhaps without its end; nothing at its end."""
@@ -52,8 +51,6 @@ class _Blocks:
         while piece := self._text.read(_BLOCK):
             self._hash.update(piece)
             self.size += len(piece)
-            if self._at_start:
-                piece, self._at_start = piece.removeprefix(_MARK), False
             cut = max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, -1)) + 1
             # A line feed that begins the next piece belongs to the carriage return that ends this one.
             if cut:
@@ -90,6 +87,10 @@ class _Lines:
     def take(self, block: bytes) -> None:
         self._left, self._at = block.splitlines(keepends=True), 0
 
+    def head(self) -> list[bytes]:
+        """The next lines, not taken: enough for a header."""
+        return self._left[:_HEAD_LINES]
+
     @property
     def in_block(self) -> bool:
         return self._at < len(self._left)
@@ -125,44 +126,48 @@ class _Lines:
         return count
 
 
-def stage_csv(into: Staging, text: IO[bytes], name: str, *, separator: str = ",") -> tuple[str, int]:
-    """Reads `text` into the staging; returns its digest and its size in bytes.
+def stage_csv(into: Staging, text: IO[bytes], name: str, *, separator: str = "") -> tuple[str, int]:
+    """Reads `text`, UTF-8 without a mark, into the staging; returns its digest and its size in bytes.
 
-    Raises `SourceError` when the file as a whole is unusable.
+    Without a `separator` the header tells it. Raises `SourceError` when the file as a whole is unusable.
     """
     csv.field_size_limit(2 * _RECORD_CHARS_MAX)
     blocks = _Blocks(text)
     lines = _Lines(blocks)
+    lines.take(blocks.next())
+    if not lines.in_block:
+        raise EmptySource(name)
+    if not separator:
+        separator, told = separator_of(lines.head(), into.renames, name)
+        if told:
+            next(lines)
     reader = csv.reader(lines, strict=True, delimiter=separator)
-    own = _header(reader, name)
-    # A file of rejects that was mended is a source like the one they are from.
-    skip = len(REJECT_COLUMNS) if tuple(own[: len(REJECT_COLUMNS)]) == REJECT_COLUMNS else 0
-    own = own[skip:]
-    names = [into.renames.get(column, column) for column in own]
-    check_columns(f"{name}: line 1", names)
-    with into.part(name, own, skip=skip) as part:
-        _rows(part, lines, blocks, reader, separator)
+    header = _header(reader, name, lines, separator, into)
+    into.tell(name, separator=SEPARATORS.get(separator, separator))
+    with into.part(name, header.columns, skip=header.skip) as part:
+        _rows(part, lines, blocks, reader, header)
     return blocks.digest(), blocks.size
 
 
-def _header(reader: Iterator[list[str]], name: str) -> list[str]:
+def _header(reader: Iterator[list[str]], name: str, lines: _Lines, separator: str, into: Staging) -> Header:
+    line = lines.line
     try:
         cells = next(reader, [])
     except (csv.Error, _TooLong) as error:
-        raise SourceError(f"{name}: line 1 is no CSV header: {error or 'it does not end'}") from None
-    return header_of(f"{name}: line 1", cells)
+        raise SourceError(f"{name}: line {line} is no CSV header: {error or 'it does not end'}") from None
+    return header_line(name, line, cells, separator, into.renames)
 
 
-def _rows(part: Part, lines: _Lines, blocks: _Blocks, reader: Iterator[list[str]], separator: str) -> None:
-    comma = separator.encode()
+def _rows(part: Part, lines: _Lines, blocks: _Blocks, reader: Iterator[list[str]], header: Header) -> None:
+    comma = header.separator.encode()
     while True:
         while lines.in_block:
-            if not _record(part, lines, reader, separator):
+            if not _record(part, lines, reader, header):
                 return
         block = blocks.next()
         if not block:
             return
-        if plain := _plain(block):
+        if plain := _plain(block, header):
             count = plain.count(b"\n")
             part.block(plain, comma, count, lines.line)
             lines.line += count
@@ -170,9 +175,9 @@ def _rows(part: Part, lines: _Lines, blocks: _Blocks, reader: Iterator[list[str]
             lines.take(block)
 
 
-def _plain(block: bytes) -> bytes:
+def _plain(block: bytes, header: Header) -> bytes:
     """The block with its lines ended alike, if each is a row; otherwise nothing."""
-    if len(block) > 4 * _BLOCK or any(odd in block for odd in _ODD) or block[:1] in b"\r\n":
+    if header.surplus or len(block) > 4 * _BLOCK or any(odd in block for odd in _ODD) or block[:1] in b"\r\n":
         return b""
     if b"\r" in block:
         if block.count(b"\r") != block.count(b"\r\n"):
@@ -185,10 +190,12 @@ def _plain(block: bytes) -> bytes:
             block.decode()
     except UnicodeDecodeError:
         return b""
-    return block if block.endswith(b"\n") else block + b"\n"
+    block = block if block.endswith(b"\n") else block + b"\n"
+    empty = header.separator.encode() * (header.width - 1) + b"\n"
+    return b"" if block.startswith(empty) or b"\n" + empty in block else block
 
 
-def _record(part: Part, lines: _Lines, reader: Iterator[list[str]], separator: str) -> bool:
+def _record(part: Part, lines: _Lines, reader: Iterator[list[str]], header: Header) -> bool:
     """The next record; whether there may be more."""
     first = lines.line
     lines.begin()
@@ -197,11 +204,13 @@ def _record(part: Part, lines: _Lines, reader: Iterator[list[str]], separator: s
     except StopIteration:
         return False
     except (csv.Error, _TooLong) as error:
-        _refuse_rest(part, lines, first, error, separator)
+        _refuse_rest(part, lines, first, error, header)
         return False
-    if cells:
+    cells = header.fit(cells)
+    # Spreadsheets write rows without a value as separators alone: they are no more than an empty line.
+    if any(cells) or (cells and len(cells) != header.width):
         last = lines.line - 1
-        problem = _problem(part, lines, cells, first, last, separator)
+        problem = _problem(part, lines, cells, first, last, header)
         if problem:
             part.refuse(first, problem, cells)
         else:
@@ -209,7 +218,7 @@ def _record(part: Part, lines: _Lines, reader: Iterator[list[str]], separator: s
     return True
 
 
-def _refuse_rest(part: Part, lines: _Lines, first: int, error: Exception, separator: str) -> None:
+def _refuse_rest(part: Part, lines: _Lines, first: int, error: Exception, header: Header) -> None:
     raw, failed = "".join(lines.record), lines.line - 1
     last = failed + lines.rest()
     if isinstance(error, _TooLong):
@@ -221,18 +230,16 @@ def _refuse_rest(part: Part, lines: _Lines, first: int, error: Exception, separa
     lost = f"; lines {first} to {last} are not read: nobody can tell where the next row begins" if last > first else ""
     # As it stands there, in as many cells as a row has: the last takes what is left.
     line, end, more = raw[:_SHOWN].rstrip("\r\n").partition("\n")
-    cells = line.split(separator, part.skip + len(part.columns) - 1)
+    cells = line.split(header.separator, header.width - 1)
     part.refuse(first, what + lost, [*cells[:-1], cells[-1] + end + more])
 
 
-def _problem(part: Part, lines: _Lines, cells: Sequence[str], first: int, last: int, separator: str) -> str | None:
-    columns = part.skip + len(part.columns)
-    if len(cells) != columns:
-        problem = f"{len(cells)} fields, the header has {columns}"
+def _problem(part: Part, lines: _Lines, cells: Sequence[str], first: int, last: int, header: Header) -> str | None:
+    if problem := header.misfit(cells):
         if last > first:
             problem += f" (the row goes on to line {last}: is a quote left open?)"
         return problem
-    if last > first and (swallowed := _swallowed(part, lines.record[1:], separator)):
+    if last > first and (swallowed := _swallowed(part, lines.record[1:], header.separator)):
         return (
             f"lines {first} to {last} are one row by their quotes, and would swallow {swallowed} that look like rows "
             f"of their own: is a quote left open in line {first}?"

@@ -15,13 +15,12 @@ import msgspec
 
 from producer.rows import NEEDED
 from producer.sources.json_objects import ROW_BYTES_MAX, SPACE, objects_of
-from producer.sources.names import check_columns
+from producer.sources.names import EmptySource, check_columns
 from producer.staging.spool import Part
 from producer.staging.store import Staging
 from schemas.gate import depth_above
 from schemas.invisible import invisible
 from schemas.limits import DEPTH_MAX
-from schemas.runtime.errors import SourceError
 
 __all__ = ["stage_json"]
 
@@ -53,9 +52,8 @@ class _Read:
 
     def _noted(self, read: bytes) -> bytes:
         self._hash.update(read)
-        first = not self.size
         self.size += len(read)
-        return read.removeprefix(b"\xef\xbb\xbf") if first else read
+        return read
 
     @property
     def digest(self) -> str:
@@ -63,7 +61,10 @@ class _Read:
 
 
 def stage_json(into: Staging, text: IO[bytes], name: str) -> tuple[str, int]:
-    """Reads `text` into the staging; returns its digest and its size in bytes. Raises `SourceError`."""
+    """Reads `text`, UTF-8 without a mark, into the staging; returns its digest and its size in bytes.
+
+    Raises `SourceError`.
+    """
     read = _Read(text)
     lines = read.lines()
     head = b""
@@ -81,7 +82,7 @@ def stage_json(into: Staging, text: IO[bytes], name: str) -> tuple[str, int]:
             for at, found in objects_of(read.piece, head, number, name):
                 _row(part, into, found, at, columns)
         if part.count == 0:
-            raise SourceError(f"{name} holds no JSON object: user_id, email and the template's data are needed")
+            raise EmptySource(name, "holds no JSON object: user_id, email and the template's data are needed")
         if columns:
             check_columns(name, list(columns))
         part.columns = part.names = list(columns or NEEDED)

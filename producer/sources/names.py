@@ -8,7 +8,14 @@ from producer.rows import NEEDED
 from schemas.invisible import invisible
 from schemas.runtime.errors import SourceError
 
-__all__ = ["check_columns", "header_of"]
+__all__ = ["EmptySource", "check_columns", "header_of"]
+
+
+class EmptySource(SourceError):
+    """A file without anything in it: one of many is passed over."""
+
+    def __init__(self, name: str, what: str = "is empty: is whoever writes it done?") -> None:
+        super().__init__(f"{name} {what}")
 
 
 def header_of(where: str, cells: Sequence[str]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -13,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producer.sources import Asked
 from producer.sources.files import staged_files
+from producer.sources.places import choose
 from producer.staging.staged import Staged
 from producer.staging.store import Staging
 from schemas.runtime.errors import SourceError
@@ -68,12 +71,13 @@ def _meant(client: Any, bucket: str, key: str, error: Exception) -> str:
 
 
 def open_objects(uri: str, asked: Asked) -> Staged:
-    """One object, those under a prefix that ends in ``/``, or those that a name with one ``*`` fits."""
+    """One object, those under a prefix that ends in ``/``, or those that a name with ``*`` fits.
+
+    A ``*`` stands for any characters, ``/`` among them; ``**/`` for any folders, or none.
+    """
     bucket, key = split_place(uri)
     client, staging = aws_client("s3"), Staging(asked.renames)
-    keys = _keys(client, bucket, key) if key.endswith("/") or "*" in key else [key]
-    if not keys:
-        raise SourceError(f"s3://{bucket}/{key}: there is no such object")
+    keys = _keys(client, bucket, key, staging) if key.endswith("/") or "*" in key else [key]
 
     def fetched() -> Any:
         for count, one in enumerate(keys, 1):
@@ -82,14 +86,31 @@ def open_objects(uri: str, asked: Asked) -> Staged:
             yield path, f"s3://{bucket}/{one}"
             path.unlink()
 
-    return staged_files(staging, fetched(), uri)
+    return staged_files(staging, fetched(), uri, encoding=asked.encoding)
 
 
-def _keys(client: Any, bucket: str, pattern: str) -> list[str]:
-    prefix, star, rest = pattern.partition("*")
+def _keys(client: Any, bucket: str, pattern: str, staging: Staging) -> Sequence[str]:
+    prefix = pattern.partition("*")[0]
     try:
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        found = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        listed = [(entry["Key"], entry["Size"]) for page in pages for entry in page.get("Contents", [])]
     except (ClientError, BotoCoreError) as error:
         raise SourceError(f"s3://{bucket}/{prefix}: {error}") from None
-    return sorted(key for key in found if not key.endswith("/") and (not star or key.endswith(rest)))
+    fits = _fitting(pattern)
+    found = [(key, size) for key, size in listed if not key.endswith("/") and fits(key)]
+    if not found:
+        raise SourceError(f"s3://{bucket}/{pattern}: there is no such object")
+    # A name that begins with what is passed over was begun so on purpose.
+    chosen = choose(found, prefix, f"s3://{bucket}/{pattern}")
+    staging.notes += chosen.note()
+    return chosen.files
+
+
+def _fitting(pattern: str) -> Callable[[str], bool]:
+    if "*" not in pattern:
+        return lambda _key: True
+    parts = re.split(r"(\*\*/|\*+)", pattern)
+    words = {"**/": "(?:.*/)?"}
+    text = "".join(words.get(part, ".*") if part.startswith("*") else re.escape(part) for part in parts)
+    whole = re.compile(text, re.DOTALL)
+    return lambda key: whole.fullmatch(key) is not None

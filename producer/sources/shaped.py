@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from producer.rows import Condition
 from producer.sources import Asked, open_source
+from producer.sources.encodings import check_encoding
 from producer.staging.staged import Staged
 from schemas.runtime.errors import UsageError
 
@@ -45,15 +46,22 @@ class Shape:
     renames: Mapping[str, str] = field(default_factory=dict)
     conditions: Sequence[Condition] = ()
     limit: int | None = None
+    encoding: str = ""
+    """of files of text; as their mark says, or UTF-8, where it is empty"""
 
 
 def parse_shape(
-    renames: Sequence[str] | None, conditions: Sequence[str] | None = None, limit: int | None = None
+    renames: Sequence[str] | None,
+    conditions: Sequence[str] | None = None,
+    limit: int | None = None,
+    encoding: str | None = None,
 ) -> Shape:
     """The shape as its texts ask for it; raises `UsageError`."""
-    return Shape(parse_renames(renames or []), parse_conditions(conditions or []), limit)
+    return Shape(
+        parse_renames(renames or []), parse_conditions(conditions or []), limit, check_encoding(encoding or "")
+    )
 
 
 def open_shaped(uri: str, month: str, shape: Shape, say: Callable[[str], None]) -> Staged:
     """The source seen so; `say` is told how a slow one comes along. Raises `SourceError`."""
-    return open_source(uri, Asked(month, shape.renames, say)).shaped(shape.conditions, shape.limit)
+    return open_source(uri, Asked(month, shape.renames, say, shape.encoding)).shaped(shape.conditions, shape.limit)

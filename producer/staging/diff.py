@@ -17,6 +17,7 @@ import msgspec
 from producer.rows import Row
 from producer.staging.sql import lines_of, literal
 from producer.staging.staged import Staged
+from producer.suspect import ID_PATTERN
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, USER_ID_BYTES_MAX
 from schemas.records import JOB_VERSION
 
@@ -30,6 +31,7 @@ _SURE_DATA_BYTES = TEMPLATE_DATA_BYTES_MAX * 3 // 4
 _GOOD = rf"""
     problem IS NULL
     AND strlen(user_id) <= {USER_ID_BYTES_MAX} AND regexp_full_match(user_id, '[\pL\pN!-~](?:[\pL\pN -~]*[\pL\pN!-~])?')
+    AND NOT regexp_full_match(user_id, {literal(ID_PATTERN)})
     AND length(email) <= 64
     AND regexp_full_match(email, '[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{{2,63}}')
     AND strlen(data) <= {_SURE_DATA_BYTES}"""

@@ -44,6 +44,10 @@ class Staging:
         """rows so far"""
         self.paths: list[Path] = []
         """files of the operator's own that were read"""
+        self.notes: list[str] = []
+        """what the operator should know of how the source was read"""
+        self.told: dict[str, dict[str, str]] = {}
+        """how each file was read: format, compression, encoding, separator, sheet"""
         # Temporary files in the folder too: what does not fit into memory is as private as the rest.
         config = {**SETTINGS, "temp_directory": str(self.folder.path / "temp")}
         self._database = duckdb.connect(str(self.folder.path / "staging.duckdb"), config=config)
@@ -56,6 +60,10 @@ class Staging:
         cursor = self._database.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         return cursor
+
+    def tell(self, name: str, **how: str) -> None:
+        """Notes how a file is read."""
+        self.told.setdefault(name, {}).update({word: value for word, value in how.items() if value})
 
     @contextmanager
     def part(self, name: str, columns: Sequence[str], *, ready: bool = False, skip: int = 0) -> Iterator[Part]:

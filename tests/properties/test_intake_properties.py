@@ -125,7 +125,7 @@ def staged(text: str, block: int, *, plain: bool) -> list[object] | str:
     with folder() as here, pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_text, "_BLOCK", block)
         if not plain:
-            patch.setattr(csv_text, "_plain", lambda _block: b"")
+            patch.setattr(csv_text, "_plain", lambda _block, _header: b"")
         path = here / "a.csv"
         path.write_bytes(text.encode())
         try:
@@ -156,7 +156,9 @@ def a_job(user: str, email: str, a: str, template: str = "t") -> Job:
     return Job(v=1, user_id=user, month=MONTH, email=email, template=template, data={"a": a})
 
 
-users = st.sampled_from(["u1", "u2", "ü", "a:b", " u1", "u\u200b1", "", "x" * 193, 'q"\\'])
+users = st.sampled_from(
+    ["u1", "u2", "ü", "a:b", " u1", "u\u200b1", "", "x" * 193, "NULL", "\\N", "1.23E+15", '="007"', "12e45", 'q"\\']
+)
 addresses = st.sampled_from(["a@b.de", "c@d.de", " e@f.de ", "bad", "", "a" * 65 + "@b.de", "A@B.de", "ä@b.de"])
 held = st.one_of(
     st.builds(lambda user, email, a: (user, encode(a_job(user, email.strip(), a))), users, addresses, texts),
@@ -203,6 +205,7 @@ def test_sql_decides_as_the_rules_do(
 ) -> None:
     """What is good, published, changed, unchanged or cancelled; and what is published is the record the rules make."""
     order = Order(MONTH, "t", on_duplicate, dry_run=True)
+    rows = [row for row in rows if any(row)]  # others are as blank lines
     with folder() as here:
         with (here / "a.csv").open("w", newline="", encoding="utf-8") as out:
             writer = csv.writer(out, quoting=csv.QUOTE_ALL)

@@ -216,7 +216,7 @@ def test_an_object_that_is_no_row_stops_nothing(tmp_path: Path, row: str, says: 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "holds no JSON object"),
+        ("", "is empty"),
         ("\n\n", "holds no JSON object"),
         ('[{"user_id":"u1","email":"a@b.de"}', "is it cut off"),
         ('[{"user_id":"u1","email":"a@b.de"}, {"user_id":"u', "is it cut off"),

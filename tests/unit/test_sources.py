@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -188,6 +189,39 @@ def test_objects_in_s3(aws: str, tmp_path: Path) -> None:
     for missing in ("s3://bucket/none.csv", "s3://bucket/none/*.csv", "s3://nowhere/a/"):
         with pytest.raises(SourceError, match="s3://"):
             open_source(missing)
+
+
+def test_a_data_lake_in_s3(aws: str) -> None:
+    """`**/part-*` over folders, compressed parts; what writers and Athena put beside them is passed over and told."""
+    client = boto3.client("s3")
+    head = b"user_id,email,name\n"
+    for key, content in (
+        ("lake/month=11/part-0.csv.gz", gzip.compress(head + b"u1,a@b.de,x\n")),
+        ("lake/month=11/day=2/part-1.csv", head + b"u2,a@b.de,x\n"),
+        ("lake/part-2.csv.gz", gzip.compress(b"")),
+        ("lake/part-3", b'{"user_id":"u3","email":"a@b.de","name":"x"}\n'),
+        ("lake/part-4", b""),
+        ("lake/_SUCCESS", b""),
+        ("lake/month=11/part-0.csv.gz.crc", b"crc"),
+        ("lake/.part-0.crc", b"crc"),
+        ("lake/result.csv", head + b"u4,a@b.de,x\n"),
+        ("lake/result.csv.metadata", b"\x0a\x06athena"),
+    ):
+        client.put_object(Bucket="bucket", Key=key, Body=content)
+    source = open_source("s3://bucket/lake/**/part-*")
+    assert [user for user, _ in rows(source)] == ["u2", "u1", "u3"]
+    assert [note.partition(":")[0] for note in source.staging.notes] == [
+        "passed over, as no data",
+        "passed over, as empty",
+    ]
+    assert [user for user, _ in rows(open_source("s3://bucket/lake/month=11/**/part-*"))] == ["u2", "u1"]
+    assert [user for user, _ in rows(open_source("s3://bucket/lake/"))] == ["u2", "u1", "u3", "u4"]
+    client.put_object(Bucket="bucket", Key="latin/a.csv", Body="user_id;email;name\nu1;a@b.de;Zoë\n".encode("cp1252"))
+    with pytest.raises(SourceError, match="--encoding cp1252"):
+        open_source("s3://bucket/latin/a.csv")
+    assert rows(open_source("s3://bucket/latin/*.csv", Asked(encoding="cp1252"))) == [("u1", "Zoë")]
+    with pytest.raises(SourceError, match="has no file with data"):
+        open_source("s3://bucket/lake/_SUCC*")
 
 
 def queue_result(aws: str, names: list[str], found: list[list[str]]) -> None:
