@@ -134,12 +134,17 @@ def now_ms() -> int:
 
 
 def open_rows(uri: str, month: str, shape: Shape) -> Staged:
-    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`."""
+    """The source as the operator wants it seen; a slow one says how it comes along.
+
+    Raises `SourceError`, and `UsageError` for a ``--map`` of a column that there is not.
+    """
     from mailonce.shown import console
     from producer.sources.shaped import open_shaped
 
     with console(stderr=True).status("opening the source") as line:
-        return open_shaped(uri, month, shape, line.update)
+        rows = open_shaped(uri, month, shape, line.update)
+    rows.check_renames()
+    return rows
 
 
 def on_dedup(settings: Settings, step: Callable[[RedisDedup], Awaitable[T]], *, looks: bool = False) -> T:
