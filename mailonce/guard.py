@@ -68,8 +68,8 @@ class Filling:
         if kept is None:
             return None
         if kept.needs is not None and kept.needs.flat:
-            return Looks(sorted(kept.needs.names), sorted(kept.needs.in_subject), values=False)
-        return Looks()
+            return Looks(sorted(kept.needs.names), sorted(kept.needs.in_subject), values=False, numbers=False)
+        return Looks(numbers=kept.needs is None)
 
     def look(self, job: Job) -> None:
         """Fills it in on trial with a job's data, unless one of that shape was looked at."""
@@ -187,5 +187,7 @@ def compared_lines(facts: dict[str, Any]) -> Iterator[str]:
             f"{facts['shared_addresses']:,} addresses belong to several users, {facts['shared_addresses_users']:,} in "
             f"all: {shared['email']} to {' and '.join(shared['users'])}"
         )
+    if facts["shapes_cut"]:
+        yield "the data has very many shapes: the template was tried with the first 100,000 of them"
     if facts["other_ids"]:
         yield f"{facts['other_ids']:,} new users have ids of another form than those before: {facts['other_id']}"

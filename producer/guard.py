@@ -39,6 +39,8 @@ class Comparison:
     """the month before, if its producer has left figures"""
     shared: Shared = field(default_factory=lambda: Shared(0, 0))
     other_ids: OtherIds = field(default_factory=OtherIds)
+    shapes_cut: bool = False
+    """whether the data has more shapes than were held against the template"""
 
     @property
     def publishes(self) -> bool:
@@ -64,6 +66,7 @@ class Comparison:
             "shared_addresses_users": self.shared.users,
             "shared_address": {"email": mask(address), "users": users} if users else None,
             "other_ids": self.other_ids.users,
+            "shapes_cut": self.shapes_cut,
             "other_id": self.other_ids.example or None,
         }
 

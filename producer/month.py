@@ -143,7 +143,7 @@ def publish_month(
 def _looked_at(pipeline: Pipeline, diff: Diff, beside: Beside, last: Figures | None, guard: Guard | None) -> Comparison:
     """Plans all that is not certain, and shows the guard what is to be published."""
     pipeline.plan(guard.specimen if guard else lambda _: None)
-    tally, new = pipeline.tally, diff.new
+    tally, new = pipeline.tally, pipeline.certain
     publishes = bool(tally.planned or new)
     if new and guard and (looks := guard.looks()) is not None:
         for row in beside.specimens(looks):
@@ -151,7 +151,7 @@ def _looked_at(pipeline: Pipeline, diff: Diff, beside: Beside, last: Figures | N
                 guard.specimen(entry)
     found = Comparison(
         month=pipeline.month,
-        rows=diff.rows + diff.staged.after_limit,
+        rows=pipeline.rows + diff.staged.after_limit,
         new=tally.planned - tally.changed + new,
         changed=tally.changed,
         unchanged=tally.unchanged,
@@ -160,6 +160,7 @@ def _looked_at(pipeline: Pipeline, diff: Diff, beside: Beside, last: Figures | N
         left_out=diff.staged.after_limit,
         last=last,
         shared=beside.shared() if publishes else Shared(0, 0),
+        shapes_cut=beside.cut,
         other_ids=beside.other_ids(last.id_forms if last else ()) if publishes else OtherIds(),
     )
     if guard:

@@ -39,7 +39,9 @@ class Pipeline:
         self._order = order
         self._tell = tell
         self.tally = Tally(order.include_cancelled, unchanged=diff.unchanged)
-        self._rows = diff.rows
+        self.rows = diff.rows
+        self.certain = 0
+        """jobs that are certainly new; known once all others are planned"""
         self._planned: Path = source.staging.folder.path / "planned"
         names = [name if source.many else source.name for name, _, _ in source.staging.files]
         self._provenance = [f'{{"source":{_json(name)},"snapshot":{_json(source.snapshot)},"row":' for name in names]
@@ -51,14 +53,15 @@ class Pipeline:
 
     def plan(self, shown: Callable[[Job], None] = lambda _: None) -> None:
         """Judges every row that is not certain; `shown` is given each job that is to be published of them."""
-        done = self.tally.unchanged
-        self._tell("planning", done, self._rows)
+        done, number = self.tally.unchanged, 0
+        self._tell("planning", done, self.rows)
         with self._planned.open("wb", buffering=1 << 20) as out:
             for number, one in enumerate(self._diff.doubtful(), 1):
                 self._plan_one(one.row, one.last, one.held, shown, out)
                 if number % _AT_ONCE == 0:
-                    self._tell("planning", done + number, self._rows)
-        self._tell("planning", self._rows, self._rows)
+                    self._tell("planning", done + number, self.rows)
+        self.certain = self.rows - done - number
+        self._tell("planning", self.rows, self.rows)
 
     def _plan_one(
         self, row: Row, last: int | None, held: list[str], shown: Callable[[Job], None], out: IO[bytes]
@@ -87,7 +90,7 @@ class Pipeline:
 
     def publish(self, publisher: Publisher) -> None:
         """What was planned, and all that is certain. Raises `BrokerUnavailable`."""
-        began_s, done, total = time.monotonic(), 0, self.tally.planned + self._diff.new
+        began_s, done, total = time.monotonic(), 0, self.tally.planned + self.certain
         self._tell("publishing", done, total)
         for count in self._all(publisher):
             done += count

@@ -36,11 +36,17 @@ _FORM = rf"""
          WHEN strlen(user_id) >= {_LONG} AND regexp_full_match(user_id, '[0-9A-F-]+') THEN 'X'
          ELSE regexp_replace(user_id, '[0-9]+', '9', 'g') END"""
 _WORD = re.compile(r"[^\W_]+")
-# Of a row's data: each text by whether it is a number, anything else, or empty. Texts with escapes stay as they are.
-_VALUES = r"""
-    CASE WHEN regexp_matches(data, '[\\\x7f]') THEN data
-         ELSE regexp_replace(regexp_replace(data, ':"[-+]?[0-9]+(?:[.,][0-9]+)?"', ':0', 'g'), ':"[^"\\]+"', ':1', 'g')
-    END"""
+_ESCAPES = "contains(data, '\\') OR contains(data, '\x7f')"
+"""SQL: whether a text of the data holds a control character, or a quote"""
+
+
+def _alike(data: str) -> str:
+    """SQL: a row's data, each plain text as one and the same; what may be JSON, or holds escapes, stays as it is."""
+    return f"""CASE WHEN {_ESCAPES} THEN data ELSE regexp_replace({data}, ':"[^"\\\\[{{][^"\\\\]*"', ':1', 'g') END"""
+
+
+_TEXTS = _alike("data")
+_TEXTS_AND_NUMBERS = _alike("""regexp_replace(data, ':"[-+]?[0-9]+(?:[.,][0-9]+)?"', ':0', 'g')""")
 _CONTROL = r"[\x00-\x1f\x7f]"
 
 
@@ -78,7 +84,9 @@ class Looks:
     one_line: Sequence[str] = ()
     """of which it takes one line only"""
     values: bool = True
-    """whether more than that decides: what the values are"""
+    """whether more than that decides: whether there is a value, and whether it is JSON"""
+    numbers: bool = True
+    """whether it also matters that a value is a number"""
 
 
 class Beside:
@@ -87,7 +95,11 @@ class Beside:
     def __init__(self, diff: Diff) -> None:
         self._diff = diff
         self._staged = diff.staged
-        self._database = diff.staged.staging.cursor()
+        self._staging = diff.staged.staging
+        self._database = self._staging.cursor()
+        self._new_forms: dict[str, tuple[int, str]] | None = None
+        self.cut = False
+        """whether there were more `specimens` than are given"""
         if diff.held:
             self._note_live()
 
@@ -115,7 +127,7 @@ class Beside:
     def gone_ids(self) -> Iterator[str]:
         if not self._diff.held:
             return
-        found = self._staged.staging.cursor().execute("SELECT user_id FROM gone ORDER BY user_id")
+        found = self._staging.cursor().execute("SELECT user_id FROM gone ORDER BY user_id")
         while batch := found.fetchmany(_AT_ONCE):
             yield from (user_id for (user_id,) in batch)
 
@@ -126,7 +138,7 @@ class Beside:
         address = "CASE WHEN json_valid(text) THEN lower(json_extract_string(text, '$.email')) END"
         found = self._run(
             f"""SELECT email, old.user_id, new.user_id, line
-            FROM ({self._staged.staging.placed(self._new())}) new
+            FROM ({self._staging.placed(self._new())}) new
             JOIN (SELECT user_id, {address} AS address FROM gone) old
             ON lower(trim(email)) = address WHERE email != '' ORDER BY number LIMIT {_MOVED_MAX}"""
         )
@@ -151,7 +163,7 @@ class Beside:
     def id_forms(self) -> list[str]:
         """How the ids of the published and of the new users are written; empty where that is in too many ways."""
         forms = self._forms("FROM live") if self._diff.held else {}
-        new = self._forms(self._new())
+        new = self._forms_of_new()
         if forms is None or new is None:
             return []
         both = sorted({*forms, *new})
@@ -161,9 +173,14 @@ class Beside:
         """New users whose ids are in no form of the month's, or in none of `before` where it holds none yet."""
         known = set(self._forms("FROM live") or ()) if self._diff.held else set()
         known = known or set(before)
-        new = self._forms(self._new()) if known else None
+        new = self._forms_of_new() if known else None
         other = [one for form, one in (new or {}).items() if form not in known]
         return OtherIds(sum(count for count, _ in other), min(example for _, example in other)) if other else OtherIds()
+
+    def _forms_of_new(self) -> dict[str, tuple[int, str]] | None:
+        if self._new_forms is None:
+            self._new_forms = self._forms(self._new())
+        return self._new_forms
 
     def _forms(self, users: str) -> dict[str, tuple[int, str]] | None:
         """Each form, how many have it, and one that has; nothing where ids have too many."""
@@ -181,24 +198,29 @@ class Beside:
         return {form: (counts[form], examples[form]) for form in counts}
 
     def specimens(self, looks: Looks) -> Iterator[Row]:
-        """Of the rows that are certainly new, one for each that a template could tell apart."""
-        names = ", ".join(
-            f"contains(data, {literal(msgspec.json.encode(name).decode() + ':')})" for name in looks.names
-        )
-        lines = ", ".join(f"regexp_matches({_value(name)}, '{_CONTROL}')" for name in looks.one_line)
-        flat = f"""
-            [{names}]::BOOLEAN[],
-            CASE WHEN contains(data, '\\') OR contains(data, '\x7f') THEN [{lines}]::BOOLEAN[] END,
-            CASE WHEN regexp_matches(data, ':[{{\\[]') THEN {_VALUES} END"""
-        alike = _VALUES if looks.values else flat
+        """Of the rows that are certainly new, one for each that a template could tell apart; at most 100,000."""
+        alike = self._flat(looks)
+        if looks.values:
+            alike = _TEXTS_AND_NUMBERS if looks.numbers else _TEXTS
         first = self._run(
             f"SELECT min(number) FROM ({self._diff.certainly_new}) GROUP BY {alike} LIMIT {_SPECIMENS_MAX}"
         ).fetchall()
+        self.cut = len(first) == _SPECIMENS_MAX
         self._run("CREATE OR REPLACE TABLE specimens (number BIGINT)")
         for start in range(0, len(first), _AT_ONCE):
             numbers = ", ".join(f"({number})" for (number,) in first[start : start + _AT_ONCE])
             self._run(f"INSERT INTO specimens VALUES {numbers}")
         yield from self._staged.read(f"SELECT w.* FROM ({self._staged.wanted}) w SEMI JOIN specimens USING (number)")
+
+    def _flat(self, looks: Looks) -> str:
+        """SQL: which names a row has, and which of those that take one line hold a control character."""
+        names, staging = list(looks.names), self._staging
+        if not staging.loose and all(set(names) <= set(columns) for _, _, columns in staging.files):
+            names = []
+        has = ", ".join(f"contains(data, {literal(msgspec.json.encode(name).decode() + ':')})" for name in names)
+        lines = ", ".join(f"regexp_matches({_value(name)}, '{_CONTROL}')" for name in looks.one_line)
+        nested = f"CASE WHEN contains(data, ':{{') OR contains(data, ':[') THEN {_TEXTS} END" if names else "NULL"
+        return f"[{has}]::BOOLEAN[], CASE WHEN {_ESCAPES} THEN [{lines}]::BOOLEAN[] END, {nested}"
 
     def _new(self) -> str:
         """SQL: wanted rows of users of whom the topic holds nothing."""

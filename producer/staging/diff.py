@@ -110,13 +110,8 @@ class Diff:
         return self._one(f"SELECT count(*) FROM ({self.staged.wanted})")
 
     @property
-    def new(self) -> int:
-        """How many of them are certainly good, and not published."""
-        return self._one(f"SELECT count(*) FROM ({self.certainly_new})")
-
-    @property
     def certainly_new(self) -> str:
-        """SQL: these rows."""
+        """SQL: good rows that are not published."""
         return self._of(_FRESH)
 
     @property

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import producer.guard
+import producer.staging.compare
 from mailonce.guard import AtTheDesk, Filling, compared_lines
 from processor import trial
 from producer.guard import Comparison, Limits, months_at_hand, questions
@@ -20,6 +23,7 @@ from producer.rejects import Rejects
 from producer.sources import Asked, open_source
 from producer.staging.compare import Beside, Looks, OtherIds, Shared, id_form
 from producer.staging.diff import Diff
+from producer.staging.staged import Staged
 from schemas.codec import encode
 from schemas.control import Figures
 from schemas.records import Job
@@ -120,7 +124,7 @@ def test_who_is_gone_and_who_is_still_there(tmp_path: Path) -> None:
     held: list[Job | str] = [*jobs_of(tmp_path, [f"u{n},u{n}@b.de,1" for n in range(5)]), "u4", "u9"]
     diff, found = beside(tmp_path, ["u0,u0@b.de,1", "u1,u1@b.de,2", "u7,u7@b.de,1"], held)
     assert (found.live, found.gone, list(found.gone_ids())) == (4, 2, ["u2", "u3"])
-    assert (diff.new, diff.unchanged) == (1, 1)
+    assert (sum(map(len, diff.fresh())), diff.unchanged) == (1, 1)
     assert found.moved() == []
     _, found = beside(tmp_path, ["u0,u0@b.de,1"])
     assert (found.live, found.gone, list(found.gone_ids())) == (0, 0, [])
@@ -223,7 +227,7 @@ def looked_at(
     )
     filling = Filling(settings, "t")
     pipeline.plan(filling.look)
-    if diff.new and (looks := filling.looks()) is not None:
+    if pipeline.certain and (looks := filling.looks()) is not None:
         for row in Beside(diff).specimens(looks):
             job = pipeline.judged(row)
             assert isinstance(job, Job)
@@ -285,6 +289,16 @@ def test_every_shape_is_tried_where_data_decides(ses: Any, tmp_path: Path) -> No
     (question,) = found.questions()
     assert found.bad_shapes == 1
     assert "(u90)" in question.text
+
+
+def test_json_without_quotes_is_no_plain_text(ses: Any, tmp_path: Path) -> None:
+    """A list of numbers holds no escapes: a text beside it is another shape all the same."""
+    rows = ["u1,a@b.de,A,1,[1],", "u2,c@d.de,A,1,none,"]
+    found = looked_at(
+        tmp_path, ses(text="{{#each items}}{{this}}{{/each}}"), rows, "user_id,email,name,usage,items,note"
+    )
+    assert (found.shapes, found.bad_shapes) == (2, 1)
+    assert "(u2)" in found.bad[0]
 
 
 def test_json_rows_of_different_members(ses: Any, tmp_path: Path) -> None:
@@ -399,3 +413,73 @@ def test_what_is_told_of_the_comparison() -> None:
     assert (
         list(compared_lines(compared().to_dict() | dict.fromkeys(("gone_unsent", "gone_cancelled", "gone_kept")))) == []
     )
+
+
+# ---- each guarding line taken out ----
+
+
+def _no_questions(patch: pytest.MonkeyPatch, about: str) -> None:
+    """The rule that asks about this is gone."""
+    asks = producer.guard.questions
+    less = lambda *args: [one for one in asks(*args) if one.about != about]  # noqa: E731
+    patch.setattr(producer.guard, "questions", less)
+    patch.setitem(globals(), "questions", less)
+
+
+def _set(patch: pytest.MonkeyPatch, owner: Any, name: str, value: Any) -> None:
+    patch.setattr(owner, name, value)
+
+
+TAKEN_OUT: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Any, Path, pytest.MonkeyPatch], None]]] = {
+    "month": (
+        lambda patch: _no_questions(patch, "month"),
+        lambda ses, _, patch: test_without_a_terminal_a_question_is_a_refusal(ses, patch),
+    ),
+    "drop": (
+        lambda patch: _no_questions(patch, "drop"),
+        lambda *_: test_a_drop_against_last_months_figures(),
+    ),
+    "empty": (
+        lambda patch: _no_questions(patch, "empty"),
+        lambda *_: test_a_run_that_publishes_nothing_is_asked_nothing(),
+    ),
+    "gone": (
+        lambda patch: _no_questions(patch, "gone"),
+        lambda *_: test_cancelling_many_who_are_gone_is_asked(),
+    ),
+    "a re-run is asked": (
+        lambda patch: _set(patch, Comparison, "publishes", True),
+        lambda *_: test_a_run_that_publishes_nothing_is_asked_nothing(),
+    ),
+    "lacking data": (
+        lambda patch: _set(patch, Filling, "questions", lambda _: iter(())),
+        lambda ses, folder, _: test_rows_without_what_the_template_needs_are_a_question(ses, folder),
+    ),
+    "one specimen for all": (
+        lambda patch: _set(patch, producer.staging.compare, "_TEXTS", "TRUE"),
+        lambda ses, folder, _: test_every_shape_is_tried_where_data_decides(ses, folder),
+    ),
+    "a missing template is unknown": (
+        lambda patch: _set(patch, Filling, "kept", lambda _: None),
+        lambda ses, *_: test_a_template_that_is_not_there_is_refused_in_any_case(ses),
+    ),
+    "any column": (
+        lambda patch: _set(patch, Staged, "check_renames", lambda _: None),
+        lambda _, folder, __: test_a_map_of_a_column_that_is_not_there(folder),
+    ),
+    "nobody is asked": (
+        lambda patch: _set(patch, AtTheDesk, "decide", lambda *_: None),
+        lambda ses, _, patch: test_without_a_terminal_a_question_is_a_refusal(ses, patch),
+    ),
+}
+
+
+@pytest.mark.parametrize("line", TAKEN_OUT)
+def test_a_guard_that_is_taken_out_is_missed(
+    line: str, ses: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own test goes red."""
+    take_out, guarding = TAKEN_OUT[line]
+    take_out(monkeypatch)
+    with pytest.raises((AssertionError, pytest.fail.Exception, ValueError)):
+        guarding(ses, tmp_path, monkeypatch)
