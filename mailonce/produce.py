@@ -138,7 +138,8 @@ def _published(
     with RejectedRows(rows, rejects) as rejected, bars(remaining=True) as shown:
         opener = Opener(settings, order.month, control)
         desk = AtTheDesk(settings, order, limits, yes=yes, pause=shown.stop)
-        done = publish_month(settings, rows, order, follow(shown), opener, corrections.close, rejected, desk)
+        with corrections.held_to():
+            done = publish_month(settings, rows, order, follow(shown), opener, corrections.close, rejected, desk)
         written = rejected.close(keep=True)
     corrections.finish()
     gone = _gone(settings, order, done, cancels=limits.cancels_gone)

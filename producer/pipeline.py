@@ -20,6 +20,7 @@ from producer.staging.diff import Diff, Fresh
 from producer.staging.staged import Staged
 from producer.tally import Tally
 from schemas.records import Job
+from schemas.runtime.errors import MailonceError
 
 __all__ = ["Pipeline"]
 
@@ -89,7 +90,14 @@ class Pipeline:
         )
 
     def publish(self, publisher: Publisher) -> None:
-        """What was planned, and all that is certain. Raises `BrokerUnavailable`."""
+        """What was planned, and all that is certain. Raises `BrokerUnavailable`, having told of what was replaced."""
+        try:
+            self._publish(publisher)
+        except MailonceError:
+            publisher.abandon()
+            raise
+
+    def _publish(self, publisher: Publisher) -> None:
         began_s, done, total = time.monotonic(), 0, self.tally.planned + self.certain
         self._tell("publishing", done, total)
         for count in self._all(publisher):

@@ -27,6 +27,7 @@ __all__ = ["Publisher", "Replaced"]
 BY_KEY = -1
 """The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
+ABANDON_S = 10.0
 REPLACED_AT_ONCE = 500
 """places"""
 POLL_EVERY = 100
@@ -176,6 +177,12 @@ class Publisher:
             f"Kafka did not take {len(self._failed)} jobs ({self._failed[0]}); run the same command again: it goes on "
             f"where this one ended"
         )
+
+    def abandon(self) -> None:
+        """Tells of the records that were replaced by now: the older ones must not go out, though the rest failed."""
+        if self._correcting is not None:
+            flush(self._correcting, ABANDON_S)
+            self._tell_replaced()
 
     def finish(self) -> None:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""
