@@ -131,7 +131,7 @@ def _produce(bench: Bench, users: Path) -> tuple[float, float]:
     """Seconds and megabytes at the peak."""
     month = bench.month()
     began = time.monotonic()
-    command = month.start("produce", "--month", MONTH, "--source", str(users), "--template", "bench").wait()
+    command = month.start("produce", "--month", MONTH, "--yes", "--source", str(users), "--template", "bench").wait()
     return time.monotonic() - began, command.peak_mb
 
 

@@ -52,6 +52,21 @@ class Corrections:
             self._closed += len(corrections)
         self._open += self._note(corrections, found)
 
+    @contextlib.contextmanager
+    def held_to(self) -> Iterator[None]:
+        """Whatever ends the block early, what was replaced by then is closed and told of on standard error."""
+        from mailonce.shown import console
+        from schemas.runtime.errors import MailonceError
+
+        try:
+            yield
+        except MailonceError:
+            with contextlib.suppress(MailonceError):
+                self.finish()
+                for line in corrected_lines(self.to_dict()):
+                    console(stderr=True).print(line, highlight=False)
+            raise
+
     def finish(self) -> None:
         """Returns once no processor claims for an older record of any of these, or some do not answer."""
         from mailonce.options import on_dedup

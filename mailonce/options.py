@@ -141,9 +141,11 @@ def now_ms() -> int:
 
 
 def open_rows(uri: str, month: str, shape: Shape, *, notes: bool = True) -> Staged:
-    """The source as the operator wants it seen; a slow one says how it comes along. Raises `SourceError`.
+    """The source as the operator wants it seen; a slow one says how it comes along.
 
     What is to be known of how it was read is said on standard error, unless the caller says it (`notes`).
+
+    Raises `SourceError`, and `UsageError` for a ``--map`` of a column that there is not.
     """
     from mailonce.shown import console
     from producer.sources.shaped import open_shaped
@@ -153,6 +155,7 @@ def open_rows(uri: str, month: str, shape: Shape, *, notes: bool = True) -> Stag
         rows = open_shaped(uri, month, shape, line.update)
     for note in rows.staging.notes if notes else []:
         told.print(note, highlight=False, markup=False, soft_wrap=True)
+    rows.check_renames()
     return rows
 
 

@@ -97,9 +97,7 @@ def _lacking(rows: Staged, month: str, template: str, folder: Path | None) -> li
 @contextmanager
 def _filled_in(template: str, folder: Path | None) -> Iterator[Callable[[Job], None]]:
     """What fills the template in on trial: from a folder, from the processors' own, or as SES keeps it."""
-    from processor.adapters.templates import needs_in_ses
-    from processor.shell.templates import check_needs
-    from processor.trial import trial
+    from processor.trial import kept_template, trial
 
     settings = load()
     if folder is None and settings.render == "local":
@@ -108,8 +106,7 @@ def _filled_in(template: str, folder: Path | None) -> Iterator[Callable[[Job], N
         with trial(settings, folder) as fill:
             yield fill
         return
-    needs = needs_in_ses(template)
-    yield lambda job: check_needs(job, needs)
+    yield kept_template(settings, template).check
 
 
 def _tell(found: Looked) -> None:

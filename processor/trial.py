@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from processor.adapters.local_templates import LocalTemplates
 from processor.adapters.mail_options import mail_config, settings_of_templates
-from processor.adapters.templates import author_needs, ses_client, stored_form
+from processor.adapters.templates import LOOK, author_needs, ses_client, stored_form
 from processor.core.mail import compose
 from processor.shell.templates import check_needs
 from schemas.codec import template_data
@@ -29,7 +29,7 @@ from schemas.runtime.settings import Settings
 from schemas.templates.data import Form
 from schemas.templates.template import Needs
 
-__all__ = ["Check", "Preview", "preview", "request_of", "trial"]
+__all__ = ["Check", "Kept", "NotLookedUp", "Preview", "kept_template", "preview", "request_of", "trial"]
 
 RENDERS_A_SECOND = 1.0
 """TestRenderEmailTemplate's limit, by its page in the API reference."""
@@ -171,3 +171,46 @@ class _Trial:
     def end(self) -> None:
         for name in self._names:
             self._client.delete_email_template(TemplateName=name)
+
+
+class NotLookedUp(MailonceError):
+    """Whether the template is there could not be found out: the processors will find out, mail by mail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A template as the processors will find it."""
+
+    check: Check
+    needs: Needs | None = None
+    """of one that SES keeps"""
+
+
+def kept_template(settings: Settings, name: str) -> Kept:
+    """The template that the processors' mails are made from, by SES or by the folder, as `settings` says.
+
+    Raises `UsageError` where it is not there, and `NotLookedUp` where that cannot be told.
+    """
+    if settings.render == "local":
+        return _kept_here(Path(settings.templates_folder), name)
+    try:
+        client = ses_client(LOOK)
+        needs = Needs.of(client.get_email_template(TemplateName=name)["TemplateContent"])
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "NotFoundException":
+            raise UsageError(
+                f"SES has no template {name!r}: name it with --template, or `mailonce templates push DIR` first"
+            ) from None
+        raise NotLookedUp(f"SES could not be asked for template {name!r}: {error}") from error
+    except BotoCoreError as error:
+        raise NotLookedUp(f"SES could not be asked for template {name!r}: {error}") from error
+    return Kept(lambda job: check_needs(job, needs), needs)
+
+
+def _kept_here(folder: Path, name: str) -> Kept:
+    if not folder.is_dir():
+        raise NotLookedUp(f"there is no folder {folder} here (MAILONCE_TEMPLATES_FOLDER)")
+    local = LocalTemplates(folder)
+    if name not in local.names:
+        raise UsageError(f"{folder} has no template {name!r}: name it with --template")
+    return Kept(lambda job: run(local.check(job)))

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from confluent_kafka import KafkaError, Message, Producer
 
-from producer.published import CANCELLED, NO_JOB
-from schemas.codec import decode_job, encode, fingerprint
+from schemas.codec import decode_job, fingerprint
 from schemas.control import MonthOpened
 from schemas.identity import Key
 from schemas.kafka.clients import producer_config
 from schemas.kafka.reading import partition_numbers
 from schemas.kafka.writing import flush
-from schemas.records import Job
 from schemas.registry import mark_of
 from schemas.runtime.errors import BrokerUnavailable
 from schemas.runtime.settings import Settings
@@ -29,6 +27,7 @@ __all__ = ["Publisher", "Replaced"]
 BY_KEY = -1
 """The partition that librdkafka chooses, by the key and the partitions that there are now."""
 FLUSH_S = 60.0
+ABANDON_S = 10.0
 REPLACED_AT_ONCE = 500
 """places"""
 POLL_EVERY = 100
@@ -53,16 +52,12 @@ class Publisher:
     """Publishes jobs that the topic does not hold yet."""
 
     settings: Settings
-    include_cancelled: bool = False
-    dry_run: bool = False
     open_month: Callable[[], MonthOpened | None] = lambda: None
     """Called before the first job is written; returns how the month is open, or nothing for one that has no record."""
     replaced: Callable[[list[Replaced]], None] = _nobody
     """Told of records that took the place of earlier ones, once Kafka has acknowledged them."""
-    published: int = 0
-    unchanged: int = 0
-    changed: int = 0
-    cancelled: int = 0
+    written: int = 0
+    """jobs that were given to Kafka"""
     _failed: list[str] = field(default_factory=list)
     _replaced: list[Replaced] = field(default_factory=list)
     _producer: Producer | None = None
@@ -75,27 +70,17 @@ class Publisher:
     _mark: bytes = b""
     _tracer: Tracer | None = None
 
-    def publish(self, job: Job, found: str = NO_JOB) -> None:
-        """Publishes `job` unless the topic holds the same already, or its cancellation; `found` is what it holds."""
-        key = Key(job.user_id, job.month).to_bytes()
-        held = None if found == NO_JOB else found
-        if held == CANCELLED and not self.include_cancelled:
-            self.cancelled += 1
-            return
-        if held is not None and held == fingerprint(job):
-            self.unchanged += 1
-            return
-        self.changed += held is not None
-        self.published += 1
-        if not self.dry_run:
-            if self._producer is None:
-                self._start()
-            self._produce(key, self._mark + encode(job), replaces=held is not None)
+    def publish_planned(self, key: bytes, value: bytes, *, replaces: bool) -> None:
+        """Publishes a job that was planned (`producer.tally`)."""
+        self.written += 1
+        if self._producer is None:
+            self._start()
+        self._produce(key, self._mark + value, replaces=replaces)
 
     def publish_new(self, jobs: Sequence[tuple[bytes, bytes]]) -> None:
         """Publishes jobs, by key and value, of which the topic holds nothing."""
-        self.published += len(jobs)
-        if self.dry_run or not jobs:
+        self.written += len(jobs)
+        if not jobs:
             return
         if self._producer is None:
             self._start()
@@ -156,7 +141,7 @@ class Publisher:
                 break
             except BufferError:
                 producer.poll(0.5)
-        if self.published % POLL_EVERY == 0:
+        if self.written % POLL_EVERY == 0:
             self._poll()
         if self._failed:
             raise self._failure()
@@ -192,6 +177,12 @@ class Publisher:
             f"Kafka did not take {len(self._failed)} jobs ({self._failed[0]}); run the same command again: it goes on "
             f"where this one ended"
         )
+
+    def abandon(self) -> None:
+        """Tells of the records that were replaced by now: the older ones must not go out, though the rest failed."""
+        if self._correcting is not None:
+            flush(self._correcting, ABANDON_S)
+            self._tell_replaced()
 
     def finish(self) -> None:
         """Waits until Kafka has acknowledged every job; raises `BrokerUnavailable` when it did not."""

@@ -19,6 +19,7 @@ __all__ = [
     "Brake",
     "Content",
     "ControlRecord",
+    "Figures",
     "Floor",
     "Heartbeat",
     "Installation",
@@ -88,8 +89,17 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     at_ms: int = 0
 
 
+class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a month held when its producer ended; the next month's producer compares with it."""
+
+    jobs: int
+    """users with a job that is not cancelled"""
+    id_forms: list[str] = []
+    """how their ids are written, ``a-9`` for u-1042; empty: in too many ways to say"""
+
+
 class MonthOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A month was begun (key ``month:YYYY-MM``): the first record of a month stands."""
+    """A month was begun (key ``month:YYYY-MM``): the first record of a month stands, but for its figures."""
 
     v: int = 1
     month: str
@@ -102,6 +112,8 @@ class MonthOpened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     jobs_id: str = ""
     """id of the jobs topic: in another one `partitions` says nothing"""
     at_ms: int = 0
+    figures: Figures | None = None
+    """written anew whenever a producer of the month has ended; all the rest is the first record's"""
 
     def partition_of(self, key: bytes) -> int:
         """Where each record of a key of this month belongs."""

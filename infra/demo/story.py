@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -38,7 +39,7 @@ from schemas.runtime.entry import enter
 from schemas.runtime.errors import MailonceError
 from schemas.runtime.settings import Settings, load_settings
 
-MONTH = "2026-11"
+MONTH = f"{datetime.now(UTC):%Y-%m}"
 HERE = Path(__file__).parent
 FOLDER = Path(".mailonce/demo")
 JOBS = 1000

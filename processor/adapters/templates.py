@@ -20,7 +20,7 @@ from schemas.templates.handlebars import TemplateRefused
 from schemas.templates.names import FILES
 from schemas.templates.template import Needs
 
-__all__ = ["Pushed", "author_needs", "needs_in_ses", "push_templates", "read_templates", "ses_client", "stored_form"]
+__all__ = ["LOOK", "Pushed", "author_needs", "push_templates", "read_templates", "ses_client", "stored_form"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +77,14 @@ def _in_file(why: TemplateRefused, text: str) -> tuple[int, int]:
     return why.line + blank.count("\n"), why.column + (len(blank) - blank.rfind("\n") - 1 if why.line == 1 else 0)
 
 
-def ses_client() -> Any:
+CALLS = Config(retries={"total_max_attempts": 5, "mode": "standard"})
+LOOK = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2, "mode": "standard"})
+"""For one who can go on without an answer."""
+
+
+def ses_client(config: Config = CALLS) -> Any:
     """For calls that may be repeated."""
-    return aws_session().client("sesv2", config=Config(retries={"total_max_attempts": 5, "mode": "standard"}))
-
-
-def needs_in_ses(name: str) -> Needs:
-    """What a template that SES keeps needs. Raises `UsageError` where there is none, `MailonceError` for no answer."""
-    try:
-        return Needs.of(ses_client().get_email_template(TemplateName=name)["TemplateContent"])
-    except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-            raise UsageError(
-                f"SES has no template {name!r}: push it (mailonce templates push DIR), or name its folder with "
-                f"--templates DIR"
-            ) from None
-        raise MailonceError(f"SES could not be asked for template {name!r}: {error}") from error
-    except BotoCoreError as error:
-        raise MailonceError(f"SES could not be asked for template {name!r}: {error}") from error
+    return aws_session().client("sesv2", config=config)
 
 
 def push_templates(folder: Path, *, dry_run: bool = False) -> Iterator[Pushed]:

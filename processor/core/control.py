@@ -79,7 +79,9 @@ class Control:
                 self.newest = content.id
                 self.broken = ""
             case MonthOpened():
-                self.months.setdefault(content.month, content)
+                stands = self.months.setdefault(content.month, content)
+                figures = content.figures or stands.figures
+                self.months[content.month] = msgspec.structs.replace(stands, figures=figures)
             case Installation():
                 self.installation = content
             case Floor():

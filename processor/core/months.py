@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import msgspec
+
 from processor.core.control import Control
-from schemas.control import Content, MonthOpened, control_key
+from schemas.control import Content, Figures, MonthOpened, control_key
 from schemas.identity import check_month
 from schemas.kafka.reading import Record
 
-__all__ = ["Months", "belongs", "month_of_key", "opening"]
+__all__ = ["Months", "belongs", "month_of_key", "noting", "opening"]
 
 _MONTH_CHARS = 7
 
@@ -95,3 +97,11 @@ def opening(
         at_ms=now_ms,
     )
     return [(control_key(opened), opened)]
+
+
+def noting(control: Control, month: str, figures: Figures) -> list[tuple[bytes, Content | None]]:
+    """The month's record with these figures; none where it says so already, or where the month has no record."""
+    opened = control.months.get(month)
+    if opened is None or opened.figures == figures:
+        return []
+    return [(control_key(opened), msgspec.structs.replace(opened, figures=figures))]

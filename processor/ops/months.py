@@ -8,8 +8,9 @@ from confluent_kafka.admin import AdminClient
 
 from processor.adapters.control import change_control, read_control
 from processor.core.control import Control
-from processor.core.months import opening
-from schemas.control import MonthOpened
+from processor.core.months import noting, opening
+from schemas.control import Figures, MonthOpened
+from schemas.identity import months_later
 from schemas.kafka.clients import admin_config
 from schemas.kafka.ends import begin_offsets, end_offsets
 from schemas.kafka.reading import partition_numbers, read_topic
@@ -86,3 +87,15 @@ class Opener:
         now_ms, begins, jobs = time.time_ns() // 1_000_000, self._ends, settings.topics.jobs
         self.control = change_control(settings, lambda control: opening(control, month, begins, jobs, now_ms))
         return self.control.month(month)
+
+    def before(self) -> Figures | None:
+        """What the month before held when its producer ended; nothing where that is not known."""
+        opened = self.control.months.get(months_later(self._month, -1))
+        return opened.figures if opened else None
+
+    def note(self, figures: Figures) -> None:
+        """Keeps what the month holds now in its record; of a month that was not opened nothing is kept.
+
+        Raises `BrokerUnavailable`.
+        """
+        self.control = change_control(self._settings, lambda control: noting(control, self._month, figures))

@@ -21,7 +21,7 @@ from producer.suspect import ID_PATTERN
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, USER_ID_BYTES_MAX
 from schemas.records import JOB_VERSION
 
-__all__ = ["Diff", "Doubtful", "Moved"]
+__all__ = ["Diff", "Doubtful", "Fresh"]
 
 _AT_ONCE = 2048
 _SURE_DATA_BYTES = TEMPLATE_DATA_BYTES_MAX * 3 // 4
@@ -38,7 +38,6 @@ _GOOD = rf"""
 _END = r',"published_at_ms":[0-9]+(?:,"provenance":\{"source":"[^"\\]*","snapshot":"[^"\\]*","row":[0-9]+\})?\}'
 """Of a job: what says nothing of its content"""
 _FRESH, _UNCHANGED, _DOUBTFUL = 0, 1, 2
-_MOVED_MAX = 20
 
 
 Fresh = tuple[str, str, int, int]
@@ -55,29 +54,21 @@ class Doubtful(NamedTuple):
     """what is published of its user, the latest last"""
 
 
-class Moved(NamedTuple):
-    """An address that is published under an id that the source no longer has."""
-
-    address: str
-    old: str
-    new: str
-    line: int
-
-
 class Diff:
     """Each wanted row of a source is one of three: fresh, unchanged, or doubtful."""
 
     def __init__(self, staged: Staged, month: str, template: str, published: Path | None) -> None:
         """`published` is a file with the user's id and the job's text, a line a record (`producer.published`)."""
-        self._staged = staged
+        self.staged = staged
         self._database = staged.staging.cursor()
         begin = literal(f'{{"v":{JOB_VERSION},"user_id":')
         middle = literal(f',"month":{_json(month)},"email":')
         end = literal(f',"template":{_json(template)},"data":')
         self._content = f"concat({begin}, to_json(user_id), {middle}, to_json(email), {end}, data)"
         self._note_twice()
-        self._held = published is not None and self._load(published)
-        self._mixed = self._held or self._one("SELECT count(*) FROM twice") > 0
+        self.held = published is not None and self._load(published)
+        """whether anything is published of the month"""
+        self._mixed = self.held or self._one("SELECT count(*) FROM twice") > 0
         if self._mixed:
             self._judge()
 
@@ -91,34 +82,39 @@ class Diff:
     def _note_twice(self) -> None:
         """Users who stand in the source more than once, and the place of each one's last row."""
         last = f"""
-            SELECT user_id, max(number) AS number FROM ({self._staged.wanted})
+            SELECT user_id, max(number) AS number FROM ({self.staged.wanted})
             WHERE user_id != '' GROUP BY user_id HAVING count(*) > 1"""
-        place = "number" if self._staged.many else "line"
-        placed = self._staged.staging.placed(last)
+        place = "number" if self.staged.many else "line"
+        placed = self.staged.staging.placed(last)
         self._run(f"CREATE OR REPLACE TABLE twice AS SELECT user_id, {place} AS last FROM ({placed})")
 
     def _judge(self) -> None:
         held, same = "", "FALSE"
-        if self._held:
+        if self.held:
             held = """
                 LEFT JOIN (FROM published ANTI JOIN repeated USING (user_id)) p USING (user_id)
                 LEFT JOIN (SELECT user_id, TRUE AS several FROM repeated) s USING (user_id)"""
             rest = f"substr(text, length({self._content}) + 1)"
             same = f"starts_with(text, {self._content}) AND regexp_full_match({rest}, {literal(_END)})"
-        several = "several IS NULL AND" if self._held else ""
-        fresh = "text IS NULL" if self._held else "TRUE"
+        several = "several IS NULL AND" if self.held else ""
+        fresh = "text IS NULL" if self.held else "TRUE"
         self._run(
             f"""CREATE OR REPLACE TABLE states AS
             SELECT number, (CASE WHEN last IS NULL AND {several} ({_GOOD})
                 THEN CASE WHEN {fresh} THEN {_FRESH} WHEN {same} THEN {_UNCHANGED} ELSE {_DOUBTFUL} END
                 ELSE {_DOUBTFUL} END)::TINYINT AS state
-            FROM ({self._staged.wanted}) LEFT JOIN twice USING (user_id) {held}"""
+            FROM ({self.staged.wanted}) LEFT JOIN twice USING (user_id) {held}"""
         )
 
     @property
     def rows(self) -> int:
         """How many rows are wanted."""
-        return self._one(f"SELECT count(*) FROM ({self._staged.wanted})")
+        return self._one(f"SELECT count(*) FROM ({self.staged.wanted})")
+
+    @property
+    def certainly_new(self) -> str:
+        """SQL: good rows that are not published."""
+        return self._of(_FRESH)
 
     @property
     def unchanged(self) -> int:
@@ -127,9 +123,9 @@ class Diff:
 
     def fresh(self) -> Iterator[list[Fresh]]:
         """Good rows that are not published, some at once."""
-        rows = f"SELECT number, user_id, {self._content} AS content FROM ({self._of(_FRESH)})"
-        found = self._staged.staging.cursor().execute(
-            f"SELECT user_id, content, file, line FROM ({self._staged.staging.placed(rows)})"
+        rows = f"SELECT number, user_id, {self._content} AS content FROM ({self.certainly_new})"
+        found = self.staged.staging.cursor().execute(
+            f"SELECT user_id, content, file, line FROM ({self.staged.staging.placed(rows)})"
         )
         while batch := found.fetchmany(_AT_ONCE):
             yield batch
@@ -139,7 +135,7 @@ class Diff:
         more, held = "NULL::BIGINT AS last, []::VARCHAR[] AS held", ""
         if self._mixed:
             more, held = "last, []::VARCHAR[] AS held", "LEFT JOIN twice USING (user_id)"
-        if self._held:
+        if self.held:
             more = (
                 "last, CASE WHEN texts IS NOT NULL THEN texts WHEN p.text IS NOT NULL THEN [p.text] ELSE [] END AS held"
             )
@@ -148,39 +144,20 @@ class Diff:
                 LEFT JOIN (SELECT user_id, list(text ORDER BY published.rowid) AS texts
                     FROM published SEMI JOIN repeated USING (user_id) GROUP BY user_id) s USING (user_id)"""
         rows = f"SELECT number, user_id, email, data, problem, {more} FROM ({self._of(_DOUBTFUL)}) {held}"
-        found = self._staged.staging.cursor().execute(
-            f"SELECT * FROM ({self._staged.staging.placed(rows)}) ORDER BY number"
+        found = self.staged.staging.cursor().execute(
+            f"SELECT * FROM ({self.staged.staging.placed(rows)}) ORDER BY number"
         )
         while batch := found.fetchmany(_AT_ONCE):
             for number, user_id, email, data, problem, last, texts, file, line in batch:
-                row = self._staged.row((number, user_id, email, data, problem, file, line))
+                row = self.staged.row((number, user_id, email, data, problem, file, line))
                 yield Doubtful(row, last, texts)
 
     def _of(self, state: int) -> str:
         if self._mixed:
             states = f"FROM states WHERE state = {state}"
-            return f"SELECT w.* FROM ({self._staged.wanted}) w SEMI JOIN ({states}) USING (number)"
+            return f"SELECT w.* FROM ({self.staged.wanted}) w SEMI JOIN ({states}) USING (number)"
         good = f"coalesce({_GOOD}, FALSE)"
-        return f"SELECT * FROM ({self._staged.wanted}) WHERE {good if state == _FRESH else f'NOT {good}'}"
-
-    def moved(self) -> list[Moved]:
-        """Addresses of new users that are published under an id that the source no longer has; some of them."""
-        if not self._held:
-            return []
-        gone = """
-            SELECT user_id, text FROM published JOIN (
-                SELECT max(published.rowid) AS latest FROM published ANTI JOIN rows USING (user_id) GROUP BY user_id
-            ) ON published.rowid = latest"""
-        address = "CASE WHEN json_valid(text) THEN lower(json_extract_string(text, '$.email')) END"
-        fresh = self._staged.staging.placed(
-            f"SELECT w.* FROM ({self._staged.wanted}) w ANTI JOIN published USING (user_id)"
-        )
-        found = self._run(
-            f"""SELECT email, old.user_id, new.user_id, line
-            FROM ({fresh}) new JOIN (SELECT user_id, {address} AS address FROM ({gone})) old
-            ON lower(trim(email)) = address WHERE email != '' ORDER BY number LIMIT {_MOVED_MAX}"""
-        )
-        return [Moved(*one) for one in found.fetchall()]
+        return f"SELECT * FROM ({self.staged.wanted}) WHERE {good if state == _FRESH else f'NOT {good}'}"
 
     def _run(self, statement: str) -> duckdb.DuckDBPyConnection:
         return self._database.execute(statement)

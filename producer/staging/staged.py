@@ -67,6 +67,12 @@ class Staged:
         """Every column of any file, under the name that is asked for."""
         return list(dict.fromkeys(name for _, _, names in self.staging.files for name in names))
 
+    def check_renames(self) -> None:
+        """Raises `UsageError` for a column that is to have another name, and that no file has."""
+        own = list(dict.fromkeys(name for _, columns, _ in self.staging.files for name in columns))
+        if own and (unknown := [name for name in self.staging.renames if name not in own]):
+            raise UsageError(f"--map: there is no column {', '.join(unknown)}; there are {', '.join(own)}")
+
     def rows(self) -> Iterator[Row]:
         return self.read(self.wanted)
 

@@ -40,6 +40,8 @@ class Staging:
         self.renames = dict(renames or {})
         self.files: list[tuple[str, Sequence[str], Sequence[str]]] = []
         """each part's name, its own columns, and their names as asked for"""
+        self.loose = False
+        """whether rows of a file may lack some of its columns"""
         self.count = 0
         """rows so far"""
         self.paths: list[Path] = []
@@ -95,6 +97,7 @@ class Staging:
         return f"SELECT *, {file} AS file, number + {shift} AS line FROM ({rows})"
 
     def _load(self, part: Part, path: Path) -> None:
+        self.loose |= part.ready
         query = ready_to_row(path) if part.ready else cells_to_row(part.names, path, part.skip)
         self._insert(query, [], part.count, part.name)
         self._note(part, part.places)

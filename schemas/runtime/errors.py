@@ -26,6 +26,7 @@ __all__ = [
     "TopicReplaced",
     "TransactionAborted",
     "TransactionUnknown",
+    "Unconfirmed",
     "UsageError",
 ]
 
@@ -97,6 +98,12 @@ class OutcomesMissing(MailonceError):
     """Jobs were drained and have no outcome: find out why, then replay. What has an outcome is skipped."""
 
     exit_code = 9
+
+
+class Unconfirmed(MailonceError):
+    """Nothing was published, for something looks wrong and nobody said that it is meant: look, then say ``--yes``."""
+
+    exit_code = 10
 
 
 class RedisUnavailable(MailonceError):

@@ -110,6 +110,11 @@ class Needs:
         """Whether data decides what it prints."""
         return any(part.body is not None for part in self._parts)
 
+    @property
+    def flat(self) -> bool:
+        """Whether the data's own names alone decide what it lacks: it prints their values, and nothing else."""
+        return all(part.body is None and all(len(one.names) == 1 for one in part.plain) for part in self._parts)
+
     def judge(self, data: dict[str, Any]) -> Judged:
         """Raises `schemas.templates.handlebars.NotFilledIn` for a mail that would not end."""
         lacking, in_subject = list[Lacking](), list[tuple[str, Any]]()

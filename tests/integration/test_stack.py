@@ -129,7 +129,7 @@ def test_a_month_on_an_odd_machine(tmp_path: Path, odd_machine: dict[str, str]) 
             odd_machine[name] = shlex.split(value)[0]
         run("topics", "create")
         run("templates", "push", str(ROOT / "infra/demo/templates"))
-        run("produce", "--month", "2026-11", "--source", "usage.csv")
+        run("produce", "--month", "2026-11", "--yes", "--source", "usage.csv")
         run("process", "--drain")
         status = json.loads(run("status", "--month", "2026-11", "--json"))
         assert (status["jobs"], status["sent"]) == (20, 20)

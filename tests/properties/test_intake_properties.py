@@ -16,10 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer import month as month_module
-from producer.month import Order
+from producer.order import Order
+from producer.pipeline import Pipeline
 from producer.plan import OnDuplicate, Reject
-from producer.publish import Publisher
 from producer.published import CANCELLED, NO_JOB, UNREADABLE, write_held
 from producer.rejects import Rejects
 from producer.sources import csv_text, open_source
@@ -28,7 +27,6 @@ from schemas.codec import decode_job, encode, fingerprint
 from schemas.identity import Key
 from schemas.records import Job
 from schemas.runtime.errors import BadRecord, SourceError
-from schemas.runtime.settings import Settings
 from tests.support.plans import planned
 
 # The lines that these reach are reached by other tests; under a tracer they would take twice the time.
@@ -215,16 +213,18 @@ def test_sql_decides_as_the_rules_do(
         with (here / "held").open("wb") as held_file:
             assert sum(1 for _ in write_held(records, MONTH, held_file)) == len(records)
         diff = Diff(source, MONTH, "t", here / "held" if records else None)
-        publisher, rejects = Publisher(Settings(), dry_run=True), Rejects(source)
-        publisher.unchanged = diff.unchanged
-        pipeline = month_module._Pipeline(source, diff, publisher, rejects, order, lambda *_: None)
-        made = {key: value for batch in diff.fresh() for key, value in pipeline._jobs(batch)}
-        pipeline.run()
+        rejects = Rejects(source)
+        pipeline = Pipeline(source, diff, rejects, order, lambda *_: None)
+        made = {key: value for batch in diff.fresh() for key, value in pipeline.jobs(batch)}
+        pipeline.plan()
+        tally = pipeline.tally
+        assert len(made) == pipeline.certain
         jobs, refused = planned(source, on_duplicate)
-    counts = {name: getattr(publisher, name) for name in ("published", "changed", "unchanged", "cancelled")}
+    counts = {name: getattr(tally, name) for name in ("changed", "unchanged", "cancelled")}
+    counts["published"] = tally.planned + len(made)
     assert counts == expected(jobs, records)
     assert rejects.first == sorted(refused, key=lambda one: one.line)
-    assert len(rejects) + publisher.published + publisher.unchanged + publisher.cancelled == len(rows)
+    assert len(rejects) + counts["published"] + tally.unchanged + tally.cancelled == len(rows)
     of_rules = {Key(job.user_id, MONTH).to_bytes(): job for job in jobs}
     for key, value in made.items():
         job = decode_job(key, value)

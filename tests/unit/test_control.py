@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from processor.core.control import NO_TENURE, Control, Presence, Tenure, begin_lineage
+from processor.core.months import noting
 from schemas.codec import encode
 from schemas.control import (
     Brake,
     Content,
     ControlRecord,
+    Figures,
     Floor,
     Heartbeat,
     Installation,
@@ -59,6 +61,7 @@ EACH: list[Content] = [
     Installation(id="i", topics={"email-jobs": "x"}),
     Lineage(id="l", server="r"),
     MonthOpened(month="2026-11", partitions=12, begins={"email-jobs": [0, 5]}),
+    MonthOpened(month="2026-12", partitions=12, figures=Figures(jobs=3, id_forms=["a-9"])),
     Floor(month="2025-01"),
     Brake(paused={"2026-11": "why"}, rate_max=5.0),
 ]
@@ -115,6 +118,20 @@ def test_the_first_record_of_a_month_stands(topic: Topic) -> None:
     topic.write(MonthOpened(month="2026-11", partitions=4))
     topic.write(MonthOpened(month="2026-11", partitions=8))
     assert topic.control.months["2026-11"].partitions == 4
+
+
+def test_a_months_figures_are_the_last_ones(topic: Topic) -> None:
+    """Its producer writes them when it has ended; nothing else of the month changes, and who knows of none keeps them."""
+    topic.write(MonthOpened(month="2026-11", partitions=4))
+    for jobs in (7, 9):
+        records = noting(topic.control, "2026-11", Figures(jobs=jobs))
+        assert records == [(b"month:2026-11", MonthOpened(month="2026-11", partitions=4, figures=Figures(jobs=jobs)))]
+        topic.write(MonthOpened(month="2026-11", partitions=8, figures=Figures(jobs=jobs)))
+    topic.write(MonthOpened(month="2026-11", partitions=4))
+    opened = topic.control.months["2026-11"]
+    assert (opened.partitions, opened.figures) == (4, Figures(jobs=9))
+    assert noting(topic.control, "2026-11", Figures(jobs=9)) == []
+    assert noting(topic.control, "2026-12", Figures(jobs=9)) == []
 
 
 def test_the_floor_only_rises(topic: Topic) -> None:

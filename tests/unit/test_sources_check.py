@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from mailonce import app
 from mailonce.sources import command_for
-from processor.adapters import templates as templates_module
+from processor import trial as trial_module
 from producer.sources import open_source
 from producer.staging.look import look
 from producer.suspect import KINDS, suspicion
@@ -163,9 +163,9 @@ class Ses:
         return {"TemplateContent": self._answer}
 
 
-def refused(status: int) -> ClientError:
+def refused(code: str) -> ClientError:
     return ClientError(
-        {"Error": {"Code": "X", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        {"Error": {"Code": code, "Message": "no"}},
         "GetEmailTemplate",
     )
 
@@ -175,18 +175,18 @@ def test_a_template_that_ses_keeps(tmp_path: Path, folder: Path, monkeypatch: py
     path = tmp_path / "users.csv"
     path.write_text("user_id,email,name\nu1,a@b.de,Zoe\n")
     kept = {"Subject": "Your month", "Text": "{{name}}"}
-    monkeypatch.setattr(templates_module, "ses_client", lambda: Ses(kept))
+    monkeypatch.setattr(trial_module, "ses_client", lambda *_: Ses(kept))
     assert checked(str(path), "--template", "mine")[0] == 0
-    monkeypatch.setattr(templates_module, "ses_client", lambda: Ses({**kept, "Html": "<b>{{kwh}}</b>"}))
+    monkeypatch.setattr(trial_module, "ses_client", lambda *_: Ses({**kept, "Html": "<b>{{kwh}}</b>"}))
     code, found = checked(str(path), "--template", "mine")
     assert (code, found["lacking"][0]["first"]) == (3, "users.csv:2")
     assert found["command"].endswith("--template mine --dry-run")
     for answer, kind, says in (
-        (refused(404), UsageError, "SES has no template 'mine'"),
-        (refused(403), MailonceError, "could not be asked"),
+        (refused("NotFoundException"), UsageError, "SES has no template 'mine'"),
+        (refused("AccessDeniedException"), MailonceError, "could not be asked"),
         (EndpointConnectionError(endpoint_url="x"), MailonceError, "could not be asked"),
     ):
-        monkeypatch.setattr(templates_module, "ses_client", lambda answer=answer: Ses(answer))
+        monkeypatch.setattr(trial_module, "ses_client", lambda *_, answer=answer: Ses(answer))
         with pytest.raises(kind, match=says):
             CliRunner().invoke(app, ["sources", "check", str(path), "--template", "mine"], catch_exceptions=False)
     monkeypatch.setenv("MAILONCE_RENDER", "local")

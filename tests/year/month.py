@@ -96,7 +96,7 @@ class Month:
         rows = [f"u{user},{address},User {user},42,{self._note(user)}" for user, address in self._addresses.items()]
         source.write_text("\n".join(["user_id,email,name,usage,note", *rows]) + "\n")
         self._world.published |= {Key(f"u{user}", self.name) for user in self._addresses}
-        done = self._run("produce", "--month", self.name, "--source", str(source), "--json")
+        done = self._run("produce", "--month", self.name, "--yes", "--source", str(source), "--json")
         found: dict[str, Any] = json.loads(done)
         return found
 
