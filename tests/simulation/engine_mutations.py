@@ -144,7 +144,7 @@ def a_revocation_does_not_wait_for_calls(patch: Patch) -> None:
 def an_accepted_mail_is_not_marked(patch: Patch) -> None:
     async def silent(self: Any, attempt: Any, mark: Any) -> None: ...
 
-    patch.setattr(Calls, "_mark", silent)
+    patch.setattr(Calls, "_note", silent)
 
 
 # ---- more of the deliverer ----
