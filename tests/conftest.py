@@ -40,6 +40,8 @@ TEST_S = 900.0
 
 # Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
+COMMON = os.environ.get("MAILONCE_TEST_COMMON", "")
+"""The folder of another session's servers that this one may use (`tests.mutants`)."""
 
 
 MARKERS = (
@@ -133,7 +135,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
     # The workers of pytest-xdist have folders of their own in the session's.
     session = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
-    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, session / "common-stack")
+    common = Path(COMMON) if COMMON else session / "common-stack"
+    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, common)
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack

@@ -23,9 +23,10 @@ from processor.core.hearing import Hearing
 from processor.core.resume import Log
 from processor.core.standing import Entry
 from processor.core.starts import Starts
-from processor.core.states import ABSENT, State
+from processor.core.states import ABSENT, Claim, State
 from processor.evidence.run import Evidence
 from processor.evidence.sweep import Sweeper
+from processor.ports import Item
 from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
 from tests.simulation.job_log import SimJobLog
@@ -47,6 +48,7 @@ from tests.simulation.scenarios_latest import (
 )
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
+    cancelled_and_never_published,
     doubt_over_a_drop,
     resent_while_the_event_is_invisible,
     sent_of_another_content,
@@ -100,6 +102,22 @@ def the_silent_are_not_waited_for(patch: Patch) -> None:
 def a_tombstone_leaves_what_had_ended(patch: Patch) -> None:
     cancel = Scripts.cancel
     patch.setattr(Scripts, "cancel", lambda self, claim, *to: cancel(self, claim, *to) if claim is ABSENT else claim)
+
+
+@mutation(story=cancelled_and_never_published, strict=True)
+def nobody_asks_whether_there_is_a_job(patch: Patch) -> None:
+    patch.setattr(tests.simulation.world, "has_job", lambda *_: True)
+
+
+@mutation(only=("redis_lossy", "redis_away"))
+def a_claim_is_granted_once(patch: Patch) -> None:
+    """Whoever asks again, because the answer was lost, finds a stranger's claim."""
+    claim = Scripts.claim
+
+    def once(self: Scripts, held: Claim, item: Item, now_ms: int) -> Claim:
+        return replace(held, attempt="another's") if held.state is State.SENDING else claim(self, held, item, now_ms)
+
+    patch.setattr(Scripts, "claim", once)
 
 
 @mutation(story=doubt_over_a_drop)

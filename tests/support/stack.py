@@ -35,6 +35,7 @@ class SessionStack(Stack):
 
     def __init__(self, folder: Path, common: Path) -> None:
         super().__init__(folder, tied=True)
+        self.common = common
         self._common = Stack(common, tied=True)
         self._ours: list[str] = []
         """Common servers that this worker started, and so has to stop; they would end with it anyhow."""
@@ -45,8 +46,9 @@ class SessionStack(Stack):
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
         """Stops what is this worker's own; the common servers it started when no worker needs them any more."""
         ran = super().down([name for name in only if name not in COMMON])
-        fcntl.flock(self._users, fcntl.LOCK_EX)
-        self._common.down(self._ours)
+        if self._ours:
+            fcntl.flock(self._users, fcntl.LOCK_EX)
+            self._common.down(self._ours)
         self._users.close()
         return ran
 
