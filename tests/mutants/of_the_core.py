@@ -203,8 +203,8 @@ mutants(
         (
             "test_what_was_intended_before_its_month_was_closed",
             _CORE + "starts.py",
-            "elif ticket.key is not None and ticket.key.month < self.floor:",
-            "elif False:",
+            "        self._batches.withdraw(attempt)\n",
+            "",
         ),
         (
             "test_it_rises_to_the_earlier_of_newest_and_present_month_less_the_retention",

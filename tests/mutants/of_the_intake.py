@@ -157,3 +157,25 @@ mutants(
         ),
     ],
 )
+mutants(
+    "tests/properties/test_months_properties.py",
+    [
+        (
+            "test_answers_by_month_equal_a_full_read",
+            "processor/core/months.py",
+            "return {number: min(one.get(number, 0) for one in each) for number in first}",
+            "return {number: max(one.get(number, 0) for one in each) for number in first}",
+        ),
+    ],
+)
+mutants(
+    "tests/unit/test_months.py",
+    [
+        (
+            "test_keys_are_hashed_as_kafka_does_it",
+            "schemas/partitions.py",
+            '        found = (found ^ int.from_bytes(data[size - rest :], "little")) * _FACTOR & _32_BITS\n',
+            "        pass\n",
+        ),
+    ],
+)

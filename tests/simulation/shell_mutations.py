@@ -12,6 +12,7 @@ import processor.core.outcomes
 import processor.core.resume
 import processor.core.standing
 import processor.core.uncertain
+import processor.ops.closing
 import processor.shell.after_commit
 import processor.shell.calls
 import processor.shell.intake
@@ -45,6 +46,10 @@ from tests.simulation.scenarios_latest import (
     a_correction_without_redis_during_a_back_off,
     a_correction_without_redis_of_one_that_stands_still,
     newer_records_where_the_key_does_not_belong,
+)
+from tests.simulation.scenarios_many import (
+    a_correction_among_many_and_redis_lost,
+    a_correction_among_many_of_what_is_in_flight,
 )
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
@@ -96,6 +101,21 @@ def heartbeats_tell_of_nothing_read(patch: Patch) -> None:
 def the_silent_are_not_waited_for(patch: Patch) -> None:
     listen = Hearing.listen
     patch.setattr(Hearing, "listen", lambda self, control, now_s: listen(self, control, now_s + 1_000))
+
+
+@mutation(story=a_correction_among_many_of_what_is_in_flight)
+def what_is_in_flight_is_not_waited_for(patch: Patch) -> None:
+    patch.setattr(processor.ops.closing, "PATIENCE_S", 0.0)
+
+
+@mutation(story=a_correction_among_many_and_redis_lost)
+def a_set_that_is_not_whole_says_that_nothing_was_sent(patch: Patch) -> None:
+    superseded = processor.ops.closing._superseded
+
+    async def absent(*about: Any) -> list[Claim]:
+        return [claim or ABSENT for claim in await superseded(*about)]
+
+    patch.setattr(processor.ops.closing, "_superseded", absent)
 
 
 @mutation(story=cancelled_after_it_had_ended)
