@@ -271,18 +271,6 @@ mutants(
     ],
 )
 mutants(
-    "tests/unit/test_two_partitions.py",
-    [
-        (
-            "test_a_doubt_that_a_person_resolved_elsewhere",
-            _CORE + "standing.py",
-            "    if State.SENT_RECORDED in states and len(states) > 1 and not unnamed:\n"
-            "        return entry.state is State.SENT_RECORDED\n",
-            "",
-        ),
-    ],
-)
-mutants(
     "tests/unit/test_rebuild.py",
     [
         (

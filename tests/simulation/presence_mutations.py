@@ -6,9 +6,13 @@ from typing import Any
 
 from processor.core.ticket import Finished
 from processor.shell.rebalances import Rebalances
-from tests.simulation.mutating import Patch, mutation, survives
+from tests.simulation.mutating import Patch, mutation
 from tests.simulation.redis_twin import SimSet
 from tests.simulation.scenarios_redis import an_old_dump_key_by_key
+from tests.simulation.scenarios_unknown import (
+    a_doubt_in_a_lost_set_and_a_commit_that_never_was,
+    a_refusal_and_a_commit_that_never_was,
+)
 
 __all__: list[str] = []
 
@@ -23,14 +27,13 @@ def an_older_count_of_grants_is_as_good(patch: Patch) -> None:
     patch.setattr(SimSet, "_is_whole_here", whole)
 
 
-@survives(
-    "the script frees only what is still claimed, and marks come first: it takes a mark that Redis never got, too"
-)
+@mutation(story=a_doubt_in_a_lost_set_and_a_commit_that_never_was)
 def what_ses_took_is_freed_with_the_rest(patch: Patch) -> None:
     """Outcomes of an unknown end: those that SES took, or may have taken, keep their claim."""
     patch.setattr(Finished, "not_sent", True)
 
 
-@survives("a bar ends with its lifetime, and whoever finds it over asks for its letter: the record is attempted later")
+@mutation(story=a_refusal_and_a_commit_that_never_was)
 def what_an_unknown_end_did_not_record_stays_barred(patch: Patch) -> None:
+    """Until the bar's lifetime has passed, and somebody has asked for its letter."""
     patch.setattr(Rebalances, "_free", lambda *_: None)

@@ -18,6 +18,7 @@ from tests.simulation import (
     scenarios_rebuild,
     scenarios_redis,
     scenarios_settling,
+    scenarios_unknown,
     scenarios_withdraw,
 )
 from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
@@ -35,6 +36,7 @@ TOLD_IN = (
     scenarios_adoption,
     scenarios_answers,
     scenarios_settling,
+    scenarios_unknown,
     scenarios_checkpoint,
     scenarios_withdraw,
 )
