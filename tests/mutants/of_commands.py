@@ -82,8 +82,8 @@ mutants(
         (
             "test_one_that_was_broken_off_goes_on",
             _OPS + "moving.py",
-            '    to_move = [r for r in head if r.offset not in leave and f"{partition}:{r.offset}" not in moved]\n',
-            "    to_move = [r for r in head if r.offset not in leave]\n",
+            "    _cut(settings, partition, last + 1)\n",
+            "    _cut(settings, partition, last)\n",
         ),
     ],
 )

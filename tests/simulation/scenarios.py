@@ -15,6 +15,7 @@ from tests.simulation import (
     scenarios_latest,
     scenarios_many,
     scenarios_months,
+    scenarios_presence,
     scenarios_rebuild,
     scenarios_redis,
     scenarios_settling,
@@ -27,6 +28,7 @@ __all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
 
 TOLD_IN = (
     scenarios_redis,
+    scenarios_presence,
     scenarios_rebuild,
     scenarios_floor,
     scenarios_kafka,
