@@ -131,8 +131,8 @@ mutants(
         (
             "test_a_call_that_hangs_is_left_behind",
             "schemas/runtime/ending.py",
-            "    _behind.add(task)\n",
-            "    pass\n",
+            "        _behind.add(token)\n",
+            "        pass\n",
         ),
     ],
 )

@@ -99,12 +99,6 @@ mutants(
     "tests/properties/test_intake_properties.py",
     [
         (
-            "test_no_row_depends_on_another",
-            "producer/sources/json_text.py",
-            "_encode(_string.decode(raw)).decode()",
-            "raw.decode()",
-        ),
-        (
             "test_sql_decides_as_the_rules_do",
             "producer/staging/diff.py",
             "WHEN {same} THEN {_UNCHANGED} ELSE {_DOUBTFUL} END",
