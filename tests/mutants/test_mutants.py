@@ -6,6 +6,9 @@ is run, in a copy; those of the simulator are run in `make test` (`tests/simulat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.mutants.copy import Copy
@@ -16,6 +19,7 @@ from tests.simulation.mutating import MUTATIONS as OF_THE_SHELL
 from tests.simulation.mutations import MUTATIONS as OF_THE_MODEL
 from tests.simulation.scenarios import KEPT
 from tests.simulation.test_shell import TOLD_IN
+from tests.support.stack import SessionStack, common_of
 
 STANDS_ALONE = {
     "a month run by Airflow, twice": "its test needs an environment of its own (`make airflow`)",
@@ -68,12 +72,22 @@ def test_every_line_is_there(mutant: Mutant) -> None:
     assert mutant.broken() != mutant.line
 
 
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of one Kafka for all of them."""
+    folder = tmp_path_factory.mktemp("kafka")
+    stack = SessionStack(folder, common_of(folder))
+    try:
+        stack.up(("kafka",))
+        yield stack.common
+    finally:
+        stack.down()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_line_that_is_taken_out_is_missed(mutant: Mutant, copied: Copy, request: pytest.FixtureRequest) -> None:
     """The test that docs/guarantee.md names fails without the line that its row speaks of."""
-    stack = request.getfixturevalue("stack") if mutant.needs_servers else None
-    # One Kafka for all of them. Containers have no folder.
-    common = getattr(stack, "common", "")
+    common = request.getfixturevalue("kafka") if mutant.needs_servers else ""
     assert not (why := copied.missed(mutant, common)), why

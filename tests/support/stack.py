@@ -20,9 +20,15 @@ from infra.embedded.others import sandbox_answers
 from infra.embedded.service import Running, Server, free_port, is_alive, wait_until
 from tests.support import processes
 
-__all__ = ["SessionStack"]
+__all__ = ["SessionStack", "common_of"]
 
 COMMON = ("kafka", "sqs")
+
+
+def common_of(folder: Path) -> Path:
+    """The folder that all workers of the session share, by one that this worker made for the session."""
+    # The workers of pytest-xdist have folders of their own in the session's.
+    return (folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent) / "common-stack"
 
 
 class SessionStack(Stack):
