@@ -17,7 +17,7 @@ from tests.support import hung, processes
 from tests.support.container_stack import ContainerStack, chosen_stack
 from tests.support.feed import connected
 from tests.support.sandbox import SandboxAdmin
-from tests.support.stack import SessionStack
+from tests.support.stack import SessionStack, common_of
 from tests.support.world import LONG, SHORT, Lives, World, make_world
 
 # A busy machine is no failure of a property. `make test` gives the same answer twice; `make test-all` looks for news.
@@ -40,6 +40,8 @@ TEST_S = 900.0
 
 # Said in the summary; by default embedded servers, or containers where an engine answers.
 STACK = chosen_stack(os.environ.get("MAILONCE_TEST_STACK", "auto"))
+COMMON = os.environ.get("MAILONCE_TEST_COMMON", "")
+"""The folder of another session's servers that this one may use (`tests.mutants`)."""
 
 
 MARKERS = (
@@ -139,9 +141,7 @@ def _own_logs() -> Iterator[None]:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     processes.warm()
     folder = tmp_path_factory.mktemp("stack")
-    # The workers of pytest-xdist have folders of their own in the session's.
-    session = folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent
-    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, session / "common-stack")
+    stack = ContainerStack(folder) if STACK == "containers" else SessionStack(folder, Path(COMMON or common_of(folder)))
     try:
         stack.up(("kafka", "valkey", "ses"))
         yield stack

@@ -7,10 +7,12 @@ import json
 from processor.ops.closing import Standing
 from schemas.kafka.reading import read_topic
 from schemas.records import Outcome
-from tests.support.world import MONTH, World
+from tests.support.world import MONTH, World, wait_for
 
 JOBS = 4_000
 """More than a processor reads ahead of what it sends, in each of the partitions together."""
+MANY = 520
+"""More rows than `produce` closes one by one."""
 
 
 def test_what_was_replaced_before_a_processor_runs_is_never_sent(world: World) -> None:
@@ -85,6 +87,32 @@ def test_a_correction_without_redis_waits_for_those_that_run(world: World) -> No
         if other.heartbeat.read[r.partition] <= r.offset
     ]
     assert not behind
+    assert process.terminate() == 0
+
+
+def test_many_rows_are_corrected_while_a_processor_runs(world: World) -> None:
+    """More than the command closes one by one: it waits for the processor's word, looks at their keys, and it holds."""
+    source = world.folder / "users.csv"
+
+    def produce(domain: str) -> dict[str, object]:
+        rows = "".join(f"u{n},u{n}@{domain},User,1\n" for n in range(MANY))
+        source.write_text(f"user_id,email,name,usage\n{rows}")
+        facts: dict[str, object] = json.loads(
+            world.run("produce", "--month", MONTH, "--source", str(source), "--json").stdout
+        )
+        return facts
+
+    # Nobody is mailed as long as the account has no quota.
+    world.sandbox.set(max_24_hour_send=0)
+    process = world.processor("one", MAILONCE_ACCOUNT_REFRESH_S="0.5")
+    produce("old.example.net")
+    facts = produce("new.example.net")
+    found = {name: facts[f"changed_{name}"] for name in ("not_closed", "unseen", "after_sending", "in_flight")}
+    assert facts["changed"] == MANY
+    assert found == dict.fromkeys(found, 0), "each was looked at, and none was sent"
+    world.sandbox.set(max_24_hour_send=50_000)
+    wait_for(lambda: world.sandbox.accepted_count() == MANY, "the corrected mails")
+    assert {message.to[0].partition("@")[2] for message in world.sandbox.accepted()} == {"new.example.net"}
     assert process.terminate() == 0
 
 

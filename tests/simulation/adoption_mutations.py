@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 import processor.evidence.origin
@@ -30,6 +31,7 @@ __all__: list[str] = []
 def told(story: Callable[[World, Audit], Awaitable[list[str]]]) -> Callable[[World, Audit], Awaitable[None]]:
     """A scenario as a story: what it finds itself counts as well."""
 
+    @wraps(story)
     async def play(world: World, audit: Audit) -> None:
         world.defects += await story(world, audit)
 

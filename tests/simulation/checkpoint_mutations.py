@@ -20,6 +20,8 @@ from tests.simulation.scenarios_checkpoint import (
     an_outcome_that_the_set_never_heard_of,
     copied_key_by_key,
     cut_and_grown_past_a_checkpoint,
+    failed_over_with_a_checkpoint_and_back,
+    redis_back_with_most_of_its_data,
     topics_made_anew_beside_a_checkpoint,
 )
 
@@ -64,3 +66,13 @@ def a_copy_is_taken_for_a_prefix(patch: Patch) -> None:
 @mutation(story=a_doubt_before_the_checkpoint)
 def what_the_set_says_is_not_asked(patch: Patch) -> None:
     patch.setattr(processor.recovery.rebuild, "folded_on", lambda _claim, entries, intents: folded(entries, intents))
+
+
+@mutation(story=redis_back_with_most_of_its_data)
+def a_restart_is_read_from_the_beginning(patch: Patch) -> None:
+    patch.setattr(processor.recovery.rebuild, "why_void", lambda _since, _ends: "it is not looked at")
+
+
+@mutation(story=failed_over_with_a_checkpoint_and_back)
+def a_failover_is_read_from_the_beginning(patch: Patch) -> None:
+    a_restart_is_read_from_the_beginning(patch)

@@ -13,6 +13,7 @@ from schemas.codec import encode
 from schemas.control import ControlRecord, Heartbeat, control_key, decode_control
 from schemas.runtime.errors import BrokerUnavailable
 from tests.simulation.kafka import Kafka, ProducerFenced, Refused
+from tests.simulation.loop import OWNER
 from tests.simulation.net import Lost
 
 __all__ = ["SimControlLog", "read_control"]
@@ -52,6 +53,9 @@ class SimControlLog:
             return [ControlRecord(-1, "lost", "out of range", None)]
         if self._kafka.stable_end(self._topic, 0) <= self._position:
             await self._kafka.written(self._topic, timeout_s)
+        if self._net.loses("control.fetch", OWNER.get()):
+            await asyncio.sleep(timeout_s)
+            return []
         await asyncio.sleep(self._net.latency_s(0.002))
         records, self._position = self._kafka.read(self._topic, 0, self._position)
         return [found for r in records if (found := decode_control(r.offset, r.key, r.value))]

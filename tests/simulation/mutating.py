@@ -31,6 +31,8 @@ class Mutation:
     seeds: int = 40
     alone: bool = False
     """Nobody follows ledger and attempts: that would mend what the line is there for, a little later."""
+    strict: bool = False
+    """As for histories by name: nobody may be told of who was never published, newer records are known at once."""
 
     @property
     def name(self) -> str:
@@ -65,10 +67,12 @@ def caught(mutation: Mutation) -> str:
     """What a history finds of it that is good without it; empty when it survives."""
     if mutation.story is not None:
         made = getattr(mutation.story, "made", {}) | ({"follows": False} if mutation.alone else {})
-        assert not (before := _told(mutation.story, made)), f"the story is bad without the mutation: {before}"
+        assert not (before := _told(mutation.story, made, strict=mutation.strict)), (
+            f"the story is bad without the mutation: {before}"
+        )
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
-            return _told(mutation.story, made)
+            return _told(mutation.story, made, strict=mutation.strict)
     for seed in range(mutation.first, mutation.first + mutation.seeds):
         with pytest.MonkeyPatch.context() as patch:
             mutation.apply(patch)
@@ -78,8 +82,8 @@ def caught(mutation: Mutation) -> str:
     return ""
 
 
-def _told(story: Story, made: dict[str, Any]) -> str:
+def _told(story: Story, made: dict[str, Any], *, strict: bool) -> str:
     with World.made(1, **made) as world:
-        audit = Audit(world)
+        audit = Audit(world, strict=strict)
         found = world.run(story(world, audit)) or []
         return "; ".join([*found, *unknown(world, audit.findings())])

@@ -1,16 +1,48 @@
-"""Guarding lines of the grant count, and of what a start-over frees, each taken out by a patch."""
+"""Guarding lines of heartbeats, of the grant count, and of what a start-over frees, each taken out by a patch."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from processor.core.control import Control, Presence, Tenure
+from processor.core.starts import Starts
 from processor.core.ticket import Finished
 from processor.shell.rebalances import Rebalances
-from tests.simulation.mutating import Patch, mutation, survives
+from tests.simulation.mutating import Patch, mutation
 from tests.simulation.redis_twin import SimSet
+from tests.simulation.scenarios_presence import (
+    a_lapse_with_an_intent_that_others_withdrew,
+    a_lineage_begun_beside_one_that_hears_late,
+)
 from tests.simulation.scenarios_redis import an_old_dump_key_by_key
+from tests.simulation.scenarios_unknown import (
+    a_doubt_in_a_lost_set_and_a_commit_that_never_was,
+    a_refusal_and_a_commit_that_never_was,
+)
 
 __all__: list[str] = []
+
+
+@mutation(story=a_lineage_begun_beside_one_that_hears_late)
+def nobody_is_waited_for(patch: Patch) -> None:
+    """Whoever begins a lineage reads and marks at once, whoever may still call under the one before."""
+    patch.setattr(Control, "unaware", lambda *_: [])
+
+
+@mutation(story=a_lineage_begun_beside_one_that_hears_late)
+def a_heartbeat_lasts_for_ever(patch: Patch) -> None:
+    patch.setattr(Presence, "current", lambda self, _now_s: self._until_s > float("-inf"))
+
+
+@mutation(story=a_lapse_with_an_intent_that_others_withdrew)
+def a_lapse_has_no_consequence(patch: Patch) -> None:
+    """Intents are kept, and a tenure is as good after it: each by itself bars the call."""
+
+    def tenure(self: Presence, control: Control, now_s: float) -> Tenure | None:
+        return Tenure(control.newest) if control.newest and self.current(now_s) else None
+
+    patch.setattr(Presence, "tenure", tenure)
+    patch.setattr(Starts, "hold", lambda self, tenure: setattr(self, "tenure", tenure))
 
 
 @mutation(story=an_old_dump_key_by_key)
@@ -23,14 +55,13 @@ def an_older_count_of_grants_is_as_good(patch: Patch) -> None:
     patch.setattr(SimSet, "_is_whole_here", whole)
 
 
-@survives(
-    "the script frees only what is still claimed, and marks come first: it takes a mark that Redis never got, too"
-)
+@mutation(story=a_doubt_in_a_lost_set_and_a_commit_that_never_was)
 def what_ses_took_is_freed_with_the_rest(patch: Patch) -> None:
     """Outcomes of an unknown end: those that SES took, or may have taken, keep their claim."""
     patch.setattr(Finished, "not_sent", True)
 
 
-@survives("a bar ends with its lifetime, and whoever finds it over asks for its letter: the record is attempted later")
+@mutation(story=a_refusal_and_a_commit_that_never_was)
 def what_an_unknown_end_did_not_record_stays_barred(patch: Patch) -> None:
+    """Until the bar's lifetime has passed, and somebody has asked for its letter."""
     patch.setattr(Rebalances, "_free", lambda *_: None)

@@ -14,10 +14,13 @@ from tests.simulation import (
     scenarios_kafka,
     scenarios_kept,
     scenarios_latest,
+    scenarios_many,
     scenarios_months,
+    scenarios_presence,
     scenarios_rebuild,
     scenarios_redis,
     scenarios_settling,
+    scenarios_unknown,
     scenarios_withdraw,
 )
 from tests.simulation.story import KEPT, SCENARIOS, Scenario, play
@@ -26,15 +29,18 @@ __all__ = ["KEPT", "SCENARIOS", "Scenario", "play"]
 
 TOLD_IN = (
     scenarios_redis,
+    scenarios_presence,
     scenarios_rebuild,
     scenarios_floor,
     scenarios_kafka,
     scenarios_kept,
     scenarios_months,
     scenarios_latest,
+    scenarios_many,
     scenarios_adoption,
     scenarios_answers,
     scenarios_settling,
+    scenarios_unknown,
     scenarios_checkpoint,
     scenarios_withdraw,
 )

@@ -12,6 +12,7 @@ import processor.core.outcomes
 import processor.core.resume
 import processor.core.standing
 import processor.core.uncertain
+import processor.ops.closing
 import processor.shell.after_commit
 import processor.shell.calls
 import processor.shell.intake
@@ -23,9 +24,10 @@ from processor.core.hearing import Hearing
 from processor.core.resume import Log
 from processor.core.standing import Entry
 from processor.core.starts import Starts
-from processor.core.states import ABSENT, State
+from processor.core.states import ABSENT, Claim, State
 from processor.evidence.run import Evidence
 from processor.evidence.sweep import Sweeper
+from processor.ports import Item
 from processor.shell.after_commit import AfterCommit
 from tests.simulation.dedup import Scripts
 from tests.simulation.job_log import SimJobLog
@@ -45,8 +47,13 @@ from tests.simulation.scenarios_latest import (
     a_correction_without_redis_of_one_that_stands_still,
     newer_records_where_the_key_does_not_belong,
 )
+from tests.simulation.scenarios_many import (
+    a_correction_among_many_and_redis_lost,
+    a_correction_among_many_of_what_is_in_flight,
+)
 from tests.simulation.scenarios_months import (
     cancelled_after_it_had_ended,
+    cancelled_and_never_published,
     doubt_over_a_drop,
     resent_while_the_event_is_invisible,
     sent_of_another_content,
@@ -96,10 +103,41 @@ def the_silent_are_not_waited_for(patch: Patch) -> None:
     patch.setattr(Hearing, "listen", lambda self, control, now_s: listen(self, control, now_s + 1_000))
 
 
+@mutation(story=a_correction_among_many_of_what_is_in_flight)
+def what_is_in_flight_is_not_waited_for(patch: Patch) -> None:
+    patch.setattr(processor.ops.closing, "PATIENCE_S", 0.0)
+
+
+@mutation(story=a_correction_among_many_and_redis_lost)
+def a_set_that_is_not_whole_says_that_nothing_was_sent(patch: Patch) -> None:
+    superseded = processor.ops.closing._superseded
+
+    async def absent(*about: Any) -> list[Claim]:
+        return [claim or ABSENT for claim in await superseded(*about)]
+
+    patch.setattr(processor.ops.closing, "_superseded", absent)
+
+
 @mutation(story=cancelled_after_it_had_ended)
 def a_tombstone_leaves_what_had_ended(patch: Patch) -> None:
     cancel = Scripts.cancel
     patch.setattr(Scripts, "cancel", lambda self, claim, *to: cancel(self, claim, *to) if claim is ABSENT else claim)
+
+
+@mutation(story=cancelled_and_never_published, strict=True)
+def nobody_asks_whether_there_is_a_job(patch: Patch) -> None:
+    patch.setattr(tests.simulation.world, "has_job", lambda *_: True)
+
+
+@mutation(only=("redis_lossy", "redis_away"))
+def a_claim_is_granted_once(patch: Patch) -> None:
+    """Whoever asks again, because the answer was lost, finds a stranger's claim."""
+    claim = Scripts.claim
+
+    def once(self: Scripts, held: Claim, item: Item, now_ms: int) -> Claim:
+        return replace(held, attempt="another's") if held.state is State.SENDING else claim(self, held, item, now_ms)
+
+    patch.setattr(Scripts, "claim", once)
 
 
 @mutation(story=doubt_over_a_drop)

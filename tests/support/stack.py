@@ -20,9 +20,15 @@ from infra.embedded.others import sandbox_answers
 from infra.embedded.service import Running, Server, free_port, is_alive, wait_until
 from tests.support import processes
 
-__all__ = ["SessionStack"]
+__all__ = ["SessionStack", "common_of"]
 
 COMMON = ("kafka", "sqs")
+
+
+def common_of(folder: Path) -> Path:
+    """The folder that all workers of the session share, by one that this worker made for the session."""
+    # The workers of pytest-xdist have folders of their own in the session's.
+    return (folder.parent.parent if "PYTEST_XDIST_WORKER" in os.environ else folder.parent) / "common-stack"
 
 
 class SessionStack(Stack):
@@ -35,6 +41,7 @@ class SessionStack(Stack):
 
     def __init__(self, folder: Path, common: Path) -> None:
         super().__init__(folder, tied=True)
+        self.common = common
         self._common = Stack(common, tied=True)
         self._ours: list[str] = []
         """Common servers that this worker started, and so has to stop; they would end with it anyhow."""
@@ -45,8 +52,9 @@ class SessionStack(Stack):
     def down(self, only: Iterable[str] = SERVICES) -> list[str]:
         """Stops what is this worker's own; the common servers it started when no worker needs them any more."""
         ran = super().down([name for name in only if name not in COMMON])
-        fcntl.flock(self._users, fcntl.LOCK_EX)
-        self._common.down(self._ours)
+        if self._ours:
+            fcntl.flock(self._users, fcntl.LOCK_EX)
+            self._common.down(self._ours)
         self._users.close()
         return ran
 
