@@ -93,7 +93,7 @@ mutants(
         (
             "test_a_refused_message_bars_its_key",
             _SHELL + "calls.py",
-            "await self._dedup.mark_refused([Item.of(attempt)])",
+            "await self._dedup.note_refused([Item.of(attempt)])",
             "await self._dedup.release([Item.of(attempt)])",
         ),
         (

@@ -137,8 +137,8 @@ mutants(
         (
             "test_in_a_set_that_is_not_whole_nothing_is_lowered",
             _SHELL + "calls.py",
-            "                with contextlib.suppress(NotWhole):\n                    await self._dedup.mark_refused",
-            "                if True:\n                    await self._dedup.mark_refused",
+            "                with contextlib.suppress(NotWhole):\n                    await self._dedup.note_refused",
+            "                if True:\n                    await self._dedup.note_refused",
         ),
     ],
 )

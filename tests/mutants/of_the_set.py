@@ -32,7 +32,7 @@ mutants(
         ),
         (
             "test_a_refused_record_bars_its_key",
-            _LUA + "mark_refused.lua",
+            _LUA + "note_refused.lua",
             "redis.call('HSET', bucket, user, 'B' .. attempt .. ':' .. string.format('%.0f', now))",
             "redis.call('HDEL', bucket, user)",
         ),

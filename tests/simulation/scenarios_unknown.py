@@ -39,7 +39,7 @@ async def a_doubt_in_a_lost_set_and_a_commit_that_never_was(world: World, audit:
 
     audit.events_come = False
     world.net.loses = second_commit_lost(answer_lost=True)
-    world.when("p0", "redis.mark_doubt <", 1, lose)
+    world.when("p0", "redis.note_uncertain <", 1, lose)
     world.publish("u0")
     world.start("p0")
     await done(world, 60)
