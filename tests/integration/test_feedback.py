@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from infra.ses_sandbox.model import AcceptedMail
-from schemas.codec import RESEND_HEADER, encode
+from schemas.codec import RESEND_HEADER, encode, fingerprint
 from schemas.identity import Key
 from schemas.records import Feedback, Outcome, Resend
 from tests.support.feed import gather, published
@@ -65,6 +65,15 @@ def test_what_ses_dropped_becomes_a_dead_letter(world: World, feed: Any) -> None
     world.drain("again")
     world.drain("replay", MAILONCE_GROUP_ID=f"{world.settings.group_id}-replay")
     assert world.sandbox.accepted_count() == accepted
+    # An operator's requeue is: of a corrected key the corrected row goes out, and the same letter no second time.
+    chosen = ("dead-letters", "requeue", "--reason", "rendering-failure", "--month", MONTH, "--json")
+    assert len(json.loads(world.run(*chosen).stdout)["requeued"]) == 3
+    assert json.loads(world.run(*chosen).stdout)["requeued"] == []
+    world.drain("resent")
+    assert world.sandbox.accepted_count() == accepted + 3
+    audit = world.audit()
+    assert (audit.count(Outcome.SENT), audit.count(Outcome.DEAD)) == (4, 1)
+    assert audit.outcomes[Key("broken1", MONTH)].fingerprint == fingerprint(job("broken1", note="corrected"))
     assert json.loads(world.run("dedup", "verify", "--json").stdout)["safe"]
 
 
