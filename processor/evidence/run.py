@@ -19,6 +19,7 @@ from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
+from processor.evidence.aside import Aside
 from processor.evidence.logs import log_files
 from processor.evidence.origin import Attempts, Origin
 from processor.evidence.queue import EventQueue, QueueMessage
@@ -62,6 +63,7 @@ class Evidence:
     now_ms: Callable[[], int]
     meter: EvidenceMeter
     origin: Origin
+    aside: Aside
     check: Callable[[], Awaitable[Installation]]
     """Whose cluster, topics and dedup set these are; raises where they are another installation's."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,7 +119,7 @@ class Evidence:
         events: dict[SesEvent, list[QueueMessage]] = {}
         bad: list[tuple[bytes, BadRecord]] = []
         done: list[QueueMessage] = []
-        others: Counter[str] = Counter()
+        others: list[Foreign] = []
         for message in messages:
             try:
                 event = read_event(message.body)
@@ -126,7 +128,7 @@ class Evidence:
                 done.append(message)
                 continue
             if isinstance(event, Foreign):
-                others["foreign" if event.tagged else "untagged"] += 1
+                others.append(event)
                 done.append(message)
             else:
                 events.setdefault(event, []).append(message)
@@ -136,7 +138,8 @@ class Evidence:
         if sort.ours:
             self.meter.last_event_ms = self.now_ms()
         await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in sort.ours), default=0))
-        self.sink.counts.update(others)
+        for foreign in others:
+            self.aside.take(foreign)
         self.sink.counts["early"] += len(early)
         done += [message for event in sort.ours if event not in early for message in events[event]]
         await in_thread(queue.delete, done)
@@ -154,7 +157,7 @@ class Evidence:
                     self.sink.counts["bad"] += 1
                     log.warning(Event.UNREADABLE, error=entry.detail, place=name)
                 elif isinstance(entry, Foreign):
-                    self.sink.counts["foreign" if entry.tagged else "untagged"] += 1
+                    self.aside.take(entry)
             for first in range(0, len(events), LOG_BATCH):
                 batch = events[first : first + LOG_BATCH]
                 await self._until_done(lambda batch=batch: self.sink.take(batch, [], self.now_ms()))  # type: ignore[misc]
@@ -245,7 +248,8 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
         origin = Origin(installation, attempts, sink.counts, time.monotonic)
-        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check, stopping)
+        aside = Aside(sink.counts, time.monotonic)
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, check, stopping)
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
             metrics_served(

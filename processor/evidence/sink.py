@@ -58,7 +58,7 @@ class Sink:
         accepted = [event for event in events if event.meaning is Meaning.ACCEPTED]
         before = dict(zip(accepted, await self._dedup.prove([_item(event) for event in accepted]), strict=True))
         early = {event for event in accepted if is_early(event, before[event], now_ms)}
-        records = [self._scribe.event(event) for event in events if event not in early]
+        records = [self._scribe.event(event) for event in events if event not in early and event.is_kept]
         records += [self._scribe.bad_event(body, why) for body, why in bad]
         told: set[tuple[str, str]] = set()
         for event in accepted:

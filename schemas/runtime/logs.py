@@ -50,6 +50,7 @@ class Event(StrEnum):
     NO_CHECKPOINT = "dedup set without checkpoint"
     DEDUP_REBUILT = "dedup set rebuilt"
     ADOPTED = "adopted"
+    EVENT_NOTICE = "notice in the queue of events"
     EVENTS_OF_OTHERS = "events of another installation"
     RESOLVED = "doubt resolved"
     UNREADABLE = "unreadable record"

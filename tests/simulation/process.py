@@ -17,6 +17,7 @@ from processor.adapters.outcomes import Outcomes
 from processor.core.control import Control
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
+from processor.evidence.aside import Aside
 from processor.evidence.origin import Attempts, Origin
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
@@ -299,7 +300,8 @@ async def evidence(process: Process) -> None:
 
     origin = Origin(await check(), Attempts(settings), sink.counts, world.loop.time)
     meter = EvidenceMeter(sink.counts, now_ms)
-    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check)
+    aside = Aside(sink.counts, world.loop.time)
+    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, check)
     process.evidence.stopping = process.stopping
     with contextlib.suppress(Overdue):
         await obey(process.evidence.follow(world.sqs, drain=process.drain), process.stopping, STOP_S)  # type: ignore[arg-type]

@@ -112,6 +112,7 @@ class Ses:
             "eventType": "Rendering Failure" if dropped else "Send",
             "mail": {
                 "messageId": message.id,
+                "destination": [f"{message.key.user_id}@mail.example.net"],
                 "timestamp": datetime.fromtimestamp(self.wall_ms() / 1000, UTC).isoformat(),
                 "tags": {name: [value] for name, value in tags.items()},
             },
