@@ -138,7 +138,8 @@ def _table(now: _Now) -> Group:
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar
 
-    from processor.core.outcomes import STANDINGS
+    from processor.core.outcomes import STANDINGS, arrival_name
+    from schemas.records import Arrival
 
     counts = now.counts
     lines = table("outcome", "jobs", title=f"month {counts.month}", right=[1])
@@ -146,6 +147,11 @@ def _table(now: _Now) -> Group:
         lines.add_row(name, f"{getattr(counts, name):,}")
     lines.add_section()
     lines.add_row("[bold]jobs", f"[bold]{counts.jobs:,}")
+    came = [(arrival.value, getattr(counts, arrival_name(arrival))) for arrival in Arrival]
+    if any(many for _, many in came):
+        lines.add_section()
+        for name, many in came:
+            lines.add_row(f"[dim]by SES's events:[/] {name}", f"{many:,}")
     bar = ProgressBar(total=max(counts.jobs, 1), completed=counts.jobs - counts.pending, width=40)
     facts = [f"{now.sent_per_s:,.1f} mails a second in the last minute"]
     if now.quota_left is not None:

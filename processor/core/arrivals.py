@@ -6,17 +6,19 @@ delay after it is old news.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import msgspec
 
-from schemas.addresses import ADDRESS_CHARS_MAX, bare_address
+from schemas.addresses import ADDRESS_CHARS_MAX, bare_address, mask
 from schemas.limits import shortened
 from schemas.records import Arrival, Feedback
 
 __all__ = ["NOTHING_SAID", "Said", "Told", "canonical", "further", "kept", "read_told", "said", "written_to"]
 
 WORDS_CHARS_MAX = 300
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:@]{1,64}@[^\s<>()\[\],;:@]{1,255}")
 _RANK = {arrival: rank for rank, arrival in enumerate(Arrival)}
 _ABOUT = {
     "Delivery": "delivery",
@@ -170,4 +172,5 @@ def _list(found: object) -> list[Any]:
 
 
 def _text(value: object) -> str:
-    return shortened(value, WORDS_CHARS_MAX) if isinstance(value, str) else ""
+    """Somebody's words, of a length, with addresses masked: servers repeat whom they refuse."""
+    return _ADDRESS.sub(lambda m: mask(m.group()), shortened(value, WORDS_CHARS_MAX)) if isinstance(value, str) else ""

@@ -10,11 +10,24 @@ from collections.abc import Iterable
 
 import msgspec
 
+from processor.core.arrivals import Said, further
 from processor.core.standing import Entry, stands
 from schemas.kafka.reading import Record
-from schemas.records import Delivery, Feedback, Outcome, Source
+from schemas.records import Arrival, Delivery, Feedback, Outcome, Source
 
-__all__ = ["PENDING", "STANDINGS", "Mail", "MonthCounts", "Settled", "count", "has_job", "with_delivery", "with_job"]
+__all__ = [
+    "PENDING",
+    "STANDINGS",
+    "Mail",
+    "MonthCounts",
+    "Settled",
+    "arrival_name",
+    "count",
+    "has_job",
+    "with_arrival",
+    "with_delivery",
+    "with_job",
+]
 
 PENDING = "pending"
 STANDINGS = (*(outcome.value for outcome in Outcome), PENDING)
@@ -50,6 +63,10 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     attempt: str | None = None
     overrides: str = ""
     """the attempt that this one had leave to override"""
+    arrival: Arrival | None = None
+    """how far its message came, by SES's events"""
+    words: str = ""
+    """what was said of that, where it did not arrive"""
 
     @property
     def standing(self) -> str:
@@ -88,7 +105,7 @@ def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail
     mail = mail or NEVER
     if mail.outcome is not None and not stands(Entry.of(delivery, partition), _entry(mail)):
         return mail
-    source = delivery.source
+    source, same = delivery.source, mail.message_id == delivery.message_id
     return msgspec.structs.replace(
         mail,
         outcome=delivery.outcome,
@@ -100,7 +117,32 @@ def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail
         message_id=delivery.message_id,
         attempt=delivery.attempt,
         overrides=delivery.overrides,
+        arrival=further(mail.arrival if same else None, _arrival_in(delivery)),
+        words=mail.words if same else "",
     )
+
+
+def with_arrival(mail: Mail | None, message_id: str, told: Said) -> Mail | None:
+    """After SES's word on a message of the key; ``None`` while the ledger does not tell of that message.
+
+    The same whatever order such words come in, and however often.
+    """
+    if mail is None or mail.message_id != message_id:
+        return None
+    if further(mail.arrival, told.arrival) is not told.arrival:
+        return mail
+    words = "" if told.arrival is Arrival.DELIVERED else told.words
+    return msgspec.structs.replace(mail, arrival=told.arrival, words=words)
+
+
+_DROPS = {"rendering-failure": Arrival.RENDERING_FAILED, "rejected-by-ses": Arrival.REJECTED}
+
+
+def _arrival_in(delivery: Delivery) -> Arrival | None:
+    """What the ledger itself says of it, also when events are no longer kept."""
+    if delivery.feedback is not None:
+        return Arrival.HARD_BOUNCED if delivery.feedback is Feedback.BOUNCED else Arrival.COMPLAINED
+    return _DROPS.get(delivery.reason or "") if delivery.message_id else None
 
 
 def _entry(mail: Mail) -> Entry:
@@ -128,7 +170,10 @@ def has_job(key: bytes, records: Iterable[Record]) -> bool:
 
 
 class MonthCounts(msgspec.Struct):
-    """Counts of one month. Every job is in exactly one of the outcomes, or pending."""
+    """Counts of one month. Every job is in exactly one of the outcomes, or pending.
+
+    How far mails came counts beside that: each that SES told of is in one of `delivered` to `rendering_failed`.
+    """
 
     month: str
     jobs: int = 0
@@ -138,9 +183,27 @@ class MonthCounts(msgspec.Struct):
     suppressed: int = 0
     cancelled: int = 0
     pending: int = 0
+    delivered: int = 0
+    delayed: int = 0
+    soft_bounced: int = 0
+    hard_bounced: int = 0
+    complained: int = 0
+    rejected: int = 0
+    rendering_failed: int = 0
+
+
+def arrival_name(arrival: Arrival) -> str:
+    """Its name in `MonthCounts` and in JSON."""
+    return arrival.value.replace("-", "_")
 
 
 def count(month: str, mails: Iterable[Mail]) -> MonthCounts:
     """How a month stands."""
-    counts = Counter(mail.standing for mail in mails)
-    return MonthCounts(month, jobs=counts.total(), **{name: counts[name] for name in STANDINGS})
+    counts: Counter[str] = Counter()
+    arrivals: Counter[Arrival] = Counter()
+    for mail in mails:
+        counts[mail.standing] += 1
+        if mail.arrival is not None:
+            arrivals[mail.arrival] += 1
+    came = {arrival_name(arrival): arrivals[arrival] for arrival in Arrival}
+    return MonthCounts(month, jobs=counts.total(), **{name: counts[name] for name in STANDINGS}, **came)

@@ -11,8 +11,9 @@ import msgspec
 
 from processor.adapters.months import read_keys, read_month, read_months
 from processor.adapters.redis import RedisDedup
+from processor.core.arrivals import Said, further, read_told
 from processor.core.months import Months
-from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_arrival, with_delivery, with_job
 from processor.core.states import State
 from processor.core.ticket import WRONG_PARTITION
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
@@ -38,6 +39,10 @@ class MonthView:
         jobs, ledger = settings.topics.jobs, settings.topics.deliveries
         self._jobs = Follower(settings, jobs, self._months.starts(jobs, [month]))
         self._ledger = Follower(settings, ledger, self._months.starts(ledger, [month]))
+        events = settings.topics.events
+        self._events = Follower(settings, events, self._months.starts(events, [month]))
+        self._early: dict[tuple[bytes, str], Said] = {}
+        """what SES's events say of messages that the ledger does not tell of, by key and message"""
         self._mails: dict[bytes, Mail] = {}
         self._misplaced: dict[bytes, Mail] = {}
         """Jobs that stand where their keys do not belong: each is dead, and says nothing of a key that has another."""
@@ -66,8 +71,29 @@ class MonthView:
             self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
+        self._hear()
         self.mails = self._misplaced | self._mails if self._misplaced else self._mails
         return count(self.month, self.mails.values())
+
+    def _hear(self) -> None:
+        """SES's events, read after the ledger: what is early now is tried again with the next news."""
+        early, self._early = self._early, {}
+        for (key, message_id), said in early.items():
+            self._arrives(key, message_id, said)
+        for record in self._events.news():
+            if record.key is None or not record.key.endswith(self._suffix):
+                continue
+            told = read_told(record.value)
+            if told is not None and told.said.arrival is not None:
+                self._arrives(record.key, told.message_id, told.said)
+
+    def _arrives(self, key: bytes, message_id: str, said: Said) -> None:
+        if (mail := with_arrival(self._mails.get(key), message_id, said)) is not None:
+            self._mails[key] = mail
+            return
+        before = self._early.get((key, message_id))
+        if before is None or further(before.arrival, said.arrival) is said.arrival:
+            self._early[key, message_id] = said
 
     def sent_per_s(self, now_ms: int) -> float:
         """Mails a second that the ledger took in during the last minute."""
@@ -118,11 +144,23 @@ class Story:
         self.outcomes.append(msgspec.to_builtins(delivery))
         self.mail = with_delivery(self.mail, delivery, partition)
 
+    def add_event(self, record: Record) -> None:
+        """The next of SES's events, after the ledger's entries."""
+        told = read_told(record.value)
+        if told is None:
+            return
+        about = {"kind": told.kind, "mail": told.message_id, "at_ms": record.timestamp_ms}
+        if (said := told.said).arrival is not None:
+            about |= {"arrival": said.arrival.value, "detail": said.detail, "smtp": said.smtp}
+            self.mail = with_arrival(self.mail, told.message_id, said) or self.mail
+        self.events.append(about)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "user_id": self.key.user_id,
             "month": self.key.month,
             "outcome": self.outcome,
+            "arrival": self.mail.arrival if self.mail else None,
             "jobs": self.jobs,
             "intents": self.intents,
             "outcomes": self.outcomes,
@@ -148,8 +186,7 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
         letter = msgspec.to_builtins(decode_dead_letter(record.headers))
         story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
     for record in _beside(settings, months, topics.events, key):
-        if record.value is not None:
-            story.events.append(_event(record.value) | {"at_ms": record.timestamp_ms})
+        story.add_event(record)
     claim = await dedup.peek(key)
     if claim is not None and claim.state is not State.ABSENT:
         story.claim = {"state": claim.state.name.lower(), "value": claim.to_text()}
@@ -160,11 +197,6 @@ def _beside(settings: Settings, months: Months, topic: str, key: Key) -> Iterato
     """Of a topic whose records stand in any partition: 0.1 writes by the partitions that there are."""
     raw = key.to_bytes()
     return (record for record in read_month(settings, months, topic, key.month) if record.key == raw)
-
-
-def _event(value: bytes) -> dict[str, Any]:
-    event = msgspec.json.decode(value)
-    return {"kind": event.get("eventType"), "mail": event.get("mail", {}).get("messageId")}
 
 
 def _job(record: Record) -> dict[str, Any]:

@@ -82,7 +82,8 @@ def test_counts_add_up() -> None:
     """Each job in exactly one outcome, or pending."""
     mails = [with_delivery(None, ended(outcome)) for outcome in Outcome]
     counts = count(MONTH, [*mails, Mail(job_offset=1)])
-    assert msgspec.to_builtins(counts) == {
+    told = {name: many for name, many in msgspec.to_builtins(counts).items() if many}
+    assert told == {
         "month": MONTH,
         "jobs": 6,
         "sent": 1,
