@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import redis.asyncio
 
 from processor.adapters.clock import SystemClock
+from processor.adapters.first_mails import canary_gate
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import Letters
@@ -34,6 +35,7 @@ from processor.ops.balance import Tell, compare
 from processor.ports import Sender, Templates
 from processor.recovery.part import Part
 from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.canary import CanaryGate
 from processor.shell.control import FollowedMonths
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
@@ -94,6 +96,9 @@ class Ended:
     """Whether a signal asked for it."""
 
 
+_Started = tuple[Worker, Suppressions, CanaryGate]
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     settings: Settings
@@ -129,7 +134,7 @@ async def _run(run: _Process) -> Ended:
     client = connect(settings)
     sender = make_sender(settings)
     part = Part(settings, client, run.instance)
-    started: tuple[Worker, Suppressions] | None = None
+    started: _Started | None = None
     try:
         # Until then nothing is begun that a stop would have to bring to an end.
         with contextlib.suppress(Overdue):
@@ -158,9 +163,7 @@ async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> 
             log.info(Event.DRAINED)
 
 
-async def _start(
-    run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender
-) -> tuple[Worker, Suppressions]:
+async def _start(run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender) -> _Started:
     """Everything that must be right before a record is read."""
     settings = run.settings
     check_times(settings, local=sender.local)
@@ -174,7 +177,8 @@ async def _start(
         await BotoSender.check_run(sender, own)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
-    return await _build(run, client, part, sender, suppressions, mails), suppressions
+    worker, canary = await _build(run, client, part, sender, suppressions, mails)
+    return worker, suppressions, canary
 
 
 def check_times(settings: Settings, *, local: bool) -> None:
@@ -192,6 +196,7 @@ async def _serve(
     part: Part,
     worker: Worker,
     suppressions: Suppressions,
+    canary: CanaryGate,
     stopping: asyncio.Event,
 ) -> int:
     """Reads and sends until it is stopped or drained; returns the jobs it settled."""
@@ -201,6 +206,7 @@ async def _serve(
     looking = asyncio.create_task(look(worker, run.run.look))
     checking = asyncio.create_task(check(part, worker))
     following = asyncio.create_task(part.checkpoint.run())
+    waiting = asyncio.create_task(canary.run())
     try:
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as kafka,
@@ -214,7 +220,7 @@ async def _serve(
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        await end(watching, looking, checking, following)
+        await end(watching, looking, checking, following, waiting)
     return worker.settled_count
 
 
@@ -251,7 +257,7 @@ async def _build(
     sender: BotoSender,
     suppressions: Suppressions,
     mails: dict[str, Settings],
-) -> Worker:
+) -> tuple[Worker, CanaryGate]:
     settings, instance = run.settings, run.instance
     clock, letters_max = SystemClock(), await in_thread(letter_bytes_max, settings)
     ports = run.run.wrap(
@@ -271,6 +277,7 @@ async def _build(
     of_template = {name: mail_config(own, whose) for name, own in mails.items()}
 
     templates = make_templates(settings, ports.sender)
+    gate = canary_gate(settings, ports.pace, part.follower, part.dedup.feed_alive_ms, part.control_log, clock, instance)
 
     def compose_attempt(attempt: Attempt) -> dict[str, object]:
         ticket = attempt.ticket
@@ -278,7 +285,7 @@ async def _build(
         config = of_template.get(ticket.job.template, mail)
         return compose(ticket.job, attempt.id, ticket.place, config, templates.content(ticket.job))
 
-    return assemble(
+    worker = assemble(
         settings,
         ports,
         Parts(
@@ -286,7 +293,7 @@ async def _build(
             templates=templates,
             compose=compose_attempt,
             make_whole=part.lineages.ensure_whole,
-            presence=part.follower,
+            canary=gate,
             months=FollowedMonths(part.follower),
             scribe=Scribe(
                 settings.topics, instance, version("mailonce"), clock.now_ms, letters_max, part.follower.process
@@ -298,6 +305,7 @@ async def _build(
             drain=run.run.drain,
         ),
     )
+    return worker, gate
 
 
 def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:

@@ -18,6 +18,7 @@ from schemas.records import Arrival, Delivery, Feedback, Outcome, Source
 __all__ = [
     "PENDING",
     "STANDINGS",
+    "Arrivals",
     "Mail",
     "MonthCounts",
     "Settled",
@@ -34,13 +35,17 @@ STANDINGS = (*(outcome.value for outcome in Outcome), PENDING)
 
 
 class Settled(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, array_like=True):
-    """Where an outcome stands, and what it is about."""
+    """Where an outcome stands, what it is about, and how far its message came."""
 
     partition: int = -1
     """of the record that it is about"""
     offset: int = -1
     at_ms: int = -1
     ledger_partition: int = -1
+    arrival: Arrival | None = None
+    """how far its message came, by SES's events"""
+    words: str = ""
+    """what was said of that, where it did not arrive"""
 
 
 NOT_SETTLED = Settled()
@@ -63,10 +68,14 @@ class Mail(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     attempt: str | None = None
     overrides: str = ""
     """the attempt that this one had leave to override"""
-    arrival: Arrival | None = None
-    """how far its message came, by SES's events"""
-    words: str = ""
-    """what was said of that, where it did not arrive"""
+
+    @property
+    def arrival(self) -> Arrival | None:
+        return self.settled.arrival
+
+    @property
+    def words(self) -> str:
+        return self.settled.words
 
     @property
     def standing(self) -> str:
@@ -111,14 +120,19 @@ def with_delivery(mail: Mail | None, delivery: Delivery, partition: int) -> Mail
         outcome=delivery.outcome,
         reason=delivery.reason,
         at_ms=delivery.at_ms,
-        settled=Settled(source.partition, source.offset, source.timestamp_ms, partition),
+        settled=Settled(
+            source.partition,
+            source.offset,
+            source.timestamp_ms,
+            partition,
+            further(mail.arrival if same else None, _arrival_in(delivery)),
+            mail.words if same else "",
+        ),
         frees_key=delivery.frees_key,
         feedback=delivery.feedback,
         message_id=delivery.message_id,
         attempt=delivery.attempt,
         overrides=delivery.overrides,
-        arrival=further(mail.arrival if same else None, _arrival_in(delivery)),
-        words=mail.words if same else "",
     )
 
 
@@ -132,7 +146,8 @@ def with_arrival(mail: Mail | None, message_id: str, told: Said) -> Mail | None:
     if further(mail.arrival, told.arrival) is not told.arrival:
         return mail
     words = "" if told.arrival is Arrival.DELIVERED else told.words
-    return msgspec.structs.replace(mail, arrival=told.arrival, words=words)
+    settled = msgspec.structs.replace(mail.settled, arrival=told.arrival, words=words)
+    return msgspec.structs.replace(mail, settled=settled)
 
 
 _DROPS = {"rendering-failure": Arrival.RENDERING_FAILED, "rejected-by-ses": Arrival.REJECTED}
@@ -169,11 +184,23 @@ def has_job(key: bytes, records: Iterable[Record]) -> bool:
     return any(record.key == key for record in records)
 
 
-class MonthCounts(msgspec.Struct):
-    """Counts of one month. Every job is in exactly one of the outcomes, or pending.
+class Arrivals(msgspec.Struct, frozen=True):
+    """How far the mails of a month came: each that SES's events told of is in one of these."""
 
-    How far mails came counts beside that: each that SES told of is in one of `delivered` to `rendering_failed`.
-    """
+    delayed: int = 0
+    soft_bounced: int = 0
+    delivered: int = 0
+    hard_bounced: int = 0
+    complained: int = 0
+    rejected: int = 0
+    rendering_failed: int = 0
+
+
+NO_ARRIVALS = Arrivals()
+
+
+class MonthCounts(msgspec.Struct):
+    """Counts of one month. Every job is in exactly one of the outcomes, or pending."""
 
     month: str
     jobs: int = 0
@@ -183,17 +210,11 @@ class MonthCounts(msgspec.Struct):
     suppressed: int = 0
     cancelled: int = 0
     pending: int = 0
-    delivered: int = 0
-    delayed: int = 0
-    soft_bounced: int = 0
-    hard_bounced: int = 0
-    complained: int = 0
-    rejected: int = 0
-    rendering_failed: int = 0
+    arrivals: Arrivals = NO_ARRIVALS
 
 
 def arrival_name(arrival: Arrival) -> str:
-    """Its name in `MonthCounts` and in JSON."""
+    """Its name in `Arrivals` and in JSON."""
     return arrival.value.replace("-", "_")
 
 
@@ -205,5 +226,5 @@ def count(month: str, mails: Iterable[Mail]) -> MonthCounts:
         counts[mail.standing] += 1
         if mail.arrival is not None:
             arrivals[mail.arrival] += 1
-    came = {arrival_name(arrival): arrivals[arrival] for arrival in Arrival}
-    return MonthCounts(month, jobs=counts.total(), **{name: counts[name] for name in STANDINGS}, **came)
+    came = Arrivals(**{arrival_name(arrival): arrivals[arrival] for arrival in Arrival})
+    return MonthCounts(month, jobs=counts.total(), **{name: counts[name] for name in STANDINGS}, arrivals=came)

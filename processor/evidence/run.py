@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from processor.adapters.control import read_control
+from processor.adapters.control import read_control, write_change
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import EventLetters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
+from processor.core.brake import Undelivered
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
 from processor.evidence.aside import Aside
@@ -25,6 +26,7 @@ from processor.evidence.origin import Attempts, Origin
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
+from processor.evidence.stop import Stop
 from processor.evidence.sweep import Doubts, Sweeper
 from processor.recovery.part import refuse_foreign
 from processor.telemetry.meter import EvidenceMeter
@@ -64,6 +66,7 @@ class Evidence:
     meter: EvidenceMeter
     origin: Origin
     aside: Aside
+    stop: Stop
     check: Callable[[], Awaitable[Installation]]
     """Whose cluster, topics and dedup set these are; raises where they are another installation's."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -137,6 +140,7 @@ class Evidence:
         early = await self.sink.take(sort.ours, bad, self.now_ms())
         if sort.ours:
             self.meter.last_event_ms = self.now_ms()
+        await self.stop.note([event for event in sort.ours if event not in early])
         await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in sort.ours), default=0))
         for foreign in others:
             self.aside.take(foreign)
@@ -249,7 +253,12 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         meter.doubts_since_ms = sweeper.since_ms
         origin = Origin(installation, attempts, sink.counts, time.monotonic)
         aside = Aside(sink.counts, time.monotonic)
-        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, check, stopping)
+        stop = Stop(
+            Undelivered(settings.breaker_consecutive, settings.breaker_share),
+            lambda decide: in_thread(write_change, settings, decide),
+            now_ms,
+        )
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, stop, check, stopping)
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
             metrics_served(

@@ -11,7 +11,9 @@ import msgspec
 
 from processor.adapters.months import read_keys, read_month, read_months
 from processor.adapters.redis import RedisDedup
-from processor.core.arrivals import Said, further, read_told
+from processor.core.arrivals import read_told
+from processor.core.brake import ALL
+from processor.core.heard import Heard
 from processor.core.months import Months
 from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_arrival, with_delivery, with_job
 from processor.core.states import State
@@ -41,8 +43,7 @@ class MonthView:
         self._ledger = Follower(settings, ledger, self._months.starts(ledger, [month]))
         events = settings.topics.events
         self._events = Follower(settings, events, self._months.starts(events, [month]))
-        self._early: dict[tuple[bytes, str], Said] = {}
-        """what SES's events say of messages that the ledger does not tell of, by key and message"""
+        self._heard = Heard()
         self._mails: dict[bytes, Mail] = {}
         self._misplaced: dict[bytes, Mail] = {}
         """Jobs that stand where their keys do not belong: each is dead, and says nothing of a key that has another."""
@@ -75,25 +76,17 @@ class MonthView:
         self.mails = self._misplaced | self._mails if self._misplaced else self._mails
         return count(self.month, self.mails.values())
 
-    def _hear(self) -> None:
-        """SES's events, read after the ledger: what is early now is tried again with the next news."""
-        early, self._early = self._early, {}
-        for (key, message_id), said in early.items():
-            self._arrives(key, message_id, said)
-        for record in self._events.news():
-            if record.key is None or not record.key.endswith(self._suffix):
-                continue
-            told = read_told(record.value)
-            if told is not None and told.said.arrival is not None:
-                self._arrives(record.key, told.message_id, told.said)
+    def paused(self) -> str | None:
+        """Why the month is paused; ``None``: it is not. As of the first look. Raises `BrokerUnavailable`."""
+        brake = self._months.brake
+        return brake.paused.get(self.month, brake.paused.get(ALL))
 
-    def _arrives(self, key: bytes, message_id: str, said: Said) -> None:
-        if (mail := with_arrival(self._mails.get(key), message_id, said)) is not None:
-            self._mails[key] = mail
-            return
-        before = self._early.get((key, message_id))
-        if before is None or further(before.arrival, said.arrival) is said.arrival:
-            self._early[key, message_id] = said
+    def _hear(self) -> None:
+        """SES's events, read after the ledger."""
+        self._heard.again(self._mails)
+        for record in self._events.news():
+            if record.key is not None and record.key.endswith(self._suffix):
+                self._heard.hear(self._mails, record.key, record.value)
 
     def sent_per_s(self, now_ms: int) -> float:
         """Mails a second that the ledger took in during the last minute."""

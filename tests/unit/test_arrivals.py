@@ -141,7 +141,8 @@ def test_the_ledger_alone_says_what_lasts() -> None:
     assert (resent.outcome, resent.arrival, resent.words) == (Outcome.SENT, None, "")
     counts = count(MONTH, [again, bounced, dropped, resent, Mail(job_offset=1)])
     assert (counts.jobs, counts.sent, counts.dead, counts.pending) == (5, 3, 1, 1)
-    assert (counts.delivered, counts.hard_bounced, counts.rendering_failed, counts.complained) == (1, 1, 1, 0)
+    came = counts.arrivals
+    assert (came.delivered, came.hard_bounced, came.rendering_failed, came.complained) == (1, 1, 1, 0)
 
 
 def test_who_was_told_later_and_who_not_at_all_is_missing() -> None:

@@ -82,7 +82,7 @@ def test_counts_add_up() -> None:
     """Each job in exactly one outcome, or pending."""
     mails = [with_delivery(None, ended(outcome)) for outcome in Outcome]
     counts = count(MONTH, [*mails, Mail(job_offset=1)])
-    told = {name: many for name, many in msgspec.to_builtins(counts).items() if many}
+    told = {name: many for name, many in msgspec.to_builtins(counts).items() if name != "arrivals"}
     assert told == {
         "month": MONTH,
         "jobs": 6,
