@@ -10,6 +10,7 @@ import pytest
 
 from processor.core.arrivals import NOTHING_SAID, Said, canonical, further, kept, read_told, said
 from processor.core.evidence import SesEvent, read_event
+from processor.core.heard import Heard
 from processor.core.outcomes import Mail, count, with_arrival, with_delivery
 from processor.ops.missing import why_no_mail
 from schemas.identity import Key, message_tags
@@ -153,3 +154,19 @@ def test_who_was_told_later_and_who_not_at_all_is_missing() -> None:
     assert why_no_mail(with_arrival(SENT, "m1", Said(Arrival.DELIVERED, "", "250 ok"))) is None
     hard = with_arrival(SENT, "m1", Said(Arrival.HARD_BOUNCED, "Permanent/General"))
     assert why_no_mail(hard) == ("hard-bounced", "Permanent/General")
+
+
+def test_events_before_the_ledger_are_kept_until_it_tells() -> None:
+    """The one that says most of a message, whichever came first."""
+    heard, key = Heard(), KEY.to_bytes()
+    mails: dict[bytes, Mail] = {}
+    for arrival in (Arrival.DELAYED, Arrival.DELIVERED, Arrival.DELAYED):
+        kind = "Delivery" if arrival is Arrival.DELIVERED else "DeliveryDelay"
+        heard.hear(mails, key, kept(kind, "m1", "", Said(arrival, "x")))
+    heard.again(mails)
+    assert mails == {}
+    mails[key] = with_delivery(None, ledger(Outcome.SENT), 0)
+    heard.again(mails)
+    assert mails[key].arrival is Arrival.DELIVERED
+    heard.hear(mails, key, b"junk")
+    assert mails[key].arrival is Arrival.DELIVERED

@@ -12,12 +12,15 @@ from processor.adapters import first_mails
 from processor.adapters.first_mails import FirstMails, canary_gate
 from processor.core.canary import Rule
 from processor.core.control import Control
+from processor.core.engine import Engine
 from processor.core.outcomes import Arrivals, MonthCounts
 from processor.ports import Item
+from processor.shell.brake import BrakeLever
 from processor.shell.canary import CanaryGate, Looks
 from processor.shell.control import Permission
+from processor.telemetry.meter import Meter
 from schemas.codec import encode
-from schemas.control import Canary, CanaryState
+from schemas.control import Brake, Canary, CanaryState
 from schemas.identity import Key
 from schemas.kafka.reading import Record
 from schemas.records import Delivery, Outcome, Source
@@ -183,3 +186,21 @@ async def test_what_redis_does_not_answer_leaves_nothing_behind() -> None:
     with pytest.raises(ConnectionError):
         await made.attempts.start(1)
     assert made.engine.due.ready == 1
+
+
+def test_each_pause_and_resume_is_told_once() -> None:
+    """Aloud, with what to do; other months stay as they are."""
+    control, meter = Control(), Meter()
+    lever = BrakeLever(Engine(), presence(), no_canary(), FakeClock(), meter)
+    lever._presence = SimpleNamespace(control=control)  # type: ignore[assignment]
+    with capture_logs() as said:
+        for paused in ({}, {MONTH: "a"}, {MONTH: "a"}, {MONTH: "a", "*": "b"}, {"*": "b"}):
+            control.brake = Brake(paused=paused)
+            lever.look()
+    assert [(entry["event"], entry["month"]) for entry in said] == [
+        ("month paused", MONTH),
+        ("month paused", "*"),
+        ("month resumed", MONTH),
+    ]
+    assert said[1]["follows"].endswith("`mailonce resume`")
+    assert meter.registry.get_sample_value("mailonce_month_paused", {"month": MONTH}) == 0
