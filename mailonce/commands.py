@@ -12,6 +12,7 @@ from pathlib import Path
 import typer
 
 from mailonce import (
+    brake,
     cancel,
     dashboard,
     dead_letters,
@@ -47,7 +48,7 @@ app = typer.Typer(
 )
 _IN_ORDER = (
     *(produce, preview, process, evidence, status, missing, forecast, show, replay, dashboard, cancel),
-    *(settings, doctor, forget),
+    *(brake, settings, doctor, forget),
     *(topics, sources, templates, dead_letters, uncertain, suppressions, dedup, stack),
 )
 for module in _IN_ORDER:

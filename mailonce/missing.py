@@ -31,7 +31,7 @@ def missing(
     as_csv: Annotated[bool, typer.Option("--csv", help="All of them, as CSV.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Who of a source has no mail, and why: never published, pending, dead, uncertain, suppressed, cancelled, bounced.
+    """Who of a source has no mail, and why: never published, pending, dead, uncertain, suppressed, cancelled, bounced…
 
     Exit code 1 when there is somebody.
     """

@@ -51,7 +51,8 @@ def story_of(settings: Settings, key: Key) -> Story:
 
 
 def _show(story: Story) -> None:
-    say(f"[bold]{story.key}[/]: {story.outcome}")
+    arrival = story.mail.arrival if story.mail else None
+    say(f"[bold]{story.key}[/]: {story.outcome}{f', {arrival.value}' if arrival else ''}")
     sections = (
         ("job", story.jobs),
         ("intent", story.intents),

@@ -56,16 +56,21 @@ class _Now:
     counts: MonthCounts
     sent_per_s: float
     lag: dict[int, int]
+    paused: str | None
     quota_left: int | None
     ends_at: datetime | None
 
     def to_dict(self) -> dict[str, Any]:
         import msgspec
 
+        counts = msgspec.to_builtins(self.counts)
+        arrivals = counts.pop("arrivals")
         return {
-            **msgspec.to_builtins(self.counts),
+            **counts,
+            **arrivals,
             "sent_per_s": round(self.sent_per_s, 2),
             "pending_by_partition": self.lag,
+            "paused": self.paused,
             "quota_left": self.quota_left,
             "expected_end": self.ends_at and self.ends_at.isoformat(timespec="seconds"),
         }
@@ -130,7 +135,8 @@ def _now(settings: Settings, view: MonthView, counts: MonthCounts, account: Acco
         seconds = month_forecast(settings, counts.pending, account).seconds if counts.pending else None
         ends_at = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
     whole = None if left is None else int(left)
-    return _Now(counts, view.sent_per_s(now_ms()), view.pending_by_partition(), whole, ends_at)
+    lag = view.pending_by_partition()
+    return _Now(counts, view.sent_per_s(now_ms()), lag, view.paused(), whole, ends_at)
 
 
 def _table(now: _Now) -> Group:
@@ -138,7 +144,8 @@ def _table(now: _Now) -> Group:
     from rich.padding import Padding
     from rich.progress_bar import ProgressBar
 
-    from processor.core.outcomes import STANDINGS
+    from processor.core.outcomes import STANDINGS, arrival_name
+    from schemas.records import Arrival
 
     counts = now.counts
     lines = table("outcome", "jobs", title=f"month {counts.month}", right=[1])
@@ -146,8 +153,14 @@ def _table(now: _Now) -> Group:
         lines.add_row(name, f"{getattr(counts, name):,}")
     lines.add_section()
     lines.add_row("[bold]jobs", f"[bold]{counts.jobs:,}")
+    came = [(arrival.value, getattr(counts.arrivals, arrival_name(arrival))) for arrival in Arrival]
+    if any(many for _, many in came):
+        lines.add_section()
+        for name, many in came:
+            lines.add_row(f"[dim]by SES's events:[/] {name}", f"{many:,}")
     bar = ProgressBar(total=max(counts.jobs, 1), completed=counts.jobs - counts.pending, width=40)
-    facts = [f"{now.sent_per_s:,.1f} mails a second in the last minute"]
+    facts = [f"PAUSED: {now.paused}"] if now.paused else []
+    facts += [f"{now.sent_per_s:,.1f} mails a second in the last minute"]
     if now.quota_left is not None:
         facts.append(f"{now.quota_left:,} left of the 24 h quota")
     if now.ends_at is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import redis.asyncio
 
 from processor.adapters.clock import SystemClock
+from processor.adapters.first_mails import canary_gate
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.letters import Letters
 from processor.adapters.mail_options import mail_config
@@ -27,6 +28,7 @@ from processor.core.ticket import Attempt
 from processor.ports import Sender, Templates
 from processor.recovery.part import Part
 from processor.shell.assembly import Parts, Ports, assemble
+from processor.shell.canary import CanaryGate
 from processor.shell.control import FollowedMonths
 from processor.shell.intake import IntakeConfig
 from processor.shell.ledger import Scribe
@@ -89,13 +91,19 @@ async def build(
     sender: BotoSender,
     suppressions: Suppressions,
     mails: dict[str, Settings],
-) -> Worker:
-    """A worker on real servers, not started. `mails`: the settings of each template that has some of its own."""
+) -> tuple[Worker, CanaryGate]:
+    """A worker on real servers, not started, and what holds a month's other mails back at first.
+
+    `mails`: the settings of each template that has some of its own.
+    """
     settings, instance = made.settings, made.instance
     clock, limits = SystemClock(), await in_thread(topic_limits, settings)
     ports = _ports(made, client, part, sender, clock, limits)
     templates = make_templates(settings, ports.sender)
-    return assemble(
+    gate = canary_gate(
+        settings, ports.pace, part.follower, part.dedup.feed_alive_ms, part.control_log, clock, made.instance
+    )
+    worker = assemble(
         settings,
         ports,
         Parts(
@@ -103,7 +111,7 @@ async def build(
             templates=templates,
             compose=_composing(settings, part, templates, mails),
             make_whole=part.lineages.ensure_whole,
-            presence=part.follower,
+            canary=gate,
             months=FollowedMonths(part.follower),
             scribe=Scribe(
                 settings.topics, instance, version("mailonce"), clock.now_ms, limits.letter_bytes, part.follower.process
@@ -115,6 +123,7 @@ async def build(
             drain=made.drain,
         ),
     )
+    return worker, gate
 
 
 def _ports(

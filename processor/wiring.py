@@ -27,6 +27,7 @@ from processor.core.times import too_short
 from processor.ops.balance import Tell, compare
 from processor.recovery.part import Part
 from processor.shell.assembly import Ports
+from processor.shell.canary import CanaryGate
 from processor.shell.worker import Worker
 from processor.telemetry.meter import Meter
 from processor.watch import cannot_read, check, look, sick, watch
@@ -82,6 +83,9 @@ class Ended:
     """Whether a signal asked for it."""
 
 
+_Started = tuple[Worker, Suppressions, CanaryGate]
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     settings: Settings
@@ -117,7 +121,7 @@ async def _run(run: _Process) -> Ended:
     client = connect(settings)
     sender = make_sender(settings)
     part = Part(settings, client, run.instance)
-    started: tuple[Worker, Suppressions] | None = None
+    started: _Started | None = None
     try:
         # Until then nothing is begun that a stop would have to bring to an end.
         with contextlib.suppress(Overdue):
@@ -149,9 +153,7 @@ async def _end_drain(run: _Process, worker: Worker, stopping: asyncio.Event) -> 
             log.info(Event.DRAINED)
 
 
-async def _start(
-    run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender
-) -> tuple[Worker, Suppressions]:
+async def _start(run: _Process, client: redis.asyncio.Redis, part: Part, sender: BotoSender) -> _Started:
     """Everything that must be right before a record is read."""
     settings = run.settings
     check_times(settings, local=sender.local)
@@ -175,7 +177,8 @@ async def _start(
         wrap=how.wrap,
         meter=how.meter,
     )
-    return await build(made, client, part, sender, suppressions, mails), suppressions
+    worker, canary = await build(made, client, part, sender, suppressions, mails)
+    return worker, suppressions, canary
 
 
 def check_times(settings: Settings, *, local: bool) -> None:
@@ -193,6 +196,7 @@ async def _serve(
     part: Part,
     worker: Worker,
     suppressions: Suppressions,
+    canary: CanaryGate,
     stopping: asyncio.Event,
 ) -> int:
     """Reads and sends until it is stopped or drained; returns the jobs it settled."""
@@ -202,6 +206,7 @@ async def _serve(
     looking = asyncio.create_task(look(worker, run.run.look))
     checking = asyncio.create_task(check(part, worker))
     following = asyncio.create_task(part.checkpoint.run())
+    waiting = asyncio.create_task(canary.run())
     try:
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as kafka,
@@ -215,5 +220,5 @@ async def _serve(
         ):
             await obey(worker.run(), stopping, settings.stop_s, ask=worker.stop, excused=lambda: worker.calling)
     finally:
-        await end(watching, looking, checking, following)
+        await end(watching, looking, checking, following, waiting)
     return worker.settled_count

@@ -1,13 +1,14 @@
 """The records of the control topic (``email-control``): who takes part, and what all of them must agree on.
 
 One partition, compacted. A record's key says what it is: ``process:ID``, ``lineage:ID``, ``month:YYYY-MM``,
-``installation``, ``floor``, ``brake``. Readers pass over kinds that they do not know, and over
+``installation``, ``floor``, ``brake``, ``canary:YYYY-MM``. Readers pass over kinds that they do not know, and over
 ``clock``: whoever writes that asks Kafka for the time.
 """
 
 from __future__ import annotations
 
 import secrets
+from enum import StrEnum
 
 import msgspec
 
@@ -17,6 +18,8 @@ from schemas.runtime.errors import BadRecord
 __all__ = [
     "CURRENT_S",
     "Brake",
+    "Canary",
+    "CanaryState",
     "Content",
     "ControlRecord",
     "Figures",
@@ -145,7 +148,31 @@ class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     who: str = ""
 
 
-Content = Heartbeat | Installation | Lineage | MonthOpened | Floor | Brake
+class CanaryState(StrEnum):
+    """How far a month's canary has come."""
+
+    WAITING = "waiting"
+    """Its first mails were attempted; the rest waits for what SES's events say of them."""
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+class Canary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of a month's first mails (key ``canary:YYYY-MM``): all processors wait for it, and remember it."""
+
+    v: int = 1
+    month: str
+    state: CanaryState
+    count: int = 0
+    """mails that were to go first"""
+    since_ms: int = 0
+    """when the rest began to wait"""
+    why: str = ""
+    at_ms: int = 0
+    who: str = ""
+
+
+Content = Heartbeat | Installation | Lineage | MonthOpened | Floor | Brake | Canary
 
 _KINDS: dict[str, type[Content]] = {
     "process": Heartbeat,
@@ -154,6 +181,7 @@ _KINDS: dict[str, type[Content]] = {
     "month": MonthOpened,
     "floor": Floor,
     "brake": Brake,
+    "canary": Canary,
 }
 _DECODERS = {kind: msgspec.json.Decoder(struct) for kind, struct in _KINDS.items()}
 VERSION = 1
@@ -179,6 +207,8 @@ def control_key(content: Content) -> bytes:
             return f"lineage:{content.id}".encode()
         case MonthOpened():
             return f"month:{content.month}".encode()
+        case Canary():
+            return f"canary:{content.month}".encode()
     return next(kind for kind, struct in _KINDS.items() if isinstance(content, struct)).encode()
 
 

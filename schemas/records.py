@@ -14,6 +14,7 @@ __all__ = [
     "EVIDENCE",
     "JOB_VERSION",
     "UNREADABLE_REASON",
+    "Arrival",
     "Attempt",
     "Cut",
     "DeadLetter",
@@ -55,6 +56,23 @@ class Feedback(StrEnum):
     BOUNCED = "bounced"
     """Permanently: the address does not take mail."""
     COMPLAINED = "complained"
+
+
+class Arrival(StrEnum):
+    """How far a mail came that SES took, by SES's events."""
+
+    DELAYED = "delayed"
+    """SES tries again by itself."""
+    SOFT_BOUNCED = "soft-bounced"
+    """Not delivered this time; the address may take later mail."""
+    DELIVERED = "delivered"
+    HARD_BOUNCED = "hard-bounced"
+    """The address does not take mail."""
+    COMPLAINED = "complained"
+    REJECTED = "rejected"
+    """SES took it and found that it must not go out."""
+    RENDERING_FAILED = "rendering-failed"
+    """SES took it and could not fill its template in."""
 
 
 class Provenance(msgspec.Struct, frozen=True, omit_defaults=True):

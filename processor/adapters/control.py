@@ -35,7 +35,14 @@ from schemas.runtime.errors import BadRecord, BrokerUnavailable
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
-__all__ = ["KafkaControl", "change_control", "end_transaction", "kafka_clock_ms", "read_control"]
+__all__ = [
+    "KafkaControl",
+    "change_control",
+    "end_transaction",
+    "kafka_clock_ms",
+    "read_control",
+    "write_change",
+]
 
 log = get_log()
 

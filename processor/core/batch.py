@@ -10,7 +10,7 @@ unknown
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from processor.core.assignments import Assignments
 from processor.core.control import NO_TENURE, Tenure
 from processor.core.decide import Settle
+from processor.core.fresh import Fresh
 from processor.core.ticket import Attempt, Finished, Ticket
 from schemas.records import Outcome
 
@@ -46,8 +47,7 @@ class Batches:
 
     def __init__(self, assigned: Assignments) -> None:
         self._assigned = assigned
-        self._fresh: list[Attempt] = []
-        """without an id"""
+        self._waiting = Fresh()
         self._ended: list[Finished] = []
         self._renounced: list[Attempt] = []
         self._facts: list[Finished] = []
@@ -55,7 +55,20 @@ class Batches:
     @property
     def fresh(self) -> int:
         """Tickets that need a call and are not intended."""
-        return len(self._fresh)
+        return len(self._waiting.fresh)
+
+    @property
+    def parked(self) -> int:
+        """Tickets that need a call, and whose months are paused."""
+        return len(self._waiting.parked)
+
+    @property
+    def parked_months(self) -> frozenset[str]:
+        return frozenset(attempt.ticket.key.month for attempt in self._waiting.parked if attempt.ticket.key)
+
+    def pause(self, months: Container[str]) -> None:
+        """Of these months nothing is intended from now on; what waited for others goes on before what came since."""
+        self._waiting.pause(months)
 
     @property
     def ended(self) -> int:
@@ -77,7 +90,7 @@ class Batches:
         self._facts = [finished for finished in self._facts if finished not in facts]
 
     def add_fresh(self, ticket: Ticket) -> None:
-        self._fresh.append(Attempt(ticket))
+        self._waiting.add([Attempt(ticket)])
 
     def renounce(self, attempts: Sequence[tuple[Attempt, float]]) -> None:
         """These are withdrawn, and their tickets intended anew before all others.
@@ -86,7 +99,7 @@ class Batches:
             attempts: each with the time before which its ticket is not attempted (boot clock; 0: at once).
         """
         self._renounced += [attempt for attempt, _ in attempts]
-        self._fresh[:0] = [attempt.again(due_s) for attempt, due_s in attempts]
+        self._waiting.add([attempt.again(due_s) for attempt, due_s in attempts], first=True)
 
     def withdraw(self, attempt: Attempt) -> None:
         """This one is withdrawn, and not intended anew."""
@@ -97,7 +110,7 @@ class Batches:
 
     def next(self, count: int, new_attempt: Callable[[], str], tenure: Tenure = NO_TENURE) -> Batch:
         """Everything that has ended, and up to `count` fresh tickets under attempts of their own."""
-        chosen, self._fresh = self._fresh[:count], self._fresh[count:]
+        chosen = self._waiting.take(count)
         intended = tuple(
             msgspec.structs.replace(attempt, id=new_attempt(), tenure=tenure)
             for attempt in chosen
@@ -121,13 +134,11 @@ class Batches:
 
     def aborted(self, batch: Batch) -> None:
         """What was intended comes first the next time, under other attempts."""
-        self._fresh[:0] = [attempt.again(attempt.due_s) for attempt in batch.intended]
+        self._waiting.add([attempt.again(attempt.due_s) for attempt in batch.intended], first=True)
 
     def forget_closed(self) -> list[Ticket]:
         """Partitions have left: returns their fresh tickets, which never start here."""
-        gone = [attempt.ticket for attempt in self._fresh if not self._assigned.owns(attempt.ticket)]
-        self._fresh = [attempt for attempt in self._fresh if self._assigned.owns(attempt.ticket)]
-        return gone
+        return self._waiting.drop(lambda ticket: not self._assigned.owns(ticket))
 
     def take_ended(self) -> list[Finished]:
         """What has ended and is not recorded as far as is known; nothing of it is recorded from now on."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from processor.core.arrivals import NOTHING_SAID, kept
 from processor.core.evidence import Foreign, SesEvent, tell_of_mail
 from schemas.gate import depth_above
 from schemas.limits import DEPTH_MAX
@@ -52,7 +53,8 @@ def _read_record(record: Any) -> SesEvent | Foreign:
     if not isinstance(message_id, str) or not message_id or not isinstance(request, dict):
         return Foreign("no message id: nothing is proved")
     tags = _tags(request.get("emailTags"))
-    return tell_of_mail(KIND, tags, message_id, str(record.get("eventTime", "")), msgspec.json.encode(record))
+    timestamp = str(record.get("eventTime", ""))
+    return tell_of_mail(KIND, tags, message_id, timestamp, kept(KIND, message_id, timestamp, NOTHING_SAID))
 
 
 def _tags(entries: object) -> dict[str, str]:

@@ -16,6 +16,7 @@ from processor.core.lapses import Lapses
 from schemas.control import (
     CURRENT_S,
     Brake,
+    Canary,
     Content,
     ControlRecord,
     Floor,
@@ -59,6 +60,7 @@ class Control:
         self.months: dict[str, MonthOpened] = {}
         self.floor: Floor | None = None
         self.brake = Brake()
+        self.canaries: dict[str, Canary] = {}
         self.processes: dict[str, Other] = {}
         self.broken = ""
         """Why nothing that was read can be relied on until a new lineage is begun; empty: it can."""
@@ -86,6 +88,8 @@ class Control:
                 self.installation = content
             case Floor():
                 self._raise(content)
+            case Canary():
+                self.canaries[content.month] = content
             case _:
                 self.brake = content
         self.position = record.offset + 1

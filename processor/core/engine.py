@@ -149,6 +149,12 @@ class Engine:
         return bool(self.due.ready or self.batches.fresh)
 
     @property
+    def waits_for_resume(self) -> bool:
+        """Whether records of paused months wait, and nothing else does."""
+        return self.batches.parked > 0 and self.idle
+
+    @property
     def idle(self) -> bool:
-        """Whether nothing waits for a call or a transaction; calls in flight are the driver's to know."""
+        """Whether nothing waits for a call or a transaction, but for what is paused; calls in flight are the driver's
+        to know."""
         return not (self.batches.fresh or self.batches.ended or self.batches.facts) and self.due.empty

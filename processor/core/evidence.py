@@ -9,19 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
-import msgspec
-
+from processor.core.arrivals import NOTHING_SAID, Said, canonical, kept, said, written_to
+from processor.core.envelopes import Notice, bad_event, unwrapped
 from processor.core.standing import attempts_in
 from processor.core.states import Claim, State
-from schemas.addresses import ADDRESS_CHARS_MAX
 from schemas.control import Installation
-from schemas.gate import depth_above
 from schemas.identity import NO_PLACE, TAG_INSTALLATION, Key, Place, read_place, read_tags
-from schemas.limits import DEPTH_MAX, shortened
+from schemas.limits import shortened
 from schemas.records import Feedback
-from schemas.runtime.errors import BadRecord
 
 __all__ = [
     "Foreign",
@@ -37,13 +33,17 @@ __all__ = [
     "tell_of_mail",
 ]
 
-ENVELOPES_MAX = 3
+UNTAGGED = (
+    "events without tags arrive: is the configuration set used? They are notifications of an identity, which prove "
+    "nothing and suppress nobody (MAILONCE_CONFIGURATION_SET, and its event destination to this queue)"
+)
 EVENT_BYTES_MAX = 900_000
 """SQS takes a little more than the topic of events does."""
 MESSAGE_ID_CHARS_MAX = 200
 FEEDBACK_CHARS_MAX = 500
 EARLY_MS = 30_000
 _ACCEPTED = {"Send", "Delivery", "Bounce", "Complaint", "Open", "Click", "DeliveryDelay", "Subscription"}
+_BY_READERS = {"Open", "Click", "Subscription"}
 _DROPPED = {"Rendering Failure": "rendering-failure", "Reject": "rejected-by-ses"}
 
 
@@ -76,18 +76,31 @@ class SesEvent:
     sent_at_ms: int
     """When SES took the message; 0 when the event does not tell."""
     body: bytes
-    """The event itself, without its envelope, as JSON."""
+    """What ``email-events`` keeps of it, as JSON."""
     place: Place = NO_PLACE
     recipients: tuple[str, ...] = ()
-    """Whom a bounce or complaint is about, lower case."""
-    feedback: Feedback | None = None
-    detail: str = ""
+    """To whom it was written, lower case."""
+    said: Said = NOTHING_SAID
     installation: str = ""
     """Whose mail the message's tags say that it is; empty: they do not say."""
 
     @property
     def meaning(self) -> Meaning:
         return Meaning.DROPPED if self.kind in _DROPPED else Meaning.ACCEPTED
+
+    @property
+    def feedback(self) -> Feedback | None:
+        """What the receiving side said for good."""
+        return self.said.feedback
+
+    @property
+    def detail(self) -> str:
+        return shortened(self.said.words, FEEDBACK_CHARS_MAX)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether `email-events` keeps it: a reader may open a mail any number of times."""
+        return self.kind not in _BY_READERS
 
     @property
     def reason(self) -> str:
@@ -108,6 +121,8 @@ class Foreign:
     why: str
     tagged: bool = True
     """False: an event of a message that does not carry mailonce's tags"""
+    say: str = ""
+    """What an operator is to be told; empty: nothing"""
 
 
 def owner(event: SesEvent, ours: Installation) -> Owner:
@@ -165,27 +180,25 @@ def drop_is_news(event: SesEvent, before: Claim) -> bool:
 def read_event(body: bytes) -> SesEvent | Foreign:
     """What a queue message says; raises `BadRecord` (``bad-event``) when it is no event at all."""
     if len(body) > EVENT_BYTES_MAX:
-        raise _bad(f"it has {len(body)} bytes, more than {EVENT_BYTES_MAX}")
-    event = _unwrapped(body)
-    if "mail" not in event:
-        if event.get("Type") in ("SubscriptionConfirmation", "UnsubscribeConfirmation"):
-            return Foreign("a notice of SNS")
-        raise _bad("it has no `mail`")
-    mail, kind = event["mail"], event.get("eventType") or event.get("notificationType")
-    if not isinstance(mail, dict) or not isinstance(kind, str):
-        raise _bad("`mail` or `eventType` is of the wrong type")
+        raise bad_event(f"it has {len(body)} bytes, more than {EVENT_BYTES_MAX}")
+    event = unwrapped(body)
+    if isinstance(event, Notice):
+        return Foreign(event.why, say=event.say)
+    mail, named = event["mail"], event.get("eventType") or event.get("notificationType")
+    if not isinstance(mail, dict) or not isinstance(named, str):
+        raise bad_event("`mail` or `eventType` is of the wrong type")
+    kind = canonical(named)
     if kind not in _ACCEPTED | _DROPPED.keys():
         return Foreign(f"events of the kind {kind[:40]!r} mean nothing here")
     message_id = mail.get("messageId")
     if not isinstance(message_id, str) or not 1 <= len(message_id) <= MESSAGE_ID_CHARS_MAX:
-        raise _bad("`mail.messageId` is missing, or is no id")
-    feedback, recipients, detail = _feedback(kind, event)
-    told = tell_of_mail(
-        kind, first_values(mail.get("tags")), message_id, str(mail.get("timestamp", "")), msgspec.json.encode(event)
-    )
+        raise bad_event("`mail.messageId` is missing, or is no id")
+    what, timestamp = said(kind, event), str(mail.get("timestamp", ""))
+    tags = first_values(mail.get("tags"))
+    told = tell_of_mail(kind, tags, message_id, timestamp, kept(kind, message_id, timestamp, what))
     if isinstance(told, Foreign):
-        return told
-    return replace(told, feedback=feedback, recipients=recipients, detail=shortened(detail, FEEDBACK_CHARS_MAX))
+        return replace(told, say=UNTAGGED) if "notificationType" in event else told
+    return replace(told, said=what, recipients=written_to(mail, kind, event) if what.feedback else ())
 
 
 def tell_of_mail(kind: str, tags: dict[str, str], message_id: str, timestamp: str, body: bytes) -> SesEvent | Foreign:
@@ -195,62 +208,6 @@ def tell_of_mail(kind: str, tags: dict[str, str], message_id: str, timestamp: st
         return Foreign("the message does not carry our tags", tagged=False)
     whose = tags.get(TAG_INSTALLATION, "")
     return SesEvent(kind, *found, message_id, _ms(timestamp), body, read_place(tags), installation=whose)
-
-
-def _unwrapped(body: bytes) -> dict[str, Any]:
-    """The event inside SNS's or EventBridge's envelope."""
-    value: Any = body
-    for _ in range(ENVELOPES_MAX):
-        if isinstance(value, str | bytes):
-            raw = value if isinstance(value, bytes) else value.encode("utf-8", "surrogatepass")
-            # What can be read so deep cannot always be written again, for the topic.
-            if depth_above(raw, DEPTH_MAX):
-                raise _bad(f"it is nested deeper than {DEPTH_MAX} levels")
-            try:
-                value = msgspec.json.decode(raw)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                raise _bad(f"it is not JSON: {error}") from None
-        if not isinstance(value, dict):
-            raise _bad("it is not a JSON object")
-        if "mail" in value:
-            return value
-        if isinstance(value.get("detail"), dict):
-            value = value["detail"]
-        elif value.get("Type") == "Notification" and isinstance(value.get("Message"), str):
-            value = value["Message"]
-        else:
-            return value
-    raise _bad("too many envelopes")
-
-
-def _feedback(kind: str, event: dict[str, Any]) -> tuple[Feedback | None, tuple[str, ...], str]:
-    """(what the receiving side said for good, about whom, in which words)."""
-    about = event.get({"Rendering Failure": "failure"}.get(kind, kind.lower()))
-    if not isinstance(about, dict):
-        return None, (), ""
-    match kind:
-        case "Bounce":
-            said = f"{about.get('bounceType')}/{about.get('bounceSubType')}"
-            # A transient bounce says nothing about later months.
-            lasting = Feedback.BOUNCED if about.get("bounceType") == "Permanent" else None
-            return lasting, _addresses(about.get("bouncedRecipients")), said
-        case "Complaint":
-            said = str(about.get("complaintFeedbackType") or "no type given")
-            return Feedback.COMPLAINED, _addresses(about.get("complainedRecipients")), said
-        case "Rendering Failure":
-            return None, (), str(about.get("errorMessage", ""))
-        case "Reject":
-            return None, (), str(about.get("reason", ""))
-        case _:
-            return None, (), ""
-
-
-def _addresses(recipients: object) -> tuple[str, ...]:
-    if not isinstance(recipients, list):
-        return ()
-    found = (entry.get("emailAddress") for entry in recipients if isinstance(entry, dict))
-    texts = (address.lower() for address in found if isinstance(address, str))
-    return tuple(address for address in texts if 0 < len(address) <= ADDRESS_CHARS_MAX)
 
 
 def first_values(tags: object) -> dict[str, str]:
@@ -266,7 +223,3 @@ def _ms(timestamp: str) -> int:
         return int(datetime.fromisoformat(timestamp).timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         return 0
-
-
-def _bad(why: str) -> BadRecord:
-    return BadRecord("bad-event", f"not an event of SES's: {why}")

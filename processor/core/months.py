@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from processor.core.control import Control
-from schemas.control import Content, Figures, MonthOpened, control_key
+from schemas.control import Brake, Content, Figures, MonthOpened, control_key
 from schemas.identity import check_month
 from schemas.kafka.reading import Record
 
@@ -47,6 +47,11 @@ class Months:
     def of_key(self, key: bytes | None) -> MonthOpened | None:
         """How the month of a key was opened."""
         return self.opened(month_of_key(key))
+
+    @property
+    def brake(self) -> Brake:
+        """What operators have set."""
+        return self._control.brake
 
     @property
     def floor(self) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from processor.core.outcomes import PENDING, Mail
-from schemas.codec import REQUEUE_HEADER, decode_job, decode_job_loosely, decode_requeue, encode
+from schemas.codec import REQUEUE_HEADER, RESEND_HEADER, decode_job, decode_job_loosely, decode_requeue, encode
 from schemas.identity import Key
 from schemas.kafka.reading import Record
-from schemas.records import Mark, Outcome, Requeue
+from schemas.records import Mark, Outcome, Requeue, Resend
 from schemas.runtime.errors import BadRecord
 
 __all__ = ["Refused", "Requeued", "requeued"]
@@ -41,8 +41,11 @@ def requeued(
     asked: Requeue,
     times_max: int,
     first_month: str,
+    newest: Record | None = None,
 ) -> Requeued | Refused:
     """What follows when a person wants a dead letter back.
+
+    A mail that SES took and dropped goes back with leave to call again, as the key's newest record.
 
     Args:
         record: the dead letter: the original key and value.
@@ -52,15 +55,21 @@ def requeued(
         asked: who wants it and what is to be changed; `times` is set here.
         times_max: a letter that came back so often stays.
         first_month: the first whose jobs may be attempted, ``YYYY-MM``.
+        newest: the key's newest record in the jobs topic, as far as that still holds one.
     """
     try:
         key = Key.from_bytes(record.key)
     except BadRecord as bad:
         return Refused(f"it has no key to send it under ({bad.detail}): run the producer again")
+    if newest is not None and newest.value is None:
+        return Refused(f"{key}: was cancelled: the producer's --include-cancelled publishes it again")
+    overrides = _dropped(mail)
+    if why := _stays(key, None if overrides else mail, mark, first_month):
+        return Refused(f"{key}: {why}")
+    if overrides is not None and newest is not None:
+        record, headers = newest, newest.headers
     before = decode_requeue(headers)
     times = (before.times if before else 0) + 1
-    if why := _stays(key, mail, mark, first_month):
-        return Refused(f"{key}: {why}")
     if times > times_max:
         return Refused(f"{key}: came back {times - 1} times; mend the cause, or raise MAILONCE_REQUEUE_MAX")
     try:
@@ -69,8 +78,22 @@ def requeued(
     except BadRecord as bad:
         return Refused(f"{key}: it would die again ({bad.code}): {bad.detail}")
     note = msgspec.structs.replace(asked, times=times)
-    kept = [header for header in headers if header[0] != REQUEUE_HEADER]
-    return Requeued(key.to_bytes(), value, [*kept, (REQUEUE_HEADER, encode(note))])
+    kept = [header for header in headers if header[0] not in {REQUEUE_HEADER, RESEND_HEADER}]
+    return Requeued(key.to_bytes(), value, [*kept, (REQUEUE_HEADER, encode(note)), *_leave(overrides, note)])
+
+
+def _dropped(mail: Mail | None) -> str | None:
+    """The attempt whose message SES took and dropped, by its own word: nobody gets it, and a person may send anew."""
+    dropped = mail is not None and mail.outcome is Outcome.DEAD and mail.message_id is not None
+    return mail.attempt if mail is not None and dropped else None
+
+
+def _leave(overrides: str | None, asked: Requeue) -> list[tuple[str, bytes | None]]:
+    """The header that gives leave to call again; it names the attempt, so the same leave is never used twice."""
+    if overrides is None:
+        return []
+    why = asked.why or f"dead letter {asked.place} was requeued"
+    return [(RESEND_HEADER, encode(Resend(overrides, asked.who, why, asked.at_ms)))]
 
 
 def _stays(key: Key, mail: Mail | None, mark: Mark | None, first_month: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from processor.core.batch import Batches
+from processor.core.brake import is_paused
 from processor.core.control import NO_TENURE, Tenure
 from processor.core.decide import before_claim
 from processor.core.due import DueQueue
@@ -31,6 +32,8 @@ class Starts:
         """Under what this process may intend, claim and call now; ``None``: under nothing."""
         self.floor = ""
         """The dedup set grants nothing for months before this one, as far as it was heard of by a claim."""
+        self.paused: frozenset[str] = frozenset()
+        """Of these months nothing is intended, claimed or called."""
 
     # ---- may this process call ----
 
@@ -45,6 +48,15 @@ class Starts:
         self.tenure = tenure
         self.freed(self.renounce())
         self.scan_anew()
+
+    def pause(self, months: frozenset[str]) -> None:
+        """Of these months nothing starts from now on; of those that were paused before, everything goes on.
+
+        What was intended for one is withdrawn when its turn comes, and waits without an intent.
+        """
+        if months != self.paused:
+            self.paused = months
+            self._batches.pause(months)
 
     def scan_anew(self) -> None:
         """Nothing more is taken until every partition of ours was read to an end that is asked for after this call.
@@ -88,7 +100,7 @@ class Starts:
                 passed_over.append(Finished(attempt, skip))
             elif ticket.key is not None and ticket.key.month < self.floor:
                 self._close(attempt)
-            elif attempt.tenure != self.tenure:
+            elif attempt.tenure != self.tenure or (ticket.key and is_paused(self.paused, ticket.key.month)):
                 self.renounce_one(attempt)
             elif ticket.record.partition in unread:
                 self._due.hold(attempt)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from processor.core.forecast import forecast
-from processor.core.outcomes import STANDINGS
+from processor.core.outcomes import STANDINGS, arrival_name
 from processor.core.pace import Account, Limits, quota_left
 from processor.dashboard.app import Board
 from processor.dashboard.totals import MINUTE_MS
@@ -21,6 +21,7 @@ from processor.ops.groups import members
 from schemas.codec import decode_job
 from schemas.identity import Key
 from schemas.kafka.reading import read_record
+from schemas.records import Arrival
 from schemas.runtime.errors import BadRecord, MailonceError
 from schemas.runtime.settings import Settings
 
@@ -70,7 +71,12 @@ class Data:
         """Every month with jobs, newest first."""
         found = self.board.totals.months
         return [
-            {"month": name, "jobs": totals.standings.total(), **{s: totals.standings[s] for s in STANDINGS}}
+            {
+                "month": name,
+                "jobs": totals.standings.total(),
+                **{s: totals.standings[s] for s in STANDINGS},
+                "delivered": totals.arrivals[Arrival.DELIVERED.value],
+            }
             for name, totals in sorted(found.items(), reverse=True)
             if totals.standings.total()
         ]
@@ -96,6 +102,7 @@ class Data:
             "pending_by_partition": {str(p): n for p, n in sorted(totals.lag.items()) if n} if totals else {},
             "dead_by_reason": dict(totals.reasons.most_common()) if totals else {},
             "feedback": {name: many for name, many in totals.feedback.items() if many} if totals else {},
+            "arrivals": {name: totals.arrivals[name] if totals else 0 for name in map(arrival_name, Arrival)},
             "duplicates": totals.duplicates if totals else 0,
             "processors": await self._members.get(),
             "last_seen": {name: _iso(at_ms) for name, at_ms in totals.instances.items() if at_ms} if totals else {},
@@ -190,6 +197,7 @@ def _mail(key: bytes, view: View) -> dict[str, Any]:
         "attempt": mail.attempt,
         "message_id": mail.message_id,
         "feedback": mail.feedback.value if mail.feedback else None,
+        "arrival": mail.arrival.value if mail.arrival else None,
     }
 
 

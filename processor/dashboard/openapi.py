@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from processor.core.outcomes import STANDINGS
+from processor.core.outcomes import STANDINGS, arrival_name
+from schemas.records import Arrival
 
 __all__ = ["document"]
 
@@ -18,6 +19,7 @@ _MONTH = {
     "schema": {"type": "string", "pattern": "^20[0-9]{2}-[01][0-9]$"},
 }
 _STANDINGS = dict.fromkeys(STANDINGS, _COUNT)
+_MONTH_COUNTS = {"jobs": _COUNT, **_STANDINGS}
 
 
 def _path(name: str) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def document() -> dict[str, Any]:
         attempt=_TEXT,
         message_id=_TEXT,
         feedback=_TEXT,
+        arrival={"enum": [*Arrival, None], "description": "how far it came, by SES's events"},
     )
     letter = _object(place=_TEXT, key=_TEXT, reason=_TEXT, detail=_TEXT, state=_TEXT, at=_TEXT, value=_TEXT)
     month = _object(
@@ -71,13 +74,16 @@ def document() -> dict[str, Any]:
         expected_end=_TEXT,
         pending_by_partition={"type": "object"},
         dead_by_reason={"type": "object"},
+        arrivals=_object(**{arrival_name(arrival): _COUNT for arrival in Arrival}),
         duplicates=_COUNT,
         processors=_list(_object(instance=_TEXT, host=_TEXT, partitions=_list(_COUNT))),
         behind={**_TEXT, "description": "why the numbers are not all there yet; null when they are"},
     )
     asked = [_query("month", "only this month"), _query("reason", "only this reason"), _query("state", "open, …")]
     paths = {
-        "/api/months": _get("every month, newest first", _list(_object(month=_TEXT, jobs=_COUNT, **_STANDINGS))),
+        "/api/months": _get(
+            "every month, newest first", _list(_object(month=_TEXT, delivered=_COUNT, **_MONTH_COUNTS))
+        ),
         "/api/month/{month}": _get("one month", month, _MONTH),
         "/api/mail": _get("mails of a user, an address or an address's hash", _list(mail), _query("q", "which")),
         "/api/mail/{month}/{user}": _get(

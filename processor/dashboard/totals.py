@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from processor.core.outcomes import PENDING
+from processor.core.outcomes import PENDING, arrival_name
 from processor.dashboard.view import View
 from schemas.records import Outcome
 
@@ -24,6 +24,8 @@ class MonthTotals:
     reasons: Counter[str] = field(default_factory=Counter)
     """why mails are dead"""
     feedback: Counter[str] = field(default_factory=Counter)
+    arrivals: Counter[str] = field(default_factory=Counter)
+    """how far mails came, by SES's events"""
     lag: Counter[int] = field(default_factory=Counter)
     """partition: jobs without an outcome"""
     instances: dict[str, int] = field(default_factory=dict)
@@ -44,6 +46,8 @@ class MonthTotals:
             self.reasons[mail.reason or "unknown"] += by
         if mail.feedback:
             self.feedback[mail.feedback.value] += by
+        if mail.arrival is not None:
+            self.arrivals[arrival_name(mail.arrival)] += by
         self.duplicates += by * view.duplicates
         if standing == Outcome.UNCERTAIN.value:
             (self.uncertain.add if by > 0 else self.uncertain.discard)(key)

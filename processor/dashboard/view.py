@@ -7,11 +7,11 @@ far it has come in each topic, and a record it has seen changes nothing.
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import msgspec
 
-from processor.core.outcomes import Mail, with_delivery, with_job
+from processor.core.arrivals import NOTHING_SAID, Said, further, read_told
+from processor.core.outcomes import Mail, with_arrival, with_delivery, with_job
 from processor.core.ticket import WRONG_PARTITION
 from schemas.addresses import mask
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, decode_requeue, moved_from
@@ -23,6 +23,8 @@ from schemas.runtime.errors import BadRecord
 
 __all__ = ["ENTRIES_MAX", "Entry", "View", "apply", "hash_of", "pack", "unpack"]
 
+HEARD_MAX = 4
+"""messages of one mail, of which a resend makes another"""
 ENTRIES_MAX = 60
 """The timeline keeps this many; the topics keep all."""
 
@@ -52,6 +54,8 @@ class View(msgspec.Struct, frozen=True, omit_defaults=True):
     """topic: partition and offset of its last record; of further partitions by topic and number"""
     accepted: list[str] = []
     """message ids of SES's Send events"""
+    heard: dict[str, Said] = {}
+    """message id: the furthest that SES's events say it came; they may come before the ledger's entry"""
     resends: int = 0
     """attempts that a person or policy allowed beside an earlier one"""
     instance: str = ""
@@ -150,6 +154,8 @@ def _delivery(view: View, record: Record) -> View:
         delivery.by or delivery.instance,
     )
     mail = with_delivery(view.mail, delivery, record.partition)
+    if (said := view.heard.get(delivery.message_id or "")) is not None:
+        mail = with_arrival(mail, delivery.message_id or "", said) or mail
     return _with(msgspec.structs.replace(view, mail=mail, instance=delivery.instance), entry)
 
 
@@ -162,11 +168,18 @@ def _dead_letter(view: View, record: Record) -> View:
 
 
 def _event(view: View, record: Record) -> View:
-    event: dict[str, Any] = msgspec.json.decode(record.value or b"")
-    kind, message_id = str(event.get("eventType")), str(event.get("mail", {}).get("messageId", ""))
+    told = read_told(record.value)
+    if told is None:
+        raise BadRecord("bad-event", "not an event of SES's")
+    kind, message_id, said = told.kind, told.message_id, told.said
     if kind == "Send" and message_id and message_id not in view.accepted:
         view = msgspec.structs.replace(view, accepted=[*view.accepted, message_id])
-    return _with(view, Entry(record.timestamp_ms, "event", kind, message_id))
+    before = view.heard.get(message_id, NOTHING_SAID)
+    if said.arrival is not None and further(before.arrival, said.arrival) is said.arrival:
+        heard = dict([*view.heard.items(), (message_id, said)][-HEARD_MAX:])
+        view = msgspec.structs.replace(view, heard=heard, mail=with_arrival(view.mail, message_id, said) or view.mail)
+    what = f"{kind}: {said.words}" if said.words else kind
+    return _with(view, Entry(record.timestamp_ms, "event", what, message_id))
 
 
 _STEPS = {

@@ -11,19 +11,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from processor.adapters.control import read_control
+from processor.adapters.control import read_control, write_change
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import EventLetters
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.redis import CLOSE_S, RedisDedup, check_server, connect
 from processor.adapters.write import TransactionalWriter
+from processor.core.brake import Undelivered
 from processor.core.cloudtrail import read_log
 from processor.core.evidence import Foreign, SesEvent, read_event
+from processor.evidence.aside import Aside
 from processor.evidence.logs import log_files
 from processor.evidence.origin import Attempts, Origin
 from processor.evidence.queue import EventQueue, QueueMessage
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
+from processor.evidence.stop import Stop
 from processor.evidence.sweep import Sweeper, UncertainMails
 from processor.recovery.part import refuse_foreign
 from processor.telemetry.meter import EvidenceMeter
@@ -62,6 +65,8 @@ class Evidence:
     now_ms: Callable[[], int]
     meter: EvidenceMeter
     origin: Origin
+    aside: Aside
+    stop: Stop
     check: Callable[[], Awaitable[Installation]]
     """Whose cluster, topics and dedup set these are; raises where they are another installation's."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,7 +122,7 @@ class Evidence:
         events: dict[SesEvent, list[QueueMessage]] = {}
         bad: list[tuple[bytes, BadRecord]] = []
         done: list[QueueMessage] = []
-        others: Counter[str] = Counter()
+        others: list[Foreign] = []
         for message in messages:
             try:
                 event = read_event(message.body)
@@ -126,7 +131,7 @@ class Evidence:
                 done.append(message)
                 continue
             if isinstance(event, Foreign):
-                others["foreign" if event.tagged else "untagged"] += 1
+                others.append(event)
                 done.append(message)
             else:
                 events.setdefault(event, []).append(message)
@@ -135,8 +140,10 @@ class Evidence:
         early = await self.sink.take(sort.ours, bad, self.now_ms())
         if sort.ours:
             self.meter.last_event_ms = self.now_ms()
+        await self.stop.note([event for event in sort.ours if event not in early])
         await self.dedup.feed_alive_ms(max((event.sent_at_ms for event in sort.ours), default=0))
-        self.sink.counts.update(others)
+        for foreign in others:
+            self.aside.take(foreign)
         self.sink.counts["early"] += len(early)
         done += [message for event in sort.ours if event not in early for message in events[event]]
         await in_thread(queue.delete, done)
@@ -154,7 +161,7 @@ class Evidence:
                     self.sink.counts["bad"] += 1
                     log.warning(Event.UNREADABLE, error=entry.detail, place=name)
                 elif isinstance(entry, Foreign):
-                    self.sink.counts["foreign" if entry.tagged else "untagged"] += 1
+                    self.aside.take(entry)
             for first in range(0, len(events), LOG_BATCH):
                 batch = events[first : first + LOG_BATCH]
                 await self._until_done(lambda batch=batch: self.sink.take(batch, [], self.now_ms()))  # type: ignore[misc]
@@ -245,7 +252,13 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
         origin = Origin(installation, attempts, sink.counts, time.monotonic)
-        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check, stopping)
+        aside = Aside(sink.counts, time.monotonic)
+        stop = Stop(
+            Undelivered(settings.breaker_consecutive, settings.breaker_share),
+            lambda decide: in_thread(write_change, settings, decide),
+            now_ms,
+        )
+        evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, stop, check, stopping)
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
             metrics_served(

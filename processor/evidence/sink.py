@@ -17,6 +17,7 @@ from processor.core.states import Claim, State
 from processor.evidence.scribe import EventScribe
 from processor.ports import Item, Produced
 from schemas.kafka.reading import RecordReader
+from schemas.records import Arrival
 from schemas.runtime.ending import in_thread
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.logs import Event, get_log
@@ -24,6 +25,9 @@ from schemas.runtime.logs import Event, get_log
 __all__ = ["Sink"]
 
 log = get_log()
+
+_TOLD = {Arrival.DELIVERED, Arrival.DELAYED, Arrival.SOFT_BOUNCED}
+"""Counted as they come; what else befalls a mail is counted once, with what it causes."""
 
 
 class Sink:
@@ -58,7 +62,7 @@ class Sink:
         accepted = [event for event in events if event.meaning is Meaning.ACCEPTED]
         before = dict(zip(accepted, await self._dedup.prove([_item(event) for event in accepted]), strict=True))
         early = {event for event in accepted if is_early(event, before[event], now_ms)}
-        records = [self._scribe.event(event) for event in events if event not in early]
+        records = [self._scribe.event(event) for event in events if event not in early and event.is_kept]
         records += [self._scribe.bad_event(body, why) for body, why in bad]
         told: set[tuple[str, str]] = set()
         for event in accepted:
@@ -73,6 +77,7 @@ class Sink:
         await self._dedup.record_drop([_item(event) for event in dropped])
         await self._dedup.note(sorted(told))
         self.counts["events"] += len(events) - len(early)
+        self.counts.update(e.said.arrival.value for e in events if e.said.arrival in _TOLD and e not in early)
         self.counts["bad"] += len(bad)
         return early
 

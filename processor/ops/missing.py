@@ -9,11 +9,12 @@ import msgspec
 from processor.core.outcomes import PENDING, Mail
 from processor.ops.status import MonthView
 from schemas.identity import Key
-from schemas.records import Outcome
+from schemas.records import Arrival, Outcome
 from schemas.runtime.settings import Settings
 
 __all__ = ["Missing", "find_missing", "why_no_mail"]
 
+_NOT_THERE = {Arrival.SOFT_BOUNCED, Arrival.HARD_BOUNCED, Arrival.DELAYED}
 _NEVER_PUBLISHED = "never-published"
 
 
@@ -23,8 +24,8 @@ class Missing(msgspec.Struct, frozen=True):
     line: int
     user_id: str
     why: str
-    """``never-published``, ``pending``, ``dead``, ``uncertain``, ``suppressed``, ``cancelled``, ``bounced`` or
-    ``complained``"""
+    """``never-published``, ``pending``, ``dead``, ``uncertain``, ``suppressed``, ``cancelled``, ``bounced``,
+    ``complained``, ``soft-bounced`` or ``delayed``"""
     detail: str = ""
 
 
@@ -49,5 +50,7 @@ def why_no_mail(mail: Mail | None) -> tuple[str, str] | None:
     if mail.standing == PENDING:
         return PENDING, f"once {mail.outcome}: {mail.reason}" if mail.outcome else ""
     if mail.outcome is Outcome.SENT:
-        return (mail.feedback.value, mail.reason or "") if mail.feedback else None
+        if mail.feedback:
+            return mail.feedback.value, mail.words or mail.reason or ""
+        return (mail.arrival.value, mail.words) if mail.arrival in _NOT_THERE else None
     return mail.standing, mail.reason or ""

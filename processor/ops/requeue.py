@@ -16,6 +16,7 @@ from processor.core.requeue import Refused, Requeued, requeued
 from processor.ops.dead_letters import Entry
 from processor.ports import BY_KEY, Produced
 from schemas.codec import decode_delivery, encode
+from schemas.kafka.reading import Record
 from schemas.records import Mark, Marked, Requeue
 from schemas.runtime.errors import BadRecord
 from schemas.runtime.settings import Settings
@@ -36,7 +37,7 @@ class Decided(msgspec.Struct, frozen=True):
 def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[Decided]:
     """What a requeue of these would do; changes nothing. Raises `BrokerUnavailable`."""
     months = read_months(settings)
-    mails = _mails(settings, months, {entry.record.key for entry in entries if entry.record.key})
+    mails, newest = _mails(settings, months, {entry.record.key for entry in entries if entry.record.key})
     this_month = datetime.fromtimestamp(asked.at_ms / 1000, UTC).strftime("%Y-%m")
     first = first_month(months.floor, this_month, settings.retention_months)
     decided, taken = [], set()
@@ -50,6 +51,7 @@ def look(settings: Settings, entries: Sequence[Entry], asked: Requeue) -> list[D
             asked=msgspec.structs.replace(asked, place=entry.place),
             times_max=settings.requeue_max,
             first_month=first,
+            newest=newest.get(key),
         )
         if isinstance(follows, Requeued) and key in taken:
             follows = Refused(f"{key.decode()}: another letter of the same key goes back")
@@ -90,16 +92,19 @@ def _mark(settings: Settings, entry: Entry, mark: Mark) -> Produced:
     return Produced(settings.topics.dead_letter_marks, BY_KEY, entry.place.encode(), encode(mark))
 
 
-def _mails(settings: Settings, months: Months, keys: set[bytes]) -> dict[bytes, Mail]:
-    """What jobs topic and ledger say of these keys."""
+def _mails(settings: Settings, months: Months, keys: set[bytes]) -> tuple[dict[bytes, Mail], dict[bytes, Record]]:
+    """What jobs topic and ledger say of these keys, and each key's newest record in the jobs topic."""
     mails: dict[bytes, Mail] = {}
+    newest: dict[bytes, Record] = {}
     if not keys:
-        return mails
+        return mails, newest
     for record in read_keys(settings, months, settings.topics.jobs, keys):
         if record.key is not None:
             mail = with_job(mails.get(record.key), record)
             if mail is not None:
                 mails[record.key] = mail
+                if (mail.job_partition, mail.job_offset) == (record.partition, record.offset):
+                    newest[record.key] = record
     for record in read_keys(settings, months, settings.topics.deliveries, keys):
         if record.key is not None and record.value is not None:
             try:
@@ -108,4 +113,4 @@ def _mails(settings: Settings, months: Months, keys: set[bytes]) -> dict[bytes, 
                 )
             except BadRecord:
                 continue
-    return mails
+    return mails, newest

@@ -11,8 +11,11 @@ import msgspec
 
 from processor.adapters.months import read_keys, read_month, read_months
 from processor.adapters.redis import RedisDedup
+from processor.core.arrivals import read_told
+from processor.core.brake import ALL
+from processor.core.heard import Heard
 from processor.core.months import Months
-from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_delivery, with_job
+from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_arrival, with_delivery, with_job
 from processor.core.states import State
 from processor.core.ticket import WRONG_PARTITION
 from schemas.codec import decode_attempt, decode_dead_letter, decode_delivery, decode_job, fingerprint
@@ -38,6 +41,9 @@ class MonthView:
         jobs, ledger = settings.topics.jobs, settings.topics.deliveries
         self._jobs = Follower(settings, jobs, self._months.starts(jobs, [month]))
         self._ledger = Follower(settings, ledger, self._months.starts(ledger, [month]))
+        events = settings.topics.events
+        self._events = Follower(settings, events, self._months.starts(events, [month]))
+        self._heard = Heard()
         self._mails: dict[bytes, Mail] = {}
         self._misplaced: dict[bytes, Mail] = {}
         """Jobs that stand where their keys do not belong: each is dead, and says nothing of a key that has another."""
@@ -66,8 +72,21 @@ class MonthView:
             self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
+        self._hear()
         self.mails = self._misplaced | self._mails if self._misplaced else self._mails
         return count(self.month, self.mails.values())
+
+    def paused(self) -> str | None:
+        """Why the month is paused; ``None``: it is not. As of the first look. Raises `BrokerUnavailable`."""
+        brake = self._months.brake
+        return brake.paused.get(self.month, brake.paused.get(ALL))
+
+    def _hear(self) -> None:
+        """SES's events, read after the ledger."""
+        self._heard.again(self._mails)
+        for record in self._events.news():
+            if record.key is not None and record.key.endswith(self._suffix):
+                self._heard.hear(self._mails, record.key, record.value)
 
     def sent_per_s(self, now_ms: int) -> float:
         """Mails a second that the ledger took in during the last minute."""
@@ -118,11 +137,23 @@ class Story:
         self.outcomes.append(msgspec.to_builtins(delivery))
         self.mail = with_delivery(self.mail, delivery, partition)
 
+    def add_event(self, record: Record) -> None:
+        """The next of SES's events, after the ledger's entries."""
+        told = read_told(record.value)
+        if told is None:
+            return
+        about = {"kind": told.kind, "mail": told.message_id, "at_ms": record.timestamp_ms}
+        if (said := told.said).arrival is not None:
+            about |= {"arrival": said.arrival.value, "detail": said.detail, "smtp": said.smtp}
+            self.mail = with_arrival(self.mail, told.message_id, said) or self.mail
+        self.events.append(about)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "user_id": self.key.user_id,
             "month": self.key.month,
             "outcome": self.outcome,
+            "arrival": self.mail.arrival if self.mail else None,
             "jobs": self.jobs,
             "intents": self.intents,
             "outcomes": self.outcomes,
@@ -148,8 +179,7 @@ async def tell_story(settings: Settings, dedup: RedisDedup, key: Key) -> Story:
         letter = msgspec.to_builtins(decode_dead_letter(record.headers))
         story.dead_letters.append(letter | {"place": f"{record.partition}:{record.offset}"})
     for record in _beside(settings, months, topics.events, key):
-        if record.value is not None:
-            story.events.append(_event(record.value) | {"at_ms": record.timestamp_ms})
+        story.add_event(record)
     claim = await dedup.peek(key)
     if claim is not None and claim.state is not State.ABSENT:
         story.claim = {"state": claim.state.name.lower(), "value": claim.to_text()}
@@ -160,11 +190,6 @@ def _beside(settings: Settings, months: Months, topic: str, key: Key) -> Iterato
     """Of a topic whose records stand in any partition: 0.1 writes by the partitions that there are."""
     raw = key.to_bytes()
     return (record for record in read_month(settings, months, topic, key.month) if record.key == raw)
-
-
-def _event(value: bytes) -> dict[str, Any]:
-    event = msgspec.json.decode(value)
-    return {"kind": event.get("eventType"), "mail": event.get("mail", {}).get("messageId")}
 
 
 def _job(record: Record) -> dict[str, Any]:

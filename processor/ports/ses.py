@@ -84,3 +84,11 @@ class Pace(Protocol):
     async def throttled(self) -> float:
         """SES said that the group is too fast: halves what `lease` gives; it comes back slowly. Returns the share."""
         ...
+
+    async def take_first(self, month: str, wanted: int, most: int) -> int:
+        """Up to `wanted` places among the month's `most` first mails, of the whole group; returns how many."""
+        ...
+
+    async def give_back_first(self, month: str, count: int) -> None:
+        """So many places were not used."""
+        ...

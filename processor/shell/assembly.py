@@ -20,7 +20,9 @@ from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.back_pressure import BackPressure
 from processor.shell.bars import Bars
+from processor.shell.brake import BrakeLever
 from processor.shell.calls import Calls
+from processor.shell.canary import CanaryGate
 from processor.shell.control import Months, Permission
 from processor.shell.deliver import Deliverer
 from processor.shell.drain import Drain
@@ -65,11 +67,16 @@ class Parts:
     outcomes: Outcomes
     this_month: Callable[[], str]
     meter: Meter
-    presence: Permission
-    """Whether this process may intend, claim and call now."""
+    canary: CanaryGate
+    """Lets a month's first mails go before the others."""
     months: Months
     """How months were opened."""
     drain: bool = False
+
+    @property
+    def presence(self) -> Permission:
+        """Whether this process may intend, claim and call now."""
+        return self.canary.presence
 
 
 def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
@@ -78,6 +85,7 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
     parts.presence.known = engine.starts.known_to
     clock, meter, dedup, job_log = ports.clock, parts.meter, ports.dedup, ports.job_log
     ahead, after_commit = LookAhead(dedup), AfterCommit(dedup, clock)
+    brake = BrakeLever(engine, parts.presence, parts.canary, clock, meter)
     deliverer = _deliverer(settings, engine, ports, parts)
     scan = Scan(engine, job_log, clock, deliverer.wake)
     transactions = Transactions(engine, job_log, parts.scribe, after_commit, ahead, parts.letters, clock, meter)
@@ -90,9 +98,9 @@ def assemble(settings: Settings, ports: Ports, parts: Parts) -> Worker:
         after_commit,
         Rebalances(engine, deliverer, transactions, after_commit, ahead, meter),
         BackPressure(engine, deliverer, transactions, clock, settings.calls_at_once),
-        Pulse(engine, transactions, parts.presence, clock, meter),
+        Pulse(engine, transactions, parts.presence, brake, clock, meter),
         clock,
-        Drain(engine, job_log, after_commit, clock) if parts.drain else None,
+        Drain(engine, job_log, after_commit, brake, clock) if parts.drain else None,
     )
 
 
@@ -102,7 +110,8 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     judge = Judge(settings.retry, gates, Suspects(lambda: engine.others_wait), clock, meter)
-    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, parts.presence.refusal)
+    refusal, window_s = parts.presence.refusal, settings.start_window_s
+    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, refusal, window_s)
     bars = Bars(dedup, parts.letters)
-    attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), clock, meter, settings.start_window_s)
+    attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), parts.canary, clock, meter)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

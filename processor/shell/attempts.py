@@ -14,6 +14,7 @@ from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Sta
 from processor.ports import Clock, Dedup, Item, NotWhole
 from processor.shell.bars import Bars
 from processor.shell.calls import STAYS, Calls
+from processor.shell.canary import CanaryGate
 from processor.shell.halt import halt
 from processor.shell.past import Past
 from processor.telemetry.meter import Meter
@@ -42,9 +43,9 @@ class Attempts:
         dedup: Dedup,
         bars: Bars,
         past: Past,
+        canary: CanaryGate,
         clock: Clock,
         meter: Meter,
-        start_window_s: float,
     ) -> None:
         self._engine = engine
         self._gates = gates
@@ -52,10 +53,9 @@ class Attempts:
         self._dedup = dedup
         self._bars = bars
         self._past = past
+        self._canary = canary
         self._clock = clock
         self._meter = meter
-        self._start_window_s = start_window_s
-        """how long after its claim a request may leave"""
         self._active: dict[Attempt, asyncio.Task[None] | None] = {}
         """Claimed or about to be, and their calls."""
         self.changed = asyncio.Event()
@@ -85,14 +85,12 @@ class Attempts:
             else:
                 await self._clock.sleep(0.005)
 
-    # ---- claim ----
-
     async def start(self, count: int) -> None:
         """Claims up to `count` attempts in one round trip and starts a call for each that is granted."""
-        attempts = self._engine.take(count)
+        attempts = await self._canary.take(self._engine, count)
         if not attempts:
             return
-        start_by_s = self._clock.boot_s() + self._start_window_s
+        start_by_s = self._clock.boot_s() + self._calls.start_window_s
         self._active.update(dict.fromkeys(attempts))
         try:
             follows = await self._bars.tell_once(attempts, await _claimed(self._engine, self._dedup, attempts))
@@ -110,6 +108,7 @@ class Attempts:
             else:
                 self._leave(attempt)
                 self._apply(attempt, step)
+        await self._canary.unused([one for one in attempts if one not in self._active])
         await self._bars.look_up(attempts, follows)
 
     async def settle_without_call(self) -> None:
@@ -139,6 +138,7 @@ class Attempts:
         """A call has ended."""
         match end:
             case Finished():
+                self._canary.ended(end.attempt)
                 self._end(end)
             case PutOff(attempt, delay_s):
                 self._put_off(attempt, delay_s)

@@ -15,7 +15,7 @@ COMMIT_EVERY_S = 0.2
 ENDED_MAX = 500
 """So many outcomes do not wait."""
 WAITING_MAX = 5_000
-"""Attempts in back-off or behind another one; beyond that nothing new is read."""
+"""Attempts in back-off, behind another one or of paused months; beyond that nothing new is read."""
 OVERSHOOT_MAX = 100
 
 
@@ -46,7 +46,7 @@ class BackPressure:
     @property
     def room(self) -> int:
         """How many more records may be read now."""
-        if self._engine.due.later >= WAITING_MAX:
+        if self._engine.due.later + self._engine.batches.parked >= WAITING_MAX:
             return -OVERSHOOT_MAX
         return 2 * self.batch_max - self._engine.batches.fresh - self._engine.due.ready
 

@@ -48,11 +48,10 @@ class Calls:
         clock: Clock,
         meter: Meter,
         refusal: Callable[[Tenure], str] = lambda _tenure: "",
+        start_window_s: float = 1.0,
     ) -> None:
-        """
-        Args:
-            refusal: why no request may leave under a claim that was made under a tenure; empty: it may.
-        """
+        """`refusal`: why no request may leave under a claim that was made under a tenure; empty: it may.
+        `start_window_s`: how long after its claim one may."""
         self._dedup = dedup
         self._note_sent = Together(dedup.note_sent)
         self._sender = sender
@@ -63,6 +62,7 @@ class Calls:
         self._clock = clock
         self._meter = meter
         self._refusal = refusal
+        self.start_window_s = start_window_s
         self.in_flight = 0
         """Requests that SES has not answered."""
 

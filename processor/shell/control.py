@@ -62,6 +62,8 @@ class Server(Protocol):
 class Permission(Protocol):
     """Whether this process may intend, claim and call now."""
 
+    control: Control
+    """what the topic says, brake and canaries among it"""
     known: Callable[[], Mapping[int, int]]
     """Up to where each partition of the jobs topic is known: heartbeats tell it to those who wait for that."""
 

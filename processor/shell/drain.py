@@ -5,7 +5,8 @@ from __future__ import annotations
 from processor.core.engine import Engine
 from processor.ports import Clock, JobLog
 from processor.shell.after_commit import AfterCommit
-from schemas.runtime.errors import BrokerUnavailable
+from processor.shell.brake import BrakeLever
+from schemas.runtime.errors import BrokerUnavailable, Halted
 
 __all__ = ["Drain"]
 
@@ -15,15 +16,22 @@ LOOK_EVERY_S = 0.2
 class Drain:
     """Looks now and then how far the group has come."""
 
-    def __init__(self, engine: Engine, job_log: JobLog, after_commit: AfterCommit, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, job_log: JobLog, after_commit: AfterCommit, brake: BrakeLever, clock: Clock
+    ) -> None:
         self._engine = engine
         self._log = job_log
         self._after_commit = after_commit
+        self._brake = brake
         self._clock = clock
         self._looked_s = 0.0
 
     async def begin(self) -> None:
         self._engine.assigned.aim(await self._log.ends())
+
+    def halted(self) -> Halted | None:
+        """Why it ends without having come to its end, if so; asked of an idle processor."""
+        return self._brake.ends_drain()
 
     async def look(self) -> bool:
         """Whether it has come to its end, as far as was looked; asked of an idle processor.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from processor.core.engine import Engine
 from processor.ports import Clock
+from processor.shell.brake import BrakeLever
 from processor.shell.control import Permission
 from processor.shell.transactions import Transactions
 from processor.telemetry.meter import Meter
@@ -21,10 +22,17 @@ class Pulse:
     """Beats once a turn of the worker's loop."""
 
     def __init__(
-        self, engine: Engine, transactions: Transactions, presence: Permission, clock: Clock, meter: Meter
+        self,
+        engine: Engine,
+        transactions: Transactions,
+        presence: Permission,
+        brake: BrakeLever,
+        clock: Clock,
+        meter: Meter,
     ) -> None:
         self._engine = engine
         self._presence = presence
+        self._brake = brake
         self._transactions = transactions
         self._clock = clock
         self._meter = meter
@@ -35,6 +43,7 @@ class Pulse:
 
     def beat(self) -> None:
         self._engine.starts.hold(self._presence.tenure())
+        self._brake.look()
         now_s, settled = self._clock.boot_s(), self._transactions.settled
         self.beaten_s = now_s
         if now_s - self._said_s >= PROGRESS_EVERY_S and settled != self._said_count:

@@ -121,7 +121,7 @@ class Worker:
                 for task in (sending, scanning):
                     if task.done():
                         task.result()
-                if self._drain and self._idle and await self._drain.look():
+                if self._drain and self._idle and await self._drained(self._drain):
                     break
             await leave(self._engine, self._log, self._deliverer, self._transactions, self._after_commit)
         finally:
@@ -155,6 +155,11 @@ class Worker:
         assigned.meet_unreadable(poll.unreadable)
         if pressure.commit_due:
             await self._commit()
+
+    async def _drained(self, drain: Drain) -> bool:
+        if (halted := drain.halted()) is not None:
+            self._deliverer.halt(halted)
+        return await drain.look()
 
     async def _accept(self, records: list[Record]) -> None:
         passed_over, halted = await self._intake.take(records)

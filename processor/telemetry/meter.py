@@ -56,6 +56,15 @@ class Meter:
         self.ses_away = self._gauge("ses_away", "1 while SES answers nobody and one call at a time tries it")
         self.halted = self._gauge("halted", "1 when SES refuses every message or the breaker tripped")
 
+        self._paused = Gauge("mailonce_month_paused", "1 while a month is paused", ["month"], registry=self.registry)
+
+    def paused(self, before: Iterable[str], now: Iterable[str]) -> None:
+        """`before`: months that go on; `now`: those that are paused."""
+        for month in before:
+            self._paused.labels(month).set(0)
+        for month in now:
+            self._paused.labels(month).set(1)
+
     def _counter(self, name: str, meaning: str, label: str) -> Counter:
         return Counter(f"mailonce_{name}", meaning, [label], registry=self.registry)
 

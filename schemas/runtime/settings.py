@@ -136,6 +136,18 @@ class Settings(MailOptions, BaseSettings):
     breaker_share: float = Field(
         0.25, ge=0, le=1, description="halt when this share of the last 1,000 was dead-lettered or uncertain; 0: never"
     )
+    canary: int = Field(
+        0,
+        ge=0,
+        description="so many mails of a month go first, the rest waits until SES's events say that they were "
+        "delivered; 0: all go at once",
+    )
+    canary_share: float = Field(
+        0.9, gt=0, le=1, description="share of the canary's mails that must be delivered before the month goes on"
+    )
+    canary_wait_s: float = Field(
+        1800.0, gt=0, description="how long that is waited for; then the month is paused (`mailonce resume`), seconds"
+    )
     requeue_max: int = Field(
         3, ge=1, description="a dead letter that was requeued so often is not requeued again: something else is wrong"
     )

@@ -997,3 +997,17 @@ async def test_places_are_forgotten(dedup: RedisDedup) -> None:
     assert (await dedup.claim([MINE]))[0].state is State.CLOSED
     await dedup.forget_places()
     assert (await dedup.claim([MINE]))[0].state is State.SENDING
+
+
+async def test_first_mails_are_counted_for_the_group(client: redis.asyncio.Redis) -> None:
+    """G2: all processors share the places among a month's first mails; what was not used is given back, never more."""
+    prefix = f"c{uuid4().hex[:8]}-"
+    one, two = RedisPace(client, prefix, 60), RedisPace(client, prefix, 60)
+    assert await one.take_first("2026-11", 4, 6) == 4
+    assert await two.take_first("2026-11", 4, 6) == 2
+    assert await two.take_first("2026-12", 1, 6) == 1
+    assert await one.take_first("2026-11", 1, 6) == 0
+    await one.give_back_first("2026-11", 1)
+    assert await two.take_first("2026-11", 4, 6) == 1
+    await one.give_back_first("2026-11", 100)
+    assert await two.take_first("2026-11", 9, 6) == 6

@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from infra.ses_sandbox.model import AcceptedMail
-from schemas.codec import RESEND_HEADER, encode
+from schemas.codec import RESEND_HEADER, encode, fingerprint
 from schemas.identity import Key
 from schemas.records import Feedback, Outcome, Resend
 from tests.support.feed import gather, published
@@ -65,7 +65,31 @@ def test_what_ses_dropped_becomes_a_dead_letter(world: World, feed: Any) -> None
     world.drain("again")
     world.drain("replay", MAILONCE_GROUP_ID=f"{world.settings.group_id}-replay")
     assert world.sandbox.accepted_count() == accepted
+    # An operator's requeue is: of a corrected key the corrected row goes out, and the same letter no second time.
+    chosen = ("dead-letters", "requeue", "--reason", "rendering-failure", "--month", MONTH, "--json")
+    assert len(json.loads(world.run(*chosen).stdout)["requeued"]) == 3
+    assert json.loads(world.run(*chosen).stdout)["requeued"] == []
+    world.drain("resent")
+    assert world.sandbox.accepted_count() == accepted + 3
+    audit = world.audit()
+    assert (audit.count(Outcome.SENT), audit.count(Outcome.DEAD)) == (4, 1)
+    assert audit.outcomes[Key("broken1", MONTH)].fingerprint == fingerprint(job("broken1", note="corrected"))
     assert json.loads(world.run("dedup", "verify", "--json").stdout)["safe"]
+
+
+def test_a_paused_month_ends_a_drain_and_goes_on(world: World) -> None:
+    """Nothing of it is called for; a drain ends with exit code 4, status says why, and once resumed all are sent."""
+    world.publish([job("first")])
+    world.drain()
+    world.run("pause", "--month", MONTH, "--why", "by hand", "--who", "ann")
+    world.publish(job(f"u{number}") for number in range(40))
+    paused = world.processor("p2", drain=True)
+    assert paused.wait() == 4
+    assert world.sandbox.accepted_count() == 1
+    assert json.loads(world.run("status", "--month", MONTH, "--json").stdout)["paused"] == "by hand"
+    assert json.loads(world.run("resume", "--month", MONTH, "--json").stdout) == {"paused": {}}
+    world.drain("p3")
+    world.audit().check()
 
 
 def test_dropped_before_our_own_record(world: World, feed: Any) -> None:

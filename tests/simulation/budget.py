@@ -5,6 +5,7 @@ Simpler where it may be: what was leased a moment ago is taken off at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 
@@ -31,6 +32,12 @@ class Budget:
         self._room: float | None = None
         self._throttled_ms = -MOMENT_MS
         self._spent: list[tuple[int, int]] = []
+        self._first: Counter[str] = Counter()
+
+    def take_first(self, month: str, wanted: int, most: int) -> int:
+        granted = max(wanted, -self._first[month]) if wanted < 0 else max(0, min(wanted, most - self._first[month]))
+        self._first[month] += granted
+        return max(0, granted)
 
     def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
         now = self.now_ms()

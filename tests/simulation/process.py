@@ -12,16 +12,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from processor.adapters.control import read_control
+from processor.adapters.first_mails import canary_gate
 from processor.adapters.installation import check_installation, check_set
 from processor.adapters.letters import EventLetters, Letters
 from processor.adapters.outcomes import Outcomes
+from processor.core.brake import Undelivered
 from processor.core.control import Control
 from processor.core.mail import MailConfig, compose
 from processor.core.ticket import Attempt
+from processor.evidence.aside import Aside
 from processor.evidence.origin import Attempts, Origin
 from processor.evidence.run import Evidence
 from processor.evidence.scribe import EventScribe
 from processor.evidence.sink import Sink
+from processor.evidence.stop import Stop
 from processor.evidence.sweep import Sweeper, UncertainMails
 from processor.ops.balance import compare
 from processor.ops.floor import Act, rise
@@ -39,6 +43,7 @@ from schemas.control import Installation
 from schemas.kafka.reading import Follower
 from schemas.runtime.ending import end, in_thread, obey
 from schemas.runtime.errors import Halted, MailonceError, Overdue
+from tests.simulation.control_log import SimControlLog
 from tests.simulation.job_log import SimJobLog
 from tests.simulation.kafka import Kafka
 from tests.simulation.loop import OWNER
@@ -248,13 +253,16 @@ async def _process(process: Process, part: Taking) -> None:
         assert ticket.job is not None
         return compose(ticket.job, attempt.id, ticket.place, mail, templates.content(ticket.job))
 
+    pace = SimPace(world.redis, process.address)
+    log: Any = part.control_log
+    gate = canary_gate(settings, pace, follower, dedup.feed_alive_ms, log, clock, process.instance)
     process.worker = assemble(
         settings,
         Ports(
             SimJobLog(process.kafka, process.group, process.instance, settings.topics.jobs),
             dedup,
             sender,
-            SimPace(world.redis, process.address),
+            pace,
             clock,
         ),
         Parts(
@@ -264,7 +272,7 @@ async def _process(process: Process, part: Taking) -> None:
             templates=templates,
             compose=compose_attempt,
             make_whole=lineages.ensure_whole,
-            presence=follower,
+            canary=gate,
             months=FollowedMonths(follower),
             scribe=Scribe(settings.topics, process.instance, "sim", clock.now_ms, process=follower.process),
             letters=Letters(settings, kept, clock.now_ms),
@@ -276,6 +284,7 @@ async def _process(process: Process, part: Taking) -> None:
     )
     worker = process.worker
     following = [asyncio.create_task(part.checkpoint.run())] if world.follows else []
+    following.append(asyncio.create_task(gate.run()))
     try:
         await obey(worker.run(), process.stopping, STOP_S, ask=worker.stop, excused=lambda: worker.calling)
     finally:
@@ -303,7 +312,11 @@ async def evidence(process: Process) -> None:
 
     origin = Origin(await check(), Attempts(settings), sink.counts, world.loop.time)
     meter = EvidenceMeter(sink.counts, now_ms)
-    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, check)
+    aside = Aside(sink.counts, world.loop.time)
+    control_log = SimControlLog(process.kafka, settings.topics.control)
+    undelivered = Undelivered(settings.breaker_consecutive, settings.breaker_share)
+    stop = Stop(undelivered, control_log.change, now_ms)
+    process.evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, stop, check)
     process.evidence.stopping = process.stopping
     with contextlib.suppress(Overdue):
         await obey(process.evidence.follow(world.sqs, drain=process.drain), process.stopping, STOP_S)  # type: ignore[arg-type]

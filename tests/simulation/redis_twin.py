@@ -231,6 +231,12 @@ class SimPace(_Client):
     async def throttled(self) -> float:
         return float(await self._ask("throttled", lambda server: server.budget.throttled()))
 
+    async def take_first(self, month: str, wanted: int, most: int) -> int:
+        return int(await self._ask("first", lambda server: server.budget.take_first(month, wanted, most)))
+
+    async def give_back_first(self, month: str, count: int) -> None:
+        await self._ask("first", lambda server: server.budget.take_first(month, -count, 0))
+
 
 def _kept(value: Any) -> Any:
     return list(value) if isinstance(value, list | tuple) and not hasattr(value, "_fields") else value

@@ -63,6 +63,8 @@ class Ses:
     """users whose address takes no mail"""
     drops: set[str] = field(default_factory=set)
     """users whose mail it accepts and then cannot fill in"""
+    delivers: bool = False
+    """whether it tells of deliveries"""
     paused: bool = False
     paused_in_words: bool = False
     """the account is, and only the refusal's text says so"""
@@ -112,6 +114,7 @@ class Ses:
             "eventType": "Rendering Failure" if dropped else "Send",
             "mail": {
                 "messageId": message.id,
+                "destination": [f"{message.key.user_id}@mail.example.net"],
                 "timestamp": datetime.fromtimestamp(self.wall_ms() / 1000, UTC).isoformat(),
                 "tags": {name: [value] for name, value in tags.items()},
             },
@@ -120,6 +123,8 @@ class Ses:
             body["failure"] = {"errorMessage": "an attribute is missing", "templateName": "t"}
         for delay_s in self.tells():
             self.sqs.put_later(delay_s, msgspec.json.encode(body))
+        if self.delivers and not dropped and message.key.user_id not in self.bounces:
+            self.sqs.put_later(1.0, msgspec.json.encode(body | {"eventType": "Delivery", "delivery": {}}))
         if message.key.user_id in self.bounces:
             address = f"{message.key.user_id}@mail.example.net"
             about = {"bounceType": "Permanent", "bouncedRecipients": [{"emailAddress": address}]}

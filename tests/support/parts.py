@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from processor.core.answers import Accepted, Answer
 from processor.core.breaker import Breaker
-from processor.core.control import NO_TENURE, Tenure
+from processor.core.canary import Rule
+from processor.core.control import NO_TENURE, Control, Tenure
 from processor.core.engine import Engine
 from processor.core.gates import Gates
 from processor.core.offsets import Window
 from processor.core.outage import Outage
+from processor.core.outcomes import MonthCounts
 from processor.core.pace import Account, Limits
 from processor.core.standing import Entry
 from processor.core.suspects import Suspects
@@ -22,6 +25,7 @@ from processor.shell.allowance import Allowance
 from processor.shell.attempts import Attempts
 from processor.shell.bars import Bars
 from processor.shell.calls import Calls
+from processor.shell.canary import CanaryGate, Looks
 from processor.shell.deliver import Deliverer
 from processor.shell.judge import Judge
 from processor.shell.past import Past
@@ -48,6 +52,7 @@ __all__ = [
     "NoOutcomes",
     "Ses",
     "attempt",
+    "no_canary",
     "ticket",
     "until",
     "whole",
@@ -89,6 +94,9 @@ class _Always:
     """Of tests that know no control topic."""
 
     known: Callable[[], Mapping[int, int]] = dict
+
+    def __init__(self) -> None:
+        self.control = Control()
 
     def tenure(self) -> Tenure | None:
         return NO_TENURE
@@ -198,6 +206,7 @@ class FakePace:
         self.opens_s = opens_s
         self.room: list[float] = []
         self.slowed = 0
+        self.first: Counter[str] = Counter()
 
     async def lease(self, wanted: int, rate: float, *, quota: bool) -> Lease:
         return self.leases.pop(0) if self.leases else Lease(wanted, 0.0, 1e9)
@@ -215,6 +224,24 @@ class FakePace:
         self.slowed += 1
         return 0.5
 
+    async def take_first(self, month: str, wanted: int, most: int) -> int:
+        granted = max(0, min(wanted, most - self.first[month]))
+        self.first[month] += granted
+        return granted
+
+    async def give_back_first(self, month: str, count: int) -> None:
+        self.first[month] -= count
+
+
+def no_canary(pace: Any = None, clock: Any = None, rule: Rule | None = None, presence: Any = ALWAYS) -> CanaryGate:
+    """All go at once, unless a rule is given."""
+
+    async def nothing(*_: object) -> Any:
+        return 0
+
+    looks = Looks(lambda month: MonthCounts(month), nothing, nothing)
+    return CanaryGate(rule or Rule(), pace or FakePace(), presence, looks, clock or FakeClock(), "p1")
+
 
 class Made:
     """A deliverer and its parts."""
@@ -228,6 +255,7 @@ class Made:
         clock: Any = None,
         make_whole: Callable[[], Awaitable[object]] | None = None,
         breaker: Breaker | None = None,
+        canary: CanaryGate | None = None,
         compose: Callable[[Attempt], Mapping[str, Any]] = lambda _attempt: {},
         calls_at_once: int = 8,
         refresh_s: float = 60.0,
@@ -241,8 +269,9 @@ class Made:
         self.calls = Calls(self.dedup, self.ses, compose, judge, self.allowance, self.gates, self.clock, self.meter)
         self.letters = NoLetters()
         bars = Bars(self.dedup, self.letters)
+        past, gate = Past(NoOutcomes()), canary or no_canary(self.pace, self.clock)
         self.attempts = Attempts(
-            self.engine, self.gates, self.calls, self.dedup, bars, Past(NoOutcomes()), self.clock, self.meter, 1.0
+            self.engine, self.gates, self.calls, self.dedup, bars, past, gate, self.clock, self.meter
         )
         self.deliverer = Deliverer(
             self.engine,

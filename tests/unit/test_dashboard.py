@@ -26,7 +26,7 @@ from schemas.codec import MOVED_HEADER, REQUEUE_HEADER, dead_letter_headers, enc
 from schemas.control import ControlRecord, MonthOpened
 from schemas.kafka.reading import Record
 from schemas.partitions import partition_of
-from schemas.records import Attempt, DeadLetter, Delivery, Feedback, Outcome, Requeue, Resend, Source
+from schemas.records import Arrival, Attempt, DeadLetter, Delivery, Feedback, Outcome, Requeue, Resend, Source
 from schemas.runtime.errors import UsageError
 from schemas.runtime.settings import Settings, load_settings
 from tests.support.world import MONTH, job
@@ -114,6 +114,33 @@ def test_topics_come_in_any_order_and_again(repeats: list[int], random: Any) -> 
     assert view.mail == plain.mail
     assert sorted(map(msgspec.json.encode, view.entries)) == sorted(map(msgspec.json.encode, plain.entries))
     assert (view.accepted, view.seen) == (plain.accepted, plain.seen)
+
+
+def test_how_far_a_mail_came_is_the_same_in_any_order() -> None:
+    """SES's events may come before the ledger's entry, doubled and late; after a resend the second message counts."""
+    sent = delivery(Outcome.SENT, message_id="m1")
+    bounced = {"eventType": "Bounce", "mail": {"messageId": "m1"}, "bounce": {"bounceType": "Transient"}}
+    gone = {"eventType": "Delivery", "mail": {"messageId": "m1"}, "delivery": {}}
+    story = [
+        ("jobs", record(0, job("u1"))),
+        ("deliveries", record(0, sent)),
+        ("events", raw_event(0, bounced)),
+        ("events", raw_event(1, gone)),
+        ("events", raw_event(2, bounced)),
+    ]
+    views = [told(order) for order in (story, story[2:] + story[:2], story[:1] + story[2:] + story[1:2])]
+    assert {view.mail.arrival for view in views} == {Arrival.DELIVERED}
+    assert unpack(pack(views[1])) == views[1]
+    totals = Totals()
+    totals.change(KEY, None, views[0])
+    assert totals.months[MONTH].arrivals["delivered"] == 1
+    again = told([*story, ("deliveries", record(1, delivery(Outcome.SENT, message_id="m2")))])
+    assert again.mail.arrival is None
+    assert told([("events", Record(0, 0, KEY, b"{}", [], 1))]).entries[0].what == "unreadable"
+
+
+def raw_event(offset: int, event: dict[str, Any]) -> Record:
+    return Record(0, offset, KEY, msgspec.json.encode(event), [], offset)
 
 
 def test_a_job_where_its_key_does_not_belong_says_nothing_of_the_mail() -> None:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from infra.ses_sandbox.events import _enveloped, event_of
 from infra.ses_sandbox.model import AcceptedMail
+from processor.core.arrivals import Said
 from processor.core.cloudtrail import KIND, read_log
 from processor.core.evidence import (
     Foreign,
@@ -27,10 +28,11 @@ from processor.core.evidence import (
 )
 from processor.core.states import ABSENT, Claim, State
 from processor.core.uncertain import may_resend
+from processor.evidence.aside import SAID_MAX, Aside
 from processor.evidence.origin import Origin
 from schemas.control import Installation
 from schemas.identity import TAG_SOURCE, Key, Place, message_tags
-from schemas.records import Feedback
+from schemas.records import Arrival, Feedback
 from schemas.runtime.errors import BadRecord
 
 KEY = Key("a:b", "2026-11")
@@ -141,7 +143,7 @@ def test_what_counts_once_has_a_name() -> None:
     """An acceptance counts once whichever event tells of it; a bounce and a drop each for themselves."""
     assert event("Send").note == event("Delivery").note == ("2026-11", "accepted:m1")
     assert event("Reject").note == ("2026-11", "Reject:m1")
-    assert event("Bounce", feedback=Feedback.BOUNCED).note == ("2026-11", "Bounce:m1")
+    assert event("Bounce", said=Said(Arrival.HARD_BOUNCED)).note == ("2026-11", "Bounce:m1")
 
 
 def test_word_about_another_message_is_no_news() -> None:
@@ -157,7 +159,7 @@ def test_word_about_another_message_is_no_news() -> None:
 
 def test_bounces_before_our_own_record_wait() -> None:
     """A mark that our own record would overwrite comes again later; not for ever."""
-    bounce = event("Bounce", feedback=Feedback.BOUNCED)
+    bounce = event("Bounce", said=Said(Arrival.HARD_BOUNCED))
     assert is_early(bounce, MINE[State.SENT], 1_001_000)
     assert not is_early(bounce, MINE[State.SENT], 1_040_000)
     assert not is_early(bounce, MINE[State.SENT_RECORDED], 1_001_000)
@@ -172,6 +174,10 @@ def test_bounces_before_our_own_record_wait() -> None:
         ("Bounce", {"bounce": {"bounceType": "Permanent", "bouncedRecipients": [1, {"emailAddress": 2}]}}, "bounced"),
         ("Bounce", {"bounce": 7}, None),
         ("Complaint", {"complaint": {}}, Feedback.COMPLAINED),
+        ("Complaint", {"complaint": {"complaintFeedbackType": "abuse"}}, Feedback.COMPLAINED),
+        ("Complaint", {"complaint": {"complaintFeedbackType": "not-spam"}}, None),
+        ("Complaint", {"complaint": {"complaintFeedbackType": "auth-failure"}}, None),
+        ("COMPLAINT", {"complaint": {"complaintSubType": "OnAccountSuppressionList"}}, Feedback.COMPLAINED),
     ],
 )
 def test_only_lasting_feedback_counts(kind: str, about: dict[str, object], feedback: Feedback | None) -> None:
@@ -181,6 +187,66 @@ def test_only_lasting_feedback_counts(kind: str, about: dict[str, object], feedb
     assert isinstance(found, SesEvent)
     assert found.feedback == feedback
     assert found.sent_at_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("named", "wrote", "suppressed"),
+    [
+        (["<A@b.de>"], ["a@b.de"], ["a@b.de"]),
+        (["Jane <a@b.de>"], ["A@B.de"], ["a@b.de"]),
+        (["rfc822;a@b.de"], ["a@b.de"], ["a@b.de"]),
+        (["forwarded@else.where"], ["a@b.de"], ["a@b.de"]),
+        ([], ["Ann <a@b.de>"], ["a@b.de"]),
+        (["x" * 400], ["a@b.de", 7, ""], ["a@b.de"]),
+        (["a@b.de"], None, []),
+        (["RFC822; <copy@b.de>"], ["a@b.de", "copy@b.de"], ["copy@b.de"]),
+        (["forwarded@else.where"], ["a@b.de", "copy@b.de"], []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Bounce", "Complaint"])
+def test_who_was_written_to_is_suppressed(kind: str, named: list[str], wrote: object, suppressed: list[str]) -> None:
+    """Not whom the receiving side names in its own way: that tells only which of several it is about."""
+    field = "bouncedRecipients" if kind == "Bounce" else "complainedRecipients"
+    about = {"bounceType": "Permanent", field: [{"emailAddress": name} for name in named]}
+    mail = {"tags": TAGS, "messageId": "m", "destination": wrote}
+    found = read_event(json.dumps({"eventType": kind, "mail": mail, kind.lower(): about}).encode())
+    assert isinstance(found, SesEvent)
+    assert list(found.recipients) == suppressed
+
+
+LINK = "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=a&Token=t"
+
+
+@pytest.mark.parametrize(
+    ("message", "say"),
+    [
+        ("Successfully validated SNS topic for Amazon SES event publishing.", ""),
+        ({"Type": "Notification", "Message": "Successfully validated SNS topic for Amazon SES."}, ""),
+        ({"notificationType": "AmazonSnsSubscriptionSucceeded", "message": "You have"}, ""),
+        ({"Type": "Notification", "Message": '{"notificationType": "AmazonSnsSubscriptionSucceeded"}\n'}, ""),
+        ({"source": "aws.ses", "detail-type": "Advisor Recommendation Status Open", "detail": {"x": 1}}, "Advisor"),
+        ({"source": "aws.ses", "detail-type": "Sending Status Disabled", "detail": {}}, "Sending Status Disabled"),
+        ({"source": "aws.ses", "detail": {}}, "no type"),
+        ({"Type": "UnsubscribeConfirmation"}, "has ended"),
+        ({"Type": "SubscriptionConfirmation", "TopicArn": "arn:t", "SubscribeURL": LINK}, f"somebody opens {LINK}"),
+        ({"Type": "SubscriptionConfirmation", "SubscribeURL": "https://evil.example/"}, "not SNS's"),
+    ],
+)
+def test_notices_are_known_and_no_dead_letter(message: object, say: str) -> None:
+    """What SNS and EventBridge send through the same queue; an operator is told what is theirs to do, with SNS's link."""
+    found = read_event(message.encode() if isinstance(message, str) else json.dumps(message).encode())
+    assert isinstance(found, Foreign)
+    assert found.tagged
+    assert say in found.say
+    assert bool(say) == bool(found.say)
+
+
+def test_an_array_of_one_is_its_event() -> None:
+    """As EventBridge's pipes hand events over; of several none is guessed at."""
+    one = {"eventType": "send", "mail": {"tags": TAGS, "messageId": "m"}}
+    assert isinstance(read_event(json.dumps([one]).encode()), SesEvent)
+    with pytest.raises(BadRecord):
+        read_event(json.dumps([one, one]).encode())
 
 
 def test_events_lead_back_to_the_job() -> None:
@@ -255,6 +321,26 @@ async def test_another_installations_events_prove_nothing_and_are_told_once_a_mi
         now[0] = 61.0
         await origin.sort([event(installation="others", body=b"4")])
     assert [(entry["count"], entry["installations"]) for entry in said] == [(1, ["theirs"]), (2, ["others"])]
+
+
+def test_what_concerns_no_mail_is_counted_and_said_once_a_minute() -> None:
+    """An identity's notifications carry no tags: the operator is told what is amiss; other mail's events need no word."""
+    counts, now = Counter[str](), [0.0]
+    aside = Aside(counts, lambda: now[0])
+    identity = read_event(json.dumps({"notificationType": "Bounce", "mail": {"messageId": "m"}}).encode())
+    other = read_event(json.dumps({"eventType": "Send", "mail": {"tags": {}, "messageId": "m"}}).encode())
+    assert isinstance(identity, Foreign)
+    assert isinstance(other, Foreign)
+    with capture_logs() as said:
+        for foreign in (identity, other, identity):
+            aside.take(foreign)
+        assert "is the configuration set used" in said[0]["follows"].replace("\n", " ")
+        now[0] = 61.0
+        aside.take(identity)
+        for number in range(SAID_MAX):
+            aside.take(Foreign("x", say=str(number)))
+    assert len([entry for entry in said if "configuration set" in entry["follows"]]) == 2
+    assert (counts["untagged"], counts["foreign"], len(said)) == (4, SAID_MAX, SAID_MAX + 2)
 
 
 # ---- CloudTrail ----

@@ -21,7 +21,7 @@ NOTHING = cast(Any, None)
 def evidence(monkeypatch: pytest.MonkeyPatch) -> Evidence:
     monkeypatch.setattr(evidence_run, "RETRY_S", 0.001)
     settings = Settings(_env_file=None, patience_s=0.01)  # type: ignore[call-arg]
-    return Evidence(settings, NOTHING, NOTHING, NOTHING, lambda: 0, NOTHING, NOTHING, NOTHING)
+    return Evidence(settings, NOTHING, NOTHING, NOTHING, lambda: 0, NOTHING, NOTHING, NOTHING, NOTHING, NOTHING)
 
 
 class Away:

@@ -42,7 +42,7 @@ from schemas.runtime.settings import load_settings
 from schemas.topics import Topics
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.log import MemoryJobLog, MemoryKafka
-from tests.support.parts import ALWAYS, NO_MONTHS, FakePace, NoLetters, NoOutcomes, Ses, until, whole
+from tests.support.parts import NO_MONTHS, FakePace, NoLetters, NoOutcomes, Ses, no_canary, until, whole
 from tests.support.world import MONTH, job
 
 TOPICS = Topics("t-")
@@ -115,7 +115,7 @@ def made(log: MemoryJobLog, ses: Ses, dedup: MemoryDedup | None = None, **about:
             letters=letters,
             outcomes=outcomes,
             this_month=lambda: MONTH,
-            presence=ALWAYS,
+            canary=no_canary(),
             months=NO_MONTHS,
             meter=meter,
             drain=is_drain,
@@ -518,7 +518,7 @@ async def test_a_defect_of_the_deliverer_ends_the_worker() -> None:
             letters=NoLetters(),
             outcomes=NoOutcomes(),
             this_month=lambda: MONTH,
-            presence=ALWAYS,
+            canary=no_canary(),
             months=NO_MONTHS,
             meter=Meter(),
         ),

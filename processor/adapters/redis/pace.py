@@ -1,6 +1,7 @@
 """The group's budget of rate and quota in Redis.
 
 - ``{mailonce:PREFIX}:pace``: the budget; ``{mailonce:PREFIX}:spent``: what was sent of the quota, by the time of day.
+- ``{mailonce:PREFIX}:first:MONTH``: places that were taken among the month's first mails.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class RedisPace:
         self._client = client
         self._run = Scripts(client).run
         self._key = f"{{mailonce:{prefix}}}:pace"
+        self._first = f"{{mailonce:{prefix}}}:first:"
         self._spent = f"{{mailonce:{prefix}}}:spent"
         self._step_ms = max(1, int(window_s * 1000 / WINDOW_STEPS))
 
@@ -58,3 +60,9 @@ class RedisPace:
 
     async def throttled(self) -> float:
         return int(await self._run("throttled", [self._key], [ONE_MOMENT_MS, SHARE_MIN])) / 1000
+
+    async def take_first(self, month: str, wanted: int, most: int) -> int:
+        return int(await self._run("first", [self._first + month], [wanted, most]))
+
+    async def give_back_first(self, month: str, count: int) -> None:
+        await self._run("first", [self._first + month], [-count, 0])
