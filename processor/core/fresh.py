@@ -21,13 +21,12 @@ class Fresh:
 
     def add(self, attempts: Iterable[Attempt], *, first: bool = False) -> None:
         """At the end of the line that each belongs to, or before all others."""
-        lines: tuple[list[Attempt], list[Attempt]] = ([], [])
+        fresh, parked = ([], []) if first else (self.fresh, self.parked)
         for attempt in attempts:
             key = attempt.ticket.key
-            lines[key is not None and is_paused(self._paused, key.month)].append(attempt)
-        fresh, parked = lines
-        self.fresh = [*fresh, *self.fresh] if first else [*self.fresh, *fresh]
-        self.parked = [*parked, *self.parked] if first else [*self.parked, *parked]
+            (parked if key is not None and is_paused(self._paused, key.month) else fresh).append(attempt)
+        if first:
+            self.fresh[:0], self.parked[:0] = fresh, parked
 
     def pause(self, months: Container[str]) -> None:
         """These months stand aside from now on, and no others; what waited longest comes first."""

@@ -61,13 +61,23 @@ def requeued(
         key = Key.from_bytes(record.key)
     except BadRecord as bad:
         return Refused(f"it has no key to send it under ({bad.detail}): run the producer again")
-    if newest is not None and newest.value is None:
-        return Refused(f"{key}: was cancelled: the producer's --include-cancelled publishes it again")
     overrides = _dropped(mail)
-    if why := _stays(key, None if overrides else mail, mark, first_month):
+    if why := _stays(key, None if overrides else mail, mark, first_month, newest):
         return Refused(f"{key}: {why}")
     if overrides is not None and newest is not None:
         record, headers = newest, newest.headers
+    return _back(key, record, headers, overrides, asked, times_max)
+
+
+def _back(
+    key: Key,
+    record: Record,
+    headers: list[tuple[str, bytes | None]],
+    overrides: str | None,
+    asked: Requeue,
+    times_max: int,
+) -> Requeued | Refused:
+    """The record to be sent, changed as asked, with what it is to tell of itself."""
     before = decode_requeue(headers)
     times = (before.times if before else 0) + 1
     if times > times_max:
@@ -96,12 +106,14 @@ def _leave(overrides: str | None, asked: Requeue) -> list[tuple[str, bytes | Non
     return [(RESEND_HEADER, encode(Resend(overrides, asked.who, why, asked.at_ms)))]
 
 
-def _stays(key: Key, mail: Mail | None, mark: Mark | None, first_month: str) -> str | None:
+def _stays(key: Key, mail: Mail | None, mark: Mark | None, first_month: str, newest: Record | None) -> str | None:
     """Why the letter stays, whatever would be changed in it."""
     if key.month < first_month:
         return f"its month is closed, {first_month} is the first that may still be mailed"
     if mark is not None:
         return f"already {mark.what.value} by {mark.who}"
+    if newest is not None and newest.value is None:
+        return "was cancelled: the producer's --include-cancelled publishes it again"
     return None if mail is None else _settled(mail)
 
 

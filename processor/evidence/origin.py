@@ -108,7 +108,7 @@ class Origin:
         """Whether it was not seen before: what stays in the queue comes again and again."""
         if len(self._seen) >= SEEN_MAX:
             self._seen.clear()
-        name = blake2b(event.body, digest_size=16).digest()
+        name = blake2b(f"{event.installation}\n".encode() + event.body, digest_size=16).digest()
         fresh = name not in self._seen
         self._seen.add(name)
         return fresh

@@ -248,16 +248,11 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
         scribe = EventScribe(settings.topics, instance, version, now_ms)
         writer = TransactionalWriter(settings, f"evidence-{instance}")
         sink = Sink(scribe, dedup, EventLetters(settings), jobs, writer)
-        doubts = UncertainMails(Follower(settings, settings.topics.deliveries))
-        sweeper, meter = Sweeper(settings, dedup, sink, doubts), EvidenceMeter(sink.counts, now_ms)
+        uncertain = UncertainMails(Follower(settings, settings.topics.deliveries))
+        sweeper, meter = Sweeper(settings, dedup, sink, uncertain), EvidenceMeter(sink.counts, now_ms)
         meter.doubts_since_ms = sweeper.since_ms
         origin = Origin(installation, attempts, sink.counts, time.monotonic)
-        aside = Aside(sink.counts, time.monotonic)
-        stop = Stop(
-            Undelivered(settings.breaker_consecutive, settings.breaker_share),
-            lambda decide: in_thread(write_change, settings, decide),
-            now_ms,
-        )
+        aside, stop = Aside(sink.counts, time.monotonic), _stop(settings, now_ms)
         evidence = Evidence(settings, dedup, sink, sweeper, now_ms, meter, origin, aside, stop, check, stopping)
         with (
             kafka_watched(settings, served=settings.metrics_port is not None) as watch,
@@ -273,3 +268,9 @@ async def _evidence(settings: Settings, version: str, now_ms: Callable[[], int])
     finally:
         await within(CLOSE_S, in_thread(jobs.close))
         await within(CLOSE_S, client.aclose())
+
+
+def _stop(settings: Settings, now_ms: Callable[[], int]) -> Stop:
+    """What pauses a month that is not delivered, by the breaker's limits."""
+    limits = Undelivered(settings.breaker_consecutive, settings.breaker_share)
+    return Stop(limits, lambda decide: in_thread(write_change, settings, decide), now_ms)

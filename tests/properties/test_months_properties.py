@@ -27,7 +27,7 @@ pytestmark = pytest.mark.no_cover
 
 MONTHS = ("2026-10", "2026-11", "2026-12")
 USERS = ("u1", "jürgen", "利用者")
-JOBS, LEDGER = "email-jobs", "email-deliveries"
+JOBS, LEDGER, EVENTS = "email-jobs", "email-deliveries", "email-events"
 
 months = st.sampled_from(MONTHS)
 users = st.sampled_from(USERS)
@@ -46,7 +46,7 @@ class Topics:
     def __init__(self) -> None:
         self.partitions = 2
         self.opened: dict[str, MonthOpened] = {}
-        self._logs: dict[str, list[list[Record]]] = {JOBS: [[], []], LEDGER: [[], []]}
+        self._logs: dict[str, list[list[Record]]] = {JOBS: [[], []], LEDGER: [[], []], EVENTS: [[], []]}
         self._now = 0
 
     def write(self, topic: str, partition: int, key: bytes, value: msgspec.Struct | None) -> int:

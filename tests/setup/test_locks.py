@@ -124,7 +124,7 @@ def imports(folders: Iterable[str]) -> dict[str, set[str]]:
                     names = [node.module]
                 for name in names:
                     top = name.partition(".")[0]
-                    if top not in OWN and top not in sys.stdlib_module_names:
+                    if top not in OWN | LATER and top not in sys.stdlib_module_names:
                         found.setdefault(top, set()).add(str(path.relative_to(ROOT)))
     return found
 
@@ -140,6 +140,8 @@ def undeclared(used: dict[str, set[str]], declared: Iterable[str]) -> list[str]:
     )
 
 
+LATER = {"compression"}
+"""Of the standard library since Python 3.14."""
 BESIDE = {"airflow", "celery", "dbos"}
 """In environments of their own: `make airflow`, `make bench-peers`."""
 

@@ -162,7 +162,7 @@ class _Thawed:
             changed=window._changed,
             lines=tuple(sorted(lines)),
             superseded=frozenset(ticket.record.offset for ticket in order._superseded),
-            fresh=tuple(attempt.ticket.record.offset for attempt in engine.batches._fresh),
+            fresh=tuple(attempt.ticket.record.offset for attempt in engine.batches._waiting.fresh),
             ready=_held(engine.due._ready),
             ended=_results(engine.batches._ended),
             renounced=_held(one for one in engine.batches._renounced if not one.ticket.window.closed),

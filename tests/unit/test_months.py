@@ -96,6 +96,7 @@ def test_readers_start_where_the_months_begin() -> None:
     assert months.starts(JOBS, []) == {}
     assert months.starts(JOBS, [MONTH, "2026-10"]) == {0: 0, 1: 0}
     assert Months(control()).starts(JOBS, [MONTH]) == {}
+    assert not months.brake.paused
 
 
 def test_a_key_of_an_opened_month_has_one_partition() -> None:

@@ -122,6 +122,11 @@ def test_a_topic_that_was_read_needs_no_consumer(play: Callable[..., Script], se
     assert list(reading.read_topic(settings, "t", [0], starts={0: 5})) == []
 
 
+def test_where_a_topic_begins() -> None:
+    """A head that was removed, by age or by hand, makes it begin behind 0."""
+    assert ends.begin_offsets(Script(end=3), "t", [0, 2]) == {0: 3, 2: 3}  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("code", [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.NOT_LEADER_FOR_PARTITION])
 def test_no_answer_about_the_end(
     play: Callable[..., Script], settings: Settings, monkeypatch: pytest.MonkeyPatch, code: int
