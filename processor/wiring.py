@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import redis.asyncio
 
+from processor.adapters.attachments import AttachingSender
 from processor.adapters.clock import SystemClock
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.kafka_watch import kafka_watched
 from processor.adapters.letters import Letters
-from processor.adapters.mail_options import mail_config, settings_of_templates
+from processor.adapters.mail_options import Mails, settings_of_templates
 from processor.adapters.metrics_server import metrics_served
 from processor.adapters.outcomes import Outcomes
 from processor.adapters.redis import CLOSE_S as REDIS_CLOSE_S
@@ -26,7 +27,6 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topics import check_topics, letter_bytes_max
-from processor.core.mail import compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
 from processor.core.times import too_short
@@ -258,7 +258,7 @@ async def _build(
         Ports(
             KafkaJobLog(settings, instance, letters_max),
             part.dedup,
-            sender,
+            AttachingSender(sender),
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
             clock,
         )
@@ -266,17 +266,13 @@ async def _build(
     if tracer := make_tracer(settings, "mailonce-processor"):
         ports = _traced(ports, tracer, settings)
     installation = part.follower.control.installation
-    whose = installation.id if installation else ""
-    mail = mail_config(settings, whose)
-    of_template = {name: mail_config(own, whose) for name, own in mails.items()}
-
+    requests = await in_thread(Mails, settings, mails, installation.id if installation else "")
     templates = make_templates(settings, ports.sender)
 
     def compose_attempt(attempt: Attempt) -> dict[str, object]:
         ticket = attempt.ticket
         assert ticket.job is not None
-        config = of_template.get(ticket.job.template, mail)
-        return compose(ticket.job, attempt.id, ticket.place, config, templates.content(ticket.job))
+        return requests.request(ticket.job, attempt.id, ticket.place, templates.content(ticket.job))
 
     return assemble(
         settings,
