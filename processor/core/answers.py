@@ -70,8 +70,8 @@ class ServiceError(msgspec.Struct, frozen=True, gc=False):
 class NotWritten(msgspec.Struct, frozen=True, gc=False):
     """The client failed before a byte of the request left it.
 
-    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``forbidden``, ``parameters``, ``attachment`` (a file of
-    this mail's) or ``attachments`` (their folder).
+    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``forbidden``, ``parameters``, ``attachment`` (a file
+    of this mail's) or ``attachments`` (their folder).
     """
 
     kind: str

@@ -102,7 +102,8 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     judge = Judge(settings.retry, gates, Suspects(lambda: engine.others_wait), clock, meter)
-    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, parts.presence.refusal)
+    refusal, check = parts.presence.refusal, parts.templates.check
+    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, refusal, check)
     bars = Bars(dedup, parts.letters)
     attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), clock, meter, settings.start_window_s)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

@@ -10,7 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, assert_never
 
 from processor.core import answered, decide
-from processor.core.answers import NotWritten, RefusedForNow, RetryClass, ServiceError, Verdict, classify
+from processor.core.answer_codes import TEMPLATE_MISSING
+from processor.core.answers import (
+    Halt,
+    NotWritten,
+    RefusedForNow,
+    RefusedMessage,
+    RetryClass,
+    ServiceError,
+    Verdict,
+    classify,
+)
 from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.suspects import SUSPECT_S
@@ -21,7 +31,8 @@ from processor.shell.judge import Judge
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
 from processor.telemetry.meter import Meter
-from schemas.runtime.errors import Halted, RedisUnavailable
+from schemas.records import Job
+from schemas.runtime.errors import BadRecord, Halted, RedisUnavailable, SesAway
 from schemas.runtime.logs import Event, get_log
 
 __all__ = ["STAYS", "Calls"]
@@ -32,6 +43,10 @@ T = TypeVar("T")
 OTHERS = "it is tried again once others were answered: is it this mail's own fault, or everybody's?"
 LATE = "the claim grew too old before the request could leave"
 STAYS = "its claim stays until its lifetime has passed"
+
+
+async def _passes(_job: Job) -> None:
+    """Where every mail was checked before."""
 
 
 class Calls:
@@ -48,9 +63,11 @@ class Calls:
         clock: Clock,
         meter: Meter,
         refusal: Callable[[Tenure], str] = lambda _tenure: "",
+        check: Callable[[Job], Awaitable[None]] = _passes,
     ) -> None:
         """
         Args:
+            check: as `processor.ports.Templates.check`, for mails that could not be checked before.
             refusal: why no request may leave under a claim that was made under a tenure; empty: it may.
         """
         self._dedup = dedup
@@ -63,6 +80,7 @@ class Calls:
         self._clock = clock
         self._meter = meter
         self._refusal = refusal
+        self._check = check
         self.in_flight = 0
         """Requests that SES has not answered."""
 
@@ -88,6 +106,10 @@ class Calls:
     async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
         if attempt.ticket.lacks:
             return classify(ServiceError(404, "NotFoundException", attempt.ticket.lacks))
+        if refused := await self._checked(attempt):
+            if isinstance(refused, RefusedForNow):
+                self._judge.note(refused, attempt, self._clock.boot_s())
+            return refused
         try:
             request = self._compose(attempt)
         except ValueError as error:
@@ -102,6 +124,21 @@ class Calls:
         self._meter.answered(verdict, now_s - began_s)
         self._judge.note(verdict, attempt, now_s)
         return verdict
+
+    async def _checked(self, attempt: Attempt) -> Verdict | None:
+        """Why no call may be made for a mail whose template SES could not be asked about before."""
+        ticket = attempt.ticket
+        if not ticket.unchecked or ticket.job is None:
+            return None
+        try:
+            await self._check(ticket.job)
+        except BadRecord as bad:
+            return RefusedMessage(bad.code, bad.detail)
+        except SesAway as away:
+            return classify(NotWritten("unreachable", str(away)))
+        except Halted as halted:
+            return Halt(halted.reason, str(halted), own=halted.reason == TEMPLATE_MISSING)
+        return None
 
     # ---- record ----
 
