@@ -18,7 +18,7 @@ from infra.ses_sandbox.model import SesError
 from infra.ses_sandbox.store import Store
 from schemas.templates.handlebars import NotFilledIn, TemplateRefused, check
 
-__all__ = ["Api"]
+__all__ = ["Answer", "Api", "Request", "conflict", "route"]
 
 Answer = dict[str, Any]
 
@@ -38,7 +38,7 @@ _routes: list[tuple[str, re.Pattern[str], Call]] = []
 _TEMPLATES_MAX = 20_000
 
 
-def _route(method: str, path: str) -> Callable[[Call], Call]:
+def route(method: str, path: str) -> Callable[[Call], Call]:
     """Registers a call under its method and path; ``*`` is a path part given to it."""
 
     def register(call: Call) -> Call:
@@ -67,7 +67,7 @@ class Api:
         raise SesError(404, "UnknownOperationException", f"The sandbox does not emulate {method} {path}.")
 
 
-def _conflict(what: str) -> SesError:
+def conflict(what: str) -> SesError:
     return SesError(400, "AlreadyExistsException", f"{what} already exists.")
 
 
@@ -80,7 +80,7 @@ def _page(entries: list[Any], query: dict[str, str], size: int = 1000) -> tuple[
 # ---- account ----
 
 
-@_route("GET", "/account")
+@route("GET", "/account")
 def _get_account(api: Api, _request: Request) -> Answer:
     settings = api.store.settings
     return {
@@ -100,13 +100,13 @@ def _get_account(api: Api, _request: Request) -> Answer:
 # ---- templates ----
 
 
-@_route("POST", "/templates")
+@route("POST", "/templates")
 def _create_template(api: Api, request: Request) -> Answer:
     name = str(request.body.get("TemplateName") or "")
     if not name:
         raise SesError(400, "BadRequestException", "TemplateName is required.")
     if name in api.store.kept.templates:
-        raise _conflict(f"Template {name}")
+        raise conflict(f"Template {name}")
     if len(api.store.kept.templates) >= _TEMPLATES_MAX:
         raise SesError(400, "LimitExceededException", f"There are {_TEMPLATES_MAX} templates already.")
     _keep_template(api, name, request.body)
@@ -129,7 +129,7 @@ def _keep_template(api: Api, name: str, body: dict[str, Any]) -> None:
     api.store.save()
 
 
-@_route("GET", "/templates")
+@route("GET", "/templates")
 def _list_templates(api: Api, request: Request) -> Answer:
     entries = [
         {"TemplateName": name, "CreatedTimestamp": datetime.fromisoformat(content["_created"]).timestamp()}
@@ -139,27 +139,27 @@ def _list_templates(api: Api, request: Request) -> Answer:
     return {"TemplatesMetadata": page, **more}
 
 
-@_route("GET", "/templates/*")
+@route("GET", "/templates/*")
 def _get_template(api: Api, request: Request) -> Answer:
     content = api.store.template(request.names[0])
     return {"TemplateName": request.names[0], "TemplateContent": {k: v for k, v in content.items() if k != "_created"}}
 
 
-@_route("PUT", "/templates/*")
+@route("PUT", "/templates/*")
 def _update_template(api: Api, request: Request) -> Answer:
     api.store.template(request.names[0])
     _keep_template(api, request.names[0], request.body)
     return {}
 
 
-@_route("DELETE", "/templates/*")
+@route("DELETE", "/templates/*")
 def _delete_template(api: Api, request: Request) -> Answer:
     api.store.kept.templates.pop(request.names[0], None)
     api.store.save()
     return {}
 
 
-@_route("POST", "/templates/*/render")
+@route("POST", "/templates/*/render")
 def _test_render(api: Api, request: Request) -> Answer:
     try:
         data = msgspec.json.decode(str(request.body.get("TemplateData") or "{}"), type=dict[str, Any])
@@ -189,7 +189,7 @@ def _as_mime(subject: str, html: str, text: str) -> str:
 # ---- suppression list ----
 
 
-@_route("PUT", "/suppression/addresses")
+@route("PUT", "/suppression/addresses")
 def _suppress(api: Api, request: Request) -> Answer:
     reason = str(request.body.get("Reason") or "")
     if reason not in {"BOUNCE", "COMPLAINT"} or not request.body.get("EmailAddress"):
@@ -199,7 +199,7 @@ def _suppress(api: Api, request: Request) -> Answer:
     return {}
 
 
-@_route("GET", "/suppression/addresses")
+@route("GET", "/suppression/addresses")
 def _list_suppressed(api: Api, request: Request) -> Answer:
     if api.store.settings.missing_reads:
         raise SesError(404, "UnknownOperationException", "This emulator has no suppression list.")
@@ -211,7 +211,7 @@ def _list_suppressed(api: Api, request: Request) -> Answer:
     return {"SuppressedDestinationSummaries": page, **more}
 
 
-@_route("GET", "/suppression/addresses/*")
+@route("GET", "/suppression/addresses/*")
 def _get_suppressed(api: Api, request: Request) -> Answer:
     address = request.names[0].lower()
     if address not in api.store.kept.suppressed:
@@ -220,7 +220,7 @@ def _get_suppressed(api: Api, request: Request) -> Answer:
     return {"SuppressedDestination": {"EmailAddress": address, "Reason": reason, "LastUpdateTime": 0.0}}
 
 
-@_route("DELETE", "/suppression/addresses/*")
+@route("DELETE", "/suppression/addresses/*")
 def _unsuppress(api: Api, request: Request) -> Answer:
     if api.store.kept.suppressed.pop(request.names[0].lower(), None) is None:
         raise SesError(404, "NotFoundException", f"{request.names[0]} is not on the suppression list.")
@@ -231,19 +231,19 @@ def _unsuppress(api: Api, request: Request) -> Answer:
 # ---- configuration sets and event destinations ----
 
 
-@_route("POST", "/configuration-sets")
+@route("POST", "/configuration-sets")
 def _create_set(api: Api, request: Request) -> Answer:
     name = str(request.body.get("ConfigurationSetName") or "")
     if not name:
         raise SesError(400, "BadRequestException", "ConfigurationSetName is required.")
     if name in api.store.kept.configuration_sets:
-        raise _conflict(f"Configuration set <{name}>")
+        raise conflict(f"Configuration set <{name}>")
     api.store.kept.configuration_sets[name] = []
     api.store.save()
     return {}
 
 
-@_route("GET", "/configuration-sets")
+@route("GET", "/configuration-sets")
 def _list_sets(api: Api, request: Request) -> Answer:
     page, more = _page(sorted(api.store.kept.configuration_sets), request.query)
     return {"ConfigurationSets": page, **more}
@@ -255,7 +255,7 @@ def _destinations(api: Api, name: str) -> list[dict[str, Any]]:
     return api.store.kept.configuration_sets[name]
 
 
-@_route("GET", "/configuration-sets/*")
+@route("GET", "/configuration-sets/*")
 def _get_set(api: Api, request: Request) -> Answer:
     if api.store.settings.missing_reads:
         raise SesError(404, "UnknownOperationException", "This emulator has no configuration sets to read.")
@@ -264,7 +264,7 @@ def _get_set(api: Api, request: Request) -> Answer:
     return {"ConfigurationSetName": request.names[0], "SendingOptions": {"SendingEnabled": enabled}}
 
 
-@_route("PUT", "/configuration-sets/*/sending")
+@route("PUT", "/configuration-sets/*/sending")
 def _set_sending(api: Api, request: Request) -> Answer:
     _destinations(api, name := request.names[0])
     others = [one for one in api.store.settings.paused_sets if one != name]
@@ -273,7 +273,7 @@ def _set_sending(api: Api, request: Request) -> Answer:
     return {}
 
 
-@_route("DELETE", "/configuration-sets/*")
+@route("DELETE", "/configuration-sets/*")
 def _delete_set(api: Api, request: Request) -> Answer:
     _destinations(api, request.names[0])
     del api.store.kept.configuration_sets[request.names[0]]
@@ -281,39 +281,17 @@ def _delete_set(api: Api, request: Request) -> Answer:
     return {}
 
 
-@_route("POST", "/configuration-sets/*/event-destinations")
+@route("POST", "/configuration-sets/*/event-destinations")
 def _add_destination(api: Api, request: Request) -> Answer:
     destinations = _destinations(api, request.names[0])
     if any(entry["Name"] == request.body.get("EventDestinationName") for entry in destinations):
-        raise _conflict("Event destination")
+        raise conflict("Event destination")
     wanted = dict(request.body.get("EventDestination") or {})
     destinations.append({"Enabled": False, **wanted, "Name": str(request.body.get("EventDestinationName"))})
     api.store.save()
     return {}
 
 
-@_route("GET", "/configuration-sets/*/event-destinations")
+@route("GET", "/configuration-sets/*/event-destinations")
 def _list_destinations(api: Api, request: Request) -> Answer:
     return {"EventDestinations": _destinations(api, request.names[0])}
-
-
-# ---- identities ----
-
-
-@_route("POST", "/identities")
-def _create_identity(api: Api, request: Request) -> Answer:
-    name = str(request.body.get("EmailIdentity") or "").lower()
-    if name in api.store.settings.verified:
-        raise _conflict(f"Email identity {name}")
-    api.store.settings.verified.append(name)
-    api.store.save()
-    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}
-
-
-@_route("GET", "/identities/*")
-def _get_identity(api: Api, request: Request) -> Answer:
-    name = request.names[0].lower()
-    if api.store.settings.missing_reads or name not in api.store.settings.verified:
-        code = "UnknownOperationException" if api.store.settings.missing_reads else "NotFoundException"
-        raise SesError(404, code, f"Email identity {name} does not exist.")
-    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}
