@@ -47,7 +47,7 @@ from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.templates.template import Needs
 
-__all__ = ["BotoSender", "MayNotLeave", "answer_of_exception", "answer_of_response"]
+__all__ = ["BotoSender", "MayNotLeave", "answer_of_exception", "answer_of_response", "is_unverified"]
 
 log = get_log()
 
@@ -110,6 +110,11 @@ def is_local(client: Any) -> bool:
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+def is_unverified(identity: Mapping[str, Any]) -> bool:
+    """Whether GetEmailIdentity says that nothing can be sent from it. Moto sets one of SES's two fields alone."""
+    return identity.get("VerifiedForSendingStatus") is False and identity.get("VerificationStatus") != "SUCCESS"
 
 
 def _answers_nobody(status: int, code: str) -> bool:
@@ -214,7 +219,7 @@ class BotoSender:
         identity = None
         for name in (sender, sender.rpartition("@")[2]):
             identity = identity or await self._ask("get_email_identity", quiet_404=True, EmailIdentity=name)
-        if identity is not None and identity.get("VerifiedForSendingStatus") is False:
+        if identity is not None and is_unverified(identity):
             raise Halted("sender-not-verified", f"{sender} is not verified in SES: verify it or its domain")
         if settings.configuration_set:
             missing = f"SES has no configuration set {settings.configuration_set!r}"

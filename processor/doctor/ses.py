@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from processor.adapters.aws import aws_session
 from processor.adapters.local_templates import LocalTemplates
 from processor.adapters.mail_options import settings_of_templates
-from processor.adapters.ses import is_local
+from processor.adapters.ses import is_local, is_unverified
 from processor.core.times import too_short
 from processor.doctor.bulk import check_authentication, check_complaints, check_unsubscribing
 from processor.doctor.finding import Finding, bad, fine, note
@@ -133,7 +133,7 @@ def _sender(client: Any, settings: Settings) -> Iterator[Finding]:
     for name in (sender, sender.rpartition("@")[2]):
         identity = _asked(partial(client.get_email_identity, EmailIdentity=name))
         if identity is not None:
-            if identity.get("VerifiedForSendingStatus") is False:
+            if is_unverified(identity):
                 yield bad(AREA, "sender", f"{name} is not verified", "finish its verification in SES")
             else:
                 yield fine(AREA, "sender", f"{name} is verified")
