@@ -7,20 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 from processor.core import answered, decide
-from processor.core.answer_codes import TEMPLATE_MISSING
-from processor.core.answers import (
-    Halt,
-    NotWritten,
-    RefusedForNow,
-    RefusedMessage,
-    RetryClass,
-    ServiceError,
-    Verdict,
-    classify,
-)
+from processor.core.answers import RefusedForNow, RetryClass, Verdict, classify
 from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.suspects import SUSPECT_S
@@ -28,11 +18,11 @@ from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Sta
 from processor.ports import Clock, Dedup, Forbidden, Item, NotWhole, Sender
 from processor.shell.allowance import Allowance
 from processor.shell.judge import Judge
+from processor.shell.making import Check, Compose, Making, passes
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
 from processor.telemetry.meter import Meter
-from schemas.records import Job
-from schemas.runtime.errors import BadRecord, Halted, RedisUnavailable, SesAway
+from schemas.runtime.errors import Halted, RedisUnavailable
 from schemas.runtime.logs import Event, get_log
 
 __all__ = ["STAYS", "Calls"]
@@ -45,10 +35,6 @@ LATE = "the claim grew too old before the request could leave"
 STAYS = "its claim stays until its lifetime has passed"
 
 
-async def _passes(_job: Job) -> None:
-    """Where every mail was checked before."""
-
-
 class Calls:
     """Attempts at SES, any number at once."""
 
@@ -56,31 +42,29 @@ class Calls:
         self,
         dedup: Dedup,
         sender: Sender,
-        compose: Callable[[Attempt], Mapping[str, Any]],
+        compose: Compose,
         judge: Judge,
         allowance: Allowance,
         gates: Gates,
         clock: Clock,
         meter: Meter,
         refusal: Callable[[Tenure], str] = lambda _tenure: "",
-        check: Callable[[Job], Awaitable[None]] = _passes,
+        check: Check = passes,
     ) -> None:
         """
         Args:
-            check: as `processor.ports.Templates.check`, for mails that could not be checked before.
             refusal: why no request may leave under a claim that was made under a tenure; empty: it may.
         """
         self._dedup = dedup
         self._mark_sent = Together(dedup.mark_sent)
         self._sender = sender
-        self._compose = compose
         self._judge = judge
         self._allowance = allowance
         self._gates = gates
         self._clock = clock
         self._meter = meter
         self._refusal = refusal
-        self._check = check
+        self._making = Making(compose, check)
         self.in_flight = 0
         """Requests that SES has not answered."""
 
@@ -104,16 +88,11 @@ class Calls:
     # ---- send ----
 
     async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
-        if attempt.ticket.lacks:
-            return classify(ServiceError(404, "NotFoundException", attempt.ticket.lacks))
-        if refused := await self._checked(attempt):
-            if isinstance(refused, RefusedForNow):
-                self._judge.note(refused, attempt, self._clock.boot_s())
-            return refused
-        try:
-            request = self._compose(attempt)
-        except ValueError as error:
-            return classify(NotWritten("parameters", str(error)))
+        request = await self._making.request(attempt)
+        if not isinstance(request, Mapping):
+            if isinstance(request, RefusedForNow):
+                self._judge.note(request, attempt, self._clock.boot_s())
+            return request
         began_s = self._clock.boot_s()
         self.in_flight += 1
         try:
@@ -124,21 +103,6 @@ class Calls:
         self._meter.answered(verdict, now_s - began_s)
         self._judge.note(verdict, attempt, now_s)
         return verdict
-
-    async def _checked(self, attempt: Attempt) -> Verdict | None:
-        """Why no call may be made for a mail whose template SES could not be asked about before."""
-        ticket = attempt.ticket
-        if not ticket.unchecked or ticket.job is None:
-            return None
-        try:
-            await self._check(ticket.job)
-        except BadRecord as bad:
-            return RefusedMessage(bad.code, bad.detail)
-        except SesAway as away:
-            return classify(NotWritten("unreachable", str(away)))
-        except Halted as halted:
-            return Halt(halted.reason, str(halted), own=halted.reason == TEMPLATE_MISSING)
-        return None
 
     # ---- record ----
 
