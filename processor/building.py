@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import redis.asyncio
 
+from processor.adapters.attachments import AttachingSender
 from processor.adapters.clock import SystemClock
 from processor.adapters.first_mails import canary_gate
 from processor.adapters.kafka import KafkaJobLog
 from processor.adapters.letters import Letters
-from processor.adapters.mail_options import mail_config
+from processor.adapters.mail_options import Mails
 from processor.adapters.outcomes import Outcomes
 from processor.adapters.redis import RedisPace
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topic_limits import TopicLimits, topic_limits
-from processor.core.mail import compose
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
 from processor.ports import Sender, Templates
@@ -109,7 +109,7 @@ async def build(
         Parts(
             intake=IntakeConfig(settings.retention_months, made.month, made.told_before, suppressions, limits.kept),
             templates=templates,
-            compose=_composing(settings, part, templates, mails),
+            compose=await _composing(settings, part, templates, mails),
             make_whole=part.lineages.ensure_whole,
             canary=gate,
             months=FollowedMonths(part.follower),
@@ -134,7 +134,7 @@ def _ports(
         Ports(
             KafkaJobLog(settings, made.instance, limits),
             part.dedup,
-            sender,
+            AttachingSender(sender),
             RedisPace(client, settings.topic_prefix, settings.quota_window_s),
             clock,
         )
@@ -143,20 +143,17 @@ def _ports(
     return _traced(ports, tracer, settings) if tracer else ports
 
 
-def _composing(
+async def _composing(
     settings: Settings, part: Part, templates: Templates, mails: dict[str, Settings]
 ) -> Callable[[Attempt], dict[str, object]]:
     """What writes an attempt's mail as SES takes it."""
     installation = part.follower.control.installation
-    whose = installation.id if installation else ""
-    mail = mail_config(settings, whose)
-    of_template = {name: mail_config(own, whose) for name, own in mails.items()}
+    requests = await in_thread(Mails, settings, mails, installation.id if installation else "")
 
     def compose_attempt(attempt: Attempt) -> dict[str, object]:
         ticket = attempt.ticket
         assert ticket.job is not None
-        config = of_template.get(ticket.job.template, mail)
-        return compose(ticket.job, attempt.id, ticket.place, config, templates.content(ticket.job))
+        return requests.request(ticket.job, attempt.id, ticket.place, templates.content(ticket.job))
 
     return compose_attempt
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from processor.adapters.attachments import Attachments, Named, read_all
 from processor.adapters.local_templates import LocalTemplates
 from processor.adapters.mail_options import mail_config, settings_of_templates
 from processor.adapters.templates import LOOK, author_needs, ses_client, stored_form
@@ -55,17 +56,27 @@ def preview(settings: Settings, job: Job) -> Preview:
     own = settings_of_templates(settings, Path(settings.templates_folder)).get(job.template, settings)
     try:
         return replace(mail, request=request_of(own, job))
-    except ValueError as why:
+    except (ValueError, Halted) as why:
         raise UsageError(f"{job.user_id}: {why}") from None
 
 
 def request_of(settings: Settings, job: Job) -> dict[str, Any]:
-    """What SES is told besides the content, by its template's settings. Raises ``ValueError`` as `compose` does."""
+    """What SES is told besides the content, by its template's settings; attachments are read.
+
+    Raises ``ValueError`` as `compose` and `Attachments.of` do, and `Halted` when attachments cannot be read.
+    """
     body: dict[str, Any] = {}
+    named = Attachments(settings).of(job)
     request = compose(job, "preview", Place(0, 0), mail_config(settings, ""), {"Simple": body})
     headers = {one["Name"]: one["Value"] for one in body.get("Headers", [])}
     told = {name: value for name, value in request.items() if name not in {"Destination", "Content", "EmailTags"}}
-    return {**told, "Headers": headers} if headers else told
+    shown = {"Headers": headers, "Attachments": _shown(named)}
+    return told | {name: value for name, value in shown.items() if value}
+
+
+def _shown(named: list[Named]) -> list[dict[str, Any]]:
+    contents = [len(read["RawContent"]) for read in read_all(named)]
+    return [{**one.about(), "Bytes": size} for one, size in zip(named, contents, strict=True)]
 
 
 def _here(settings: Settings, job: Job) -> Preview:

@@ -39,6 +39,8 @@ LARGER = {
     "infra/ses_sandbox/model.py:SandboxSettings": "the table of what the stand-in can be told",
     "infra/ses_sandbox/model.py:AcceptedMail": "a record: all that SES would know of a mail",
     "infra/ses_sandbox/server.py:Sandbox": "one short method a call of the stand-in",
+    "processor/adapters/ses.py:BotoSender": "one short method a call of SES, over one client",
+    "processor/adapters/ses_lean.py:LeanSender": "one connection's life, and who is asked where it cannot be",
     "infra/embedded/stack.py:Stack": "one method a server, over one table of what runs",
 }
 """What may be larger than the bounds, and why."""

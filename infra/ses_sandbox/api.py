@@ -141,25 +141,3 @@ def _add_destination(api: Api, request: Request) -> Answer:
 @route("GET", "/configuration-sets/*/event-destinations")
 def _list_destinations(api: Api, request: Request) -> Answer:
     return {"EventDestinations": _destinations(api, request.names[0])}
-
-
-# ---- identities ----
-
-
-@route("POST", "/identities")
-def _create_identity(api: Api, request: Request) -> Answer:
-    name = str(request.body.get("EmailIdentity") or "").lower()
-    if name in api.store.settings.verified:
-        raise conflict(f"Email identity {name}")
-    api.store.settings.verified.append(name)
-    api.store.save()
-    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}
-
-
-@route("GET", "/identities/*")
-def _get_identity(api: Api, request: Request) -> Answer:
-    name = request.names[0].lower()
-    if api.store.settings.missing_reads or name not in api.store.settings.verified:
-        code = "UnknownOperationException" if api.store.settings.missing_reads else "NotFoundException"
-        raise SesError(404, code, f"Email identity {name} does not exist.")
-    return {"IdentityType": "EMAIL_ADDRESS" if "@" in name else "DOMAIN", "VerifiedForSendingStatus": True}

@@ -75,6 +75,8 @@ def message_page(mail: AcceptedMail) -> str:
         "Template": mail.template,
         "Tags": ", ".join(f"{name}={value}" for name, value in mail.tags.items()),
         "Headers": ", ".join(f"{name}: {value}" for name, value in mail.headers.items()),
+        "Attachments": ", ".join(f"{one.name} ({one.size:,} bytes)" for one in mail.attachments),
+        "Options": ", ".join(f"{name}: {value}" for name, value in mail.options.items()),
         "Not delivered": mail.not_delivered,
     }
     rows = "".join(f"<tr><th>{name}</th><td>{escape(value)}</td></tr>" for name, value in about.items() if value)

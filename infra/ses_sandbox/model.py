@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["AcceptedMail", "SandboxSettings", "SesError", "user_key"]
+__all__ = ["AcceptedMail", "Attached", "SandboxSettings", "SesError", "user_key"]
 
 
 class SesError(Exception):
@@ -17,6 +17,18 @@ class SesError(Exception):
         self.status = status
         self.code = code
         self.message = message
+
+
+class Attached(msgspec.Struct, frozen=True):
+    """A file that went with a message, without what it holds."""
+
+    name: str
+    content_type: str
+    disposition: str
+    content_id: str
+    size: int
+    """bytes, as the file has them"""
+    sha256: str
 
 
 class AcceptedMail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +44,9 @@ class AcceptedMail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     html: str = ""
     text: str = ""
     headers: dict[str, str] = {}
+    attachments: list[Attached] = []
+    options: dict[str, Any] = {}
+    """SendEmail's further parameters, as they came"""
     template: str = ""
     configuration_set: str = ""
     fault: str = ""
@@ -54,6 +69,14 @@ class SandboxSettings(msgspec.Struct, kw_only=True):
     """configuration sets whose sending is paused"""
     production_access: bool = True
     verified: list[str] = msgspec.field(default_factory=lambda: ["example.com"])
+    dkim: str = "SUCCESS"
+    """what is told of every identity's DKIM"""
+    mail_from: str = ""
+    """every identity's own MAIL FROM domain; empty: none"""
+    delivery_attempts: int = 0
+    """for GetSendStatistics, as bounces and complaints"""
+    bounces: int = 0
+    complaints: int = 0
     keep_bodies: bool = True
     """Whether the record holds rendered bodies; without them millions of messages fit."""
     missing_reads: bool = False

@@ -12,6 +12,7 @@ import msgspec
 
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, SesError
+from infra.ses_sandbox.options import attachments_of, options_of
 from infra.ses_sandbox.store import Store
 from schemas.addresses import address_problem, bare_address
 from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
@@ -66,7 +67,9 @@ def accept(body: dict[str, Any], store: Store, limits: Limits, n: int, fault: st
         raise SesError(
             400, "MessageRejected", "Sending paused for this configuration set. See the account's notifications."
         )
+    options = options_of(body, store, len(to))
     content, headers = _content(body, store)
+    attachments = [one for part in body["Content"].values() if part for one in attachments_of(part)]
     counted = [address for address in to if not address.endswith(SIMULATOR)]
     limits.check(len(to), now_s)
     limits.count(len(counted), now_s)
@@ -78,6 +81,8 @@ def accept(body: dict[str, Any], store: Store, limits: Limits, n: int, fault: st
         to=to,
         tags=tags,
         headers=headers,
+        attachments=attachments,
+        options=options,
         configuration_set=configuration_set,
         fault=fault,
         **(content if settings.keep_bodies else content | {"html": "", "text": ""}),

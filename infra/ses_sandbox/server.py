@@ -12,12 +12,14 @@ import msgspec
 from aiohttp import web
 
 from infra.ses_sandbox import __doc__ as about
+from infra.ses_sandbox import api_names as api_names
 from infra.ses_sandbox.api import Api
 from infra.ses_sandbox.events import Events
 from infra.ses_sandbox.faults import Fault, FaultKind, Faults, error_of
 from infra.ses_sandbox.limits import Limits
 from infra.ses_sandbox.mailbox import list_page, message_page
 from infra.ses_sandbox.model import AcceptedMail, SandboxSettings, SesError, as_dict
+from infra.ses_sandbox.query import query
 from infra.ses_sandbox.record import Record
 from infra.ses_sandbox.send import accept, check_signature
 from infra.ses_sandbox.store import Store
@@ -25,6 +27,7 @@ from infra.ses_sandbox.store import Store
 __all__ = ["Sandbox"]
 
 _SEND = "/v2/email/outbound-emails"
+_REQUEST_BYTES_MAX = 60_000_000
 _JSON = {"Content-Type": "application/json"}
 _CSP = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-src 'self'; form-action 'self'"
@@ -66,6 +69,10 @@ class Sandbox:
         try:
             if path == _SEND and request.method == "POST":
                 return await self._sent_or_refused(request)
+            if path == "/" and request.method == "POST":
+                self._check_signature(request)
+                status, xml = query(await request.read(), self.store.settings)
+                return web.Response(status=status, text=xml, content_type="text/xml")
             if path.startswith("/v2/"):
                 self._check_signature(request)
                 answer = self.api.call(
@@ -94,7 +101,10 @@ class Sandbox:
             raise
 
     async def _send(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = self._decode(await request.read())
+        if (request.content_length or 0) > _REQUEST_BYTES_MAX:
+            raise SesError(413, "RequestEntityTooLarge", "Request is too large.")
+        # Of any length, unlike `request.read()`: attachments.
+        body = self._decode(await request.content.read())
         addresses = [str(a) for a in (body.get("Destination") or {}).get("ToAddresses") or []]
         fault = self.faults.strike(addresses)
         if fault is not None and not fault.kind.accepts:

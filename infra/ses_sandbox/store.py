@@ -19,6 +19,9 @@ class _Kept(msgspec.Struct, kw_only=True):
     templates: dict[str, dict[str, str]] = {}
     suppressed: dict[str, str] = {}
     configuration_sets: dict[str, list[dict[str, Any]]] = {}
+    tenants: list[str] = []
+    contact_lists: dict[str, list[str]] = {}
+    """with their topics"""
 
 
 class Store:

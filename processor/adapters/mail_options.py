@@ -9,13 +9,16 @@ from typing import Any
 from botocore.compat import HAS_CRT
 from pydantic import ValidationError
 
-from processor.core.mail import MailConfig
+from processor.adapters.attachments import Attachments
+from processor.core.mail import MailConfig, compose
 from schemas.addresses import mailbox
+from schemas.identity import Place
+from schemas.records import Job
 from schemas.runtime.errors import UsageError
 from schemas.runtime.mail_options import MailOptions
 from schemas.runtime.settings import Settings
 
-__all__ = ["OPTIONS_FILE", "mail_config", "settings_of_templates"]
+__all__ = ["OPTIONS_FILE", "Mails", "mail_config", "settings_of_templates"]
 
 OPTIONS_FILE = "mail.toml"
 _OPTIONS = {"from_address", "reply_to_address", "configuration_set", "unsubscribe_url", *MailOptions.model_fields}
@@ -45,6 +48,8 @@ def _changed(settings: Settings, path: Path) -> Settings:
             f"{path}: {', '.join(unknown)} is no option of a mail; there are {', '.join(sorted(_OPTIONS))}"
         )
     values: dict[str, Any] = {name: getattr(settings, name) for name in Settings.model_fields}
+    if "mail_attachments" in found and not settings.attachments_folder:
+        values["attachments_folder"] = str(path.parent)
     try:
         return Settings(**(values | found))
     except ValidationError as error:
@@ -78,3 +83,17 @@ def mail_config(settings: Settings, installation: str) -> MailConfig:
         dict(settings.mail_headers),
         {name: value for name, value in options.items() if value},
     )
+
+
+class Mails:
+    """Jobs as requests, by the settings of all mails and by those of their templates."""
+
+    def __init__(self, settings: Settings, of_template: dict[str, Settings], installation: str) -> None:
+        """Raises `UsageError` for what this boto3 cannot call, and for an attachment of all mails that is none."""
+        self._every = mail_config(settings, installation), Attachments(settings)
+        self._own = {name: (mail_config(own, installation), Attachments(own)) for name, own in of_template.items()}
+
+    def request(self, job: Job, attempt: str, place: Place, content: dict[str, Any]) -> dict[str, Any]:
+        """Raises ``ValueError`` as `compose` does. Attachments are still the files' names."""
+        config, attachments = self._own.get(job.template, self._every)
+        return compose(job, attempt, place, config, content, attachments.of(job))

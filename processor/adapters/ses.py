@@ -36,21 +36,24 @@ from botocore.exceptions import (
 )
 
 from processor.adapters.aws import aws_session
+from processor.core.answer_codes import RATE_CODES
 from processor.core.answers import Accepted, Answer, NotWritten, ServiceError, Unanswered
 from processor.core.pace import Account
 from processor.ports import Forbidden
 from schemas.addresses import bare_address
 from schemas.runtime.ending import in_thread
-from schemas.runtime.errors import Halted, UsageError
+from schemas.runtime.errors import Halted, SesAway, UsageError
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.templates.template import Needs
 
-__all__ = ["BotoSender", "MayNotLeave", "answer_of_exception", "answer_of_response"]
+__all__ = ["BotoSender", "MayNotLeave", "answer_of_exception", "answer_of_response", "is_unverified"]
 
 log = get_log()
 
 TEMPLATE_TTL_S = 300.0
+ASK_AGAIN_S = 5.0
+"""After SES did not answer: nobody asks for a template before."""
 
 _UNREACHABLE = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
 _CREDENTIALS = (
@@ -109,6 +112,16 @@ def is_local(client: Any) -> bool:
     return host == "localhost"
 
 
+def is_unverified(identity: Mapping[str, Any]) -> bool:
+    """Whether GetEmailIdentity says that nothing can be sent from it. Moto sets one of SES's two fields alone."""
+    return identity.get("VerifiedForSendingStatus") is False and identity.get("VerificationStatus") != "SUCCESS"
+
+
+def _answers_nobody(status: int, code: str) -> bool:
+    """Whether an error says nothing of what was asked. A stand-in that lacks a call says 404, 501 or a bare 500."""
+    return (status > 501) or (status == 500 and code != "500") or status == 429 or code in RATE_CODES
+
+
 class BotoSender:
     """See `processor.ports.Sender` for the laws. Calls run on threads, `calls_at_once` of them."""
 
@@ -135,6 +148,7 @@ class BotoSender:
         # After signing: if the process is stopped from here on, the signature grows too old and SES refuses it.
         self._client.meta.events.register("before-send.sesv2.SendEmail", self._ask_whether_it_may)
         self._templates: dict[str, tuple[float, Needs]] = {}
+        self._away_s = float("-inf")
         self._account = Account()
         self._warned: set[str] = set()
 
@@ -168,14 +182,31 @@ class BotoSender:
         return self._account
 
     async def template_needs(self, name: str) -> Needs:
-        read_at, needed = self._templates.get(name, (float("-inf"), Needs()))
-        if time.monotonic() - read_at < TEMPLATE_TTL_S:
+        read_at, needed = self._templates.get(name, (float("-inf"), None))
+        if needed is not None and time.monotonic() - read_at < TEMPLATE_TTL_S:
             return needed
-        found = await self._ask("get_email_template", missing_halts=f"SES has no template {name!r}", TemplateName=name)
-        if found is not None:
-            needed = Needs.of(found.get("TemplateContent", {}))
+        try:
+            needed = await self._needs(name)
+        except SesAway:
+            # What it said before is the best there is. Of a template that was never seen nothing is known.
+            if needed is None:
+                raise
         self._templates[name] = (time.monotonic(), needed)
         return needed
+
+    async def _needs(self, name: str) -> Needs:
+        """What SES says now. Raises `SesAway` at once for a while after it did not answer."""
+        if time.monotonic() - self._away_s < ASK_AGAIN_S:
+            raise SesAway(f"SES did not tell what template {name!r} needs a moment ago")
+        missing = f"SES has no template {name!r}"
+        try:
+            found = await self._ask(
+                "get_email_template", missing_halts=missing, TemplateName=name, silence_matters=True
+            )
+        except SesAway:
+            self._away_s = time.monotonic()
+            raise
+        return Needs() if found is None else Needs.of(found.get("TemplateContent", {}))
 
     @property
     def local(self) -> bool:
@@ -188,7 +219,7 @@ class BotoSender:
         identity = None
         for name in (sender, sender.rpartition("@")[2]):
             identity = identity or await self._ask("get_email_identity", quiet_404=True, EmailIdentity=name)
-        if identity is not None and identity.get("VerifiedForSendingStatus") is False:
+        if identity is not None and is_unverified(identity):
             raise Halted("sender-not-verified", f"{sender} is not verified in SES: verify it or its domain")
         if settings.configuration_set:
             missing = f"SES has no configuration set {settings.configuration_set!r}"
@@ -213,9 +244,18 @@ class BotoSender:
             token = {"NextToken": page["NextToken"]}
 
     async def _ask(
-        self, call: str, *, missing_halts: str = "", quiet_404: bool = False, **params: Any
+        self,
+        call: str,
+        *,
+        missing_halts: str = "",
+        quiet_404: bool = False,
+        silence_matters: bool = False,
+        **params: Any,
     ) -> dict[str, Any] | None:
-        """A read call; ``None`` (with one warning) where the endpoint lacks it: never a reason not to send."""
+        """A read call; ``None`` (with one warning) where the endpoint lacks it: never a reason not to send.
+
+        Where silence matters, raises `SesAway` when SES cannot be reached or answers nobody now.
+        """
         try:
             return await in_thread(lambda: getattr(self._reader, call)(**params))
         except ClientError as error:
@@ -227,10 +267,15 @@ class BotoSender:
                 ) from None
             if code == "NotFoundException" and quiet_404:
                 return None
+            status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if silence_matters and _answers_nobody(status, code):
+                raise SesAway(f"SES answers {call} with {code or status}") from None
             self._warn(call, code)
         except _CREDENTIALS as error:
             raise Halted("credentials", f"no AWS credentials or region: {error}") from None
         except BotoCoreError as error:
+            if silence_matters:
+                raise SesAway(f"SES does not answer {call}: {error}") from None
             self._warn(call, str(error))
         return None
 

@@ -21,6 +21,7 @@ from botocore.httpsession import create_urllib3_context, get_cert_path
 from botocore.parsers import ResponseParserError, create_parser
 from botocore.utils import get_environ_proxies
 
+from processor.adapters.attachments import large
 from processor.adapters.http import Broken, Connections, NotConnected, Response
 from processor.adapters.ses import BotoSender, MayNotLeave, answer_of_exception, answer_of_response
 from processor.adapters.ses_wire import Wire
@@ -84,6 +85,9 @@ class LeanSender(BotoSender):
         log.info(Event.SES_TRANSPORT, transport="boto3", why=str(why).partition(": set ")[0])
 
     async def send(self, request: Mapping[str, Any], forbidden: Forbidden) -> Answer:
+        if large(request):
+            # To encode and sign megabytes would hold up the loop; boto3's own path does it on a thread.
+            return await super().send(request, forbidden)
         try:
             if not self._generic and time.monotonic() - self._credentials_at_s > CREDENTIALS_TTL_S:
                 await self._renew_credentials()

@@ -7,6 +7,7 @@ specimen it cannot reproduce byte for byte.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -31,6 +32,16 @@ _SPECIMEN = {
     "Destination": {"ToAddresses": ["specimen@example.com"]},
     "Content": {"Template": {"TemplateName": "specimen", "TemplateData": "{}"}},
 }
+
+
+def _blob(value: object) -> str:
+    """Bytes as botocore's JSON writes them."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"{type(value).__name__} is not for JSON")
+    return base64.b64encode(value).decode()
+
+
+_written = json.JSONEncoder(default=_blob).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +150,7 @@ class Wire:
         invocation: str = "",
     ) -> bytes:
         """The whole request of one call, signed now."""
-        body = json.dumps(parameters).encode()
+        body = _written(parameters).encode()
         timestamp = timestamp or self._now().strftime(SIGV4_TIMESTAMP)
         signer = self._signer
         if signer is None or signer.credentials is not credentials:

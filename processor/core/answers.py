@@ -70,7 +70,8 @@ class ServiceError(msgspec.Struct, frozen=True, gc=False):
 class NotWritten(msgspec.Struct, frozen=True, gc=False):
     """The client failed before a byte of the request left it.
 
-    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``forbidden`` or ``parameters``.
+    `kind` is ``unreachable``, ``certificate``, ``credentials``, ``forbidden``, ``parameters``, ``attachment`` (a file
+    of this mail's) or ``attachments`` (their folder).
     """
 
     kind: str
@@ -179,6 +180,10 @@ def _not_written(kind: str, detail: str) -> Verdict:
             return NotBegun(detail)
         case "parameters":
             return RefusedMessage("bad-request", detail)
+        case "attachment":
+            return RefusedMessage("bad-attachment", detail)
+        case "attachments":
+            return Halt("attachments-unreadable", detail)
         case "certificate" | "credentials":
             return Halt(kind, detail)
         case _:

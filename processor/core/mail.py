@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +16,10 @@ from schemas.limits import TEMPLATE_DATA_BYTES_MAX, header_problem, tag_problem
 from schemas.records import Job
 from schemas.templates.data import AS_IT_IS, Form
 
-__all__ = ["MailConfig", "compose", "template_content", "unsubscribe_token"]
+__all__ = ["MailConfig", "compose", "file_part", "filled", "lacks", "template_content", "unsubscribe_token"]
 
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+_NO_FILE_PART = re.compile(r"[\x00-\x1f\x7f/\\:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,12 @@ def template_content(job: Job, form: Form = AS_IT_IS) -> dict[str, Any]:
 
 
 def compose(
-    job: Job, attempt: str, place: Place, config: MailConfig, content: dict[str, Any] | None = None
+    job: Job,
+    attempt: str,
+    place: Place,
+    config: MailConfig,
+    content: dict[str, Any] | None = None,
+    attachments: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Keyword arguments for ``sesv2.send_email``; raises ``ValueError`` for what SES's limits forbid.
 
@@ -62,22 +68,19 @@ def compose(
         place: the job's.
         config: what all mails share.
         content: SES's ``Content``; the job's template unless given.
+        attachments: what becomes SES's ``Attachments`` before the request leaves.
     """
     key = Key(job.user_id, job.month)
     tags = message_tags(key, attempt, config.installation) | {TAG_SOURCE: place.to_tag()}
     headers = _unsubscribe_headers(job, config) | {
-        name: _filled(text, job, config, f"header {name}", url=False) for name, text in config.headers.items()
+        name: filled(text, job, f"header {name}") for name, text in config.headers.items()
     }
     if problem := tag_problem(tags) or header_problem(headers):
         raise ValueError(problem)
-    content = content or template_content(job)
-    if headers:
-        (body,) = content.values()
-        body["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
     request: dict[str, Any] = {
         "FromEmailAddress": config.from_address,
         "Destination": {"ToAddresses": [job.email]},
-        "Content": content,
+        "Content": _with(content or template_content(job), headers, attachments),
         "EmailTags": [{"Name": name, "Value": value} for name, value in tags.items()],
     }
     if config.reply_to_address:
@@ -85,6 +88,15 @@ def compose(
     if config.configuration_set:
         request["ConfigurationSetName"] = config.configuration_set
     return {**request, **config.options}
+
+
+def _with(content: dict[str, Any], headers: dict[str, str], attachments: Sequence[Any]) -> dict[str, Any]:
+    (body,) = content.values()
+    if headers:
+        body["Headers"] = [{"Name": name, "Value": value} for name, value in headers.items()]
+    if attachments:
+        body["Attachments"] = [*attachments]
+    return content
 
 
 def unsubscribe_token(secret: str, user_id: str) -> str:
@@ -97,20 +109,49 @@ def _unsubscribe_headers(job: Job, config: MailConfig) -> dict[str, str]:
     """RFC 8058's pair, which Gmail and Yahoo ask of bulk senders."""
     if not config.unsubscribe_url:
         return {}
-    filled = _filled(config.unsubscribe_url, job, config, "the unsubscribe URL", url=True)
-    return {"List-Unsubscribe": f"<{filled}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
+    token = unsubscribe_token(config.unsubscribe_secret, job.user_id)
+    url = filled(config.unsubscribe_url, job, "the unsubscribe URL", _url_part, token)
+    return {"List-Unsubscribe": f"<{url}>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"}
 
 
-def _filled(text: str, job: Job, config: MailConfig, what: str, *, url: bool) -> str:
-    """With the job's values in the place of names in braces; raises ``ValueError`` naming what the job lacks."""
+def filled(text: str, job: Job, what: str, write: Callable[[str], str] = str, token: str = "") -> str:
+    """With the job's values in the place of names in braces; raises ``ValueError`` naming what the job lacks.
+
+    Args:
+        text: with names in braces.
+        job: whose values.
+        what: what the text is, for the message.
+        write: a value as it may stand there; raises ``ValueError`` for one that may not.
+        token: what ``{token}`` means; empty: a column like others.
+    """
 
     def value(found: re.Match[str]) -> str:
-        name = found[1]
-        if name == "token" and url:
-            return unsubscribe_token(config.unsubscribe_secret, job.user_id)
-        own = {"user_id": job.user_id, "month": job.month}.get(name, job.data.get(name))
-        if not isinstance(own, str | int | float) or own == "":
+        if (name := found[1]) == "token" and token:
+            return token
+        own = _own(job, name)
+        if own is None:
             raise ValueError(f"data: {what} needs {name}, which the job lacks")
-        return quote(str(own), safe="") if url else str(own)
+        return write(own)
 
     return _PLACEHOLDER.sub(value, text)
+
+
+def lacks(text: str, job: Job) -> bool:
+    """Whether the job has no value for a name in braces."""
+    return any(_own(job, name) is None for name in _PLACEHOLDER.findall(text))
+
+
+def file_part(value: str) -> str:
+    """A value as a part of a file's name; raises ``ValueError`` for one that would name another folder."""
+    if _NO_FILE_PART.search(value) or not value.strip("."):
+        raise ValueError(f"data: {value!r} cannot be a part of a file's name")
+    return value
+
+
+def _url_part(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _own(job: Job, name: str) -> str | None:
+    found = {"user_id": job.user_id, "month": job.month}.get(name, job.data.get(name))
+    return str(found) if isinstance(found, str | int | float) and found != "" else None

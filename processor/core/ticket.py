@@ -57,6 +57,8 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Leave to call again although an earlier attempt is in doubt, or was dropped by SES."""
     lacks: str = ""
     """Says that its template is not there. Others' answers tell whether that is its own fault; no call is made."""
+    unchecked: bool = False
+    """Whether SES could not be asked for what its template needs: that is asked again before its call."""
     past: bool = False
     """Whether its month is closed for good, or it counts no more by its age: it is never called for, and the ledger
     says whether it has its outcome."""
@@ -81,6 +83,10 @@ class Ticket(msgspec.Struct, frozen=True, eq=False, gc=False):
     def lacking(self, what: str) -> Ticket:
         """The same record, whose template is not there."""
         return msgspec.structs.replace(self, lacks=what)
+
+    def without_check(self) -> Ticket:
+        """The same record; nobody knows yet what its template needs."""
+        return msgspec.structs.replace(self, unchecked=True)
 
     def below(self, floor: str) -> Ticket:
         """The same record, now that its month is closed for good."""

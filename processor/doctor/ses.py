@@ -11,11 +11,14 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from processor.adapters.aws import aws_session
 from processor.adapters.local_templates import LocalTemplates
-from processor.adapters.ses import is_local
+from processor.adapters.mail_options import settings_of_templates
+from processor.adapters.ses import is_local, is_unverified
 from processor.core.times import too_short
+from processor.doctor.bulk import check_authentication, check_complaints, check_unsubscribing
 from processor.doctor.finding import Finding, bad, fine, note
 from processor.doctor.redis import clock_finding
 from schemas.addresses import bare_address
@@ -57,6 +60,20 @@ def check_ses(settings: Settings) -> Iterator[Finding]:
     yield from _sender(client, settings)
     yield _local_templates(settings) if settings.render == "local" else _kept_templates(client)
     yield from _configuration_set(client, settings)
+    yield from check_unsubscribing(settings, settings_of_templates(settings, Path(settings.templates_folder)))
+    yield from _complaints(client)
+
+
+def _complaints(client: Any) -> Iterator[Finding]:
+    """Of SES v1, whose place is v2's: v2 tells of rates only where Virtual Deliverability Manager is paid for."""
+    try:
+        v1 = aws_session().client("ses", config=_ONCE, endpoint_url=client.meta.endpoint_url)
+        points = v1.get_send_statistics()["SendDataPoints"]
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
+        todo = "let the role call ses:GetSendStatistics; a stand-in may not have it"
+        yield note(AREA, "complaints", f"SES did not tell of bounces and complaints: {error}", todo)
+        return
+    yield from check_complaints(points)
 
 
 def _lifetime(settings: Settings, *, local: bool) -> Finding:
@@ -116,12 +133,11 @@ def _sender(client: Any, settings: Settings) -> Iterator[Finding]:
     for name in (sender, sender.rpartition("@")[2]):
         identity = _asked(partial(client.get_email_identity, EmailIdentity=name))
         if identity is not None:
-            if identity.get("VerifiedForSendingStatus") is False:
+            if is_unverified(identity):
                 yield bad(AREA, "sender", f"{name} is not verified", "finish its verification in SES")
             else:
                 yield fine(AREA, "sender", f"{name} is verified")
-            if identity.get("DkimAttributes", {}).get("Status") not in {None, "SUCCESS"}:
-                yield note(AREA, "sender", f"{name} has no DKIM", "publish its DKIM records: receivers ask for them")
+            yield from check_authentication(identity, name)
             return
     yield bad(AREA, "sender", f"SES knows neither {sender} nor its domain", "create and verify the identity")
 

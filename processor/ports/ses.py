@@ -30,7 +30,10 @@ class Sender(Protocol):
         ...
 
     async def template_needs(self, name: str) -> Needs:
-        """What the template needs; nothing when the endpoint cannot tell. Raises `Halted` when there is no such one."""
+        """What the template needs; nothing when the endpoint has no such call.
+
+        Raises `Halted` when there is no such template, and `SesAway` while SES does not answer and never told.
+        """
         ...
 
 
@@ -38,7 +41,8 @@ class Templates(Protocol):
     """How a job becomes a mail. Law: whatever `check` lets pass, `content` can make."""
 
     async def check(self, job: Job) -> None:
-        """Raises `BadRecord` for a job that the template cannot be filled in with, `Halted` without the template."""
+        """Raises `BadRecord` for a job that the template cannot be filled in with, `Halted` without the template,
+        and `SesAway` when nobody can tell now."""
         ...
 
     def content(self, job: Job) -> dict[str, Any]:

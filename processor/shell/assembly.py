@@ -110,8 +110,8 @@ def _deliverer(settings: Settings, engine: Engine, ports: Ports, parts: Parts) -
     limits = Limits.of(settings)
     allowance = Allowance(limits, settings.account_refresh_s, sender, ports.pace, clock, meter, gates)
     judge = Judge(settings.retry, gates, Suspects(lambda: engine.others_wait), clock, meter)
-    refusal, window_s = parts.presence.refusal, settings.start_window_s
-    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, refusal, window_s)
+    refusal, check, window_s = parts.presence.refusal, parts.templates.check, settings.start_window_s
+    calls = Calls(dedup, sender, parts.compose, judge, allowance, gates, clock, meter, refusal, check, window_s)
     bars = Bars(dedup, parts.letters)
     attempts = Attempts(engine, gates, calls, dedup, bars, Past(parts.outcomes), parts.canary, clock, meter)
     return Deliverer(engine, gates, attempts, allowance, parts.make_whole, clock, meter, settings.calls_at_once)

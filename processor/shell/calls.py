@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, assert_never
+from typing import TypeVar, assert_never
 
 from processor.core import answered, decide
-from processor.core.answers import NotWritten, RefusedForNow, RetryClass, ServiceError, Verdict, classify
+from processor.core.answers import RefusedForNow, RetryClass, Verdict, classify
 from processor.core.control import Tenure
 from processor.core.gates import Gates
 from processor.core.suspects import SUSPECT_S
@@ -18,6 +18,7 @@ from processor.core.ticket import Attempt, End, Finished, GivenBack, PutOff, Sta
 from processor.ports import Clock, Dedup, Forbidden, Item, NotWhole, Sender
 from processor.shell.allowance import Allowance
 from processor.shell.judge import Judge
+from processor.shell.making import Check, Compose, Making, passes
 from processor.shell.patience import until_redis_answers
 from processor.shell.together import Together
 from processor.telemetry.meter import Meter
@@ -41,13 +42,14 @@ class Calls:
         self,
         dedup: Dedup,
         sender: Sender,
-        compose: Callable[[Attempt], Mapping[str, Any]],
+        compose: Compose,
         judge: Judge,
         allowance: Allowance,
         gates: Gates,
         clock: Clock,
         meter: Meter,
         refusal: Callable[[Tenure], str] = lambda _tenure: "",
+        check: Check = passes,
         start_window_s: float = 1.0,
     ) -> None:
         """`refusal`: why no request may leave under a claim that was made under a tenure; empty: it may.
@@ -55,7 +57,6 @@ class Calls:
         self._dedup = dedup
         self._note_sent = Together(dedup.note_sent)
         self._sender = sender
-        self._compose = compose
         self._judge = judge
         self._allowance = allowance
         self._gates = gates
@@ -63,6 +64,7 @@ class Calls:
         self._meter = meter
         self._refusal = refusal
         self.start_window_s = start_window_s
+        self._making = Making(compose, check)
         self.in_flight = 0
         """Requests that SES has not answered."""
 
@@ -86,12 +88,11 @@ class Calls:
     # ---- send ----
 
     async def _verdict(self, attempt: Attempt, forbidden: Forbidden) -> Verdict:
-        if attempt.ticket.lacks:
-            return classify(ServiceError(404, "NotFoundException", attempt.ticket.lacks))
-        try:
-            request = self._compose(attempt)
-        except ValueError as error:
-            return classify(NotWritten("parameters", str(error)))
+        request = await self._making.request(attempt)
+        if not isinstance(request, Mapping):
+            if isinstance(request, RefusedForNow):
+                self._judge.note(request, attempt, self._clock.boot_s())
+            return request
         began_s = self._clock.boot_s()
         self.in_flight += 1
         try:

@@ -17,7 +17,7 @@ from processor.shell.ahead import RECORDS_MAX, LookAhead
 from processor.shell.control import Months
 from processor.shell.scan import Scan
 from schemas.kafka.reading import Record
-from schemas.runtime.errors import BadRecord, Halted
+from schemas.runtime.errors import BadRecord, Halted, SesAway
 
 __all__ = ["Intake", "IntakeConfig"]
 
@@ -144,6 +144,8 @@ class Intake:
                 if halted.reason == TEMPLATE_MISSING:
                     return ticket.lacking(str(halted)), None
                 return ticket, halted
+            except SesAway:
+                return ticket.without_check(), None
         return ticket, None
 
     def _concerns(self, record: Record) -> bool:

@@ -21,6 +21,7 @@ __all__ = [
     "RedisForeign",
     "RedisUnavailable",
     "RedisUntrusted",
+    "SesAway",
     "SetupError",
     "SourceError",
     "TopicReplaced",
@@ -59,6 +60,12 @@ class Halted(MailonceError):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+class SesAway(MailonceError):
+    """SES does not answer a question that a mail depends on: it is asked again, and the mail waits."""
+
+    exit_code = 7
 
 
 class FloorRefused(MailonceError):

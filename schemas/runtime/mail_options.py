@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from string import Formatter
+from typing import Any
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
 from schemas.addresses import address_problem, bare_address
+from schemas.attachments import attachment_problem
 from schemas.limits import header_problem
 
-__all__ = ["MailOptions", "placeholders"]
+__all__ = ["AttachmentOption", "MailOptions", "placeholders"]
 
 _OWN = {"bcc", "cc", "content-disposition", "content-type", "date", "from", "message-id", "mime-version", "reply-to"}
 _OWN |= {"return-path", "subject", "to", "list-unsubscribe", "list-unsubscribe-post"}
@@ -18,11 +20,45 @@ _OWN |= {"return-path", "subject", "to", "list-unsubscribe", "list-unsubscribe-p
 _SECRET_CHARS_MIN = 16
 
 
+ATTACHMENTS_MAX = 20
+
+
+class AttachmentOption(BaseModel, extra="forbid", frozen=True):
+    """A file that goes with each mail. Names in braces are filled in, in `file` and `name`."""
+
+    file: str = Field(min_length=1, max_length=1_000, description="below the folder of attachments")
+    name: str = Field("", max_length=255, description="as the recipient sees it; empty: the file's own")
+    content_type: str = Field("", description="its MIME type; empty: by the name's ending")
+    content_id: str = Field("", description='for an image in HTML, `<img src="cid:ID">`; empty: an attachment')
+    optional: bool = Field(False, description="whether a job without the values for its names goes without it")
+
+    @model_validator(mode="after")
+    def _one_that_ses_takes(self) -> AttachmentOption:
+        placeholders(self.name)
+        if self.file.startswith("/") or ".." in self.file.split("/"):
+            raise ValueError(f"{self.file!r} leads out of the folder of attachments")
+        name = self.name or self.file.rpartition("/")[2]
+        if not placeholders(self.file) and (problem := attachment_problem(name, "a/b", self.content_id)):
+            raise ValueError(problem)
+        if problem := attachment_problem("a.txt", self.content_type or "a/b", self.content_id):
+            raise ValueError(problem)
+        return self
+
+
 class MailOptions(BaseModel):
     """Options of SendEmail, by the names of botocore's model where it has one."""
 
     mail_headers: dict[str, str] = Field(
         {}, description="further headers of each mail, as JSON; {user_id}, {month} and columns are filled in"
+    )
+    mail_attachments: list[AttachmentOption] = Field(
+        [],
+        max_length=ATTACHMENTS_MAX,
+        description="files that go with each mail, as JSON: names, or objects with file, name, content_type, "
+        "content_id, optional; {user_id}, {month} and columns are filled in",
+    )
+    attachments_folder: str = Field(
+        "", description="folder of the attachments; empty: that of the templates, of a template's mail.toml its own"
     )
     unsubscribe_secret: SecretStr = Field(
         SecretStr(""),
@@ -34,6 +70,11 @@ class MailOptions(BaseModel):
     endpoint_id: str = Field("", description="SES multi-region endpoint; needs boto3 with awscrt; empty: none")
     from_identity_arn: str = Field("", description="ARN of another account's identity that the sender uses; empty: own")
     feedback_address: str = Field("", description="where SES forwards bounces and complaints by mail; empty: nowhere")
+
+    @field_validator("mail_attachments", mode="before")
+    @classmethod
+    def _files(cls, value: Any) -> Any:
+        return [{"file": one} if isinstance(one, str) else one for one in value] if isinstance(value, list) else value
 
     @field_validator("feedback_address")
     @classmethod

@@ -5,13 +5,7 @@ Calls that only one of them supports (rates, quotas, suppression, configuration 
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,64 +13,16 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.embedded.service import free_port
 from tests.support.sandbox import SandboxAdmin
-from tests.support.world import WAIT_S, wait_for
-
-PACKAGE = "aws-ses-v2-local@2.10.2"
-# Theirs answers GetAccount with what it is given, in full.
-ACCOUNT = {
-    "DedicatedIpAutoWarmupEnabled": False,
-    "Details": {
-        "AdditionalContactEmailAddresses": [],
-        "ContactLanguage": "EN",
-        "MailType": "TRANSACTIONAL",
-        "ReviewDetails": {"CaseId": "1", "Status": "GRANTED"},
-        "UseCaseDescription": "x",
-        "WebsiteURL": "https://example.com",
-    },
-    "EnforcementStatus": "HEALTHY",
-    "ProductionAccessEnabled": True,
-    "SendingEnabled": True,
-    "SendQuota": {"Max24HourSend": 5, "MaxSendRate": 1, "SentLast24Hours": 0},
-    "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE"]},
-}
+from tests.support.stand_ins import aws_ses_v2_local
 
 pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
 def other_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("node and npm are not on this machine")
-    folder: Path = tmp_path_factory.mktemp("npm")
-    install = [npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), PACKAGE]
-    done = subprocess.run(install, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode:
-        pytest.skip(f"{PACKAGE} could not be installed: {done.stderr[-200:]}")
-    port = free_port()
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [str(folder / "node_modules/.bin/aws-ses-v2-local"), "--port", str(port), "--host", "127.0.0.1"],
-            stdout=log,
-            stderr=log,
-            env={"PATH": str(Path(node).parent) + ":/usr/bin:/bin", "AWS_SES_ACCOUNT": json.dumps(ACCOUNT)},
-        )
-    url = f"http://localhost:{port}"
-
-    def ready() -> bool:
-        try:
-            return bool(urllib.request.urlopen(f"{url}/health-check", timeout=60).status == 200)
-        except (urllib.error.URLError, OSError):
-            return False
-
-    try:
-        wait_for(ready, "aws-ses-v2-local")
+    with aws_ses_v2_local(tmp_path_factory.mktemp("npm")) as url:
         yield url
-    finally:
-        server.terminate()
-        server.wait(WAIT_S)
 
 
 def client(url: str) -> Any:

@@ -24,13 +24,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from structlog.testing import capture_logs
 
+from processor.adapters.attachments import AttachingSender, Named, read_all
 from processor.adapters.clock import boot_s
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
+from processor.adapters.ses_wire import take_specimen
 from processor.building import make_sender
 from processor.core.answers import Accepted, Halt, NotWritten, ServiceError, Unanswered, Unknown, classify
 from schemas.runtime.entry import sparing_loopback
-from schemas.runtime.errors import UsageError
+from schemas.runtime.errors import SesAway, UsageError
 from schemas.runtime.logs import Event
 from schemas.runtime.settings import Settings, load_settings
 
@@ -79,9 +81,8 @@ class Server:
                 return False
             data += piece
         head, _, body = data.partition(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-        )
+        named = (line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        length = next((int(line.split(b":")[1]) for line in named), 0)
         while len(body) < length:
             body += connection.recv(65536)
         self.received.append(head + b"\r\n\r\n" + body)
@@ -406,6 +407,64 @@ async def test_what_fails_before_a_request_is_not_in_doubt(settings: Settings, m
         assert isinstance(answer, NotWritten)
         assert "does not know" in answer.detail
         assert server.requests == 0
+
+
+async def test_what_a_template_needs_is_not_guessed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template never seen is not taken for one that needs nothing because SES is away; one that was seen is kept."""
+    told = b'{"TemplateName": "t", "TemplateContent": {"Subject": "{{city}}", "Text": "x"}}'
+    monkeypatch.setattr("processor.adapters.ses.ASK_AGAIN_S", 0.0)
+    with serving(http("400 Bad Request", code="TooManyRequestsException")) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        # The reading client's own back-off is not what is tried here.
+        sender._reader = sender._client
+        for nobody in (
+            server.answer,
+            http("503 Busy"),
+            http("502 Bad Gateway", b"<html>"),
+            http("500 Oh", b'{"message": "no"}', code="InternalFailure"),
+        ):
+            server.answer = nobody
+            with pytest.raises(SesAway):
+                await sender.template_needs("t")
+        server.answer = http("200 OK", told)
+        assert (await sender.template_needs("t")).names == {"city"}
+        monkeypatch.setattr("processor.adapters.ses.TEMPLATE_TTL_S", 0.0)
+        for lacks in (http("501 No"), http("500 No", b"<html>"), http("404 No", b"<html>")):
+            server.answer = lacks
+            assert (await sender.template_needs("u")).names == set()
+        server.answer = http("503 Busy")
+        assert (await sender.template_needs("t")).names == {"city"}
+        asked = server.requests
+        monkeypatch.setattr("processor.adapters.ses.ASK_AGAIN_S", 3600.0)
+        with pytest.raises(SesAway, match="a moment ago"):
+            await sender.template_needs("v")
+        assert server.requests == asked, "silence is asked about once in a while"
+        sender.close()
+    sender._reader = sender._client
+    monkeypatch.setattr("processor.adapters.ses.ASK_AGAIN_S", 0.0)
+    with pytest.raises(SesAway, match="does not answer"):
+        await sender.template_needs("v")
+
+
+@pytest.mark.parametrize("size", [10, 300_000])
+async def test_attachments_are_the_same_bytes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
+) -> None:
+    """By both transports, small or large: base64 within the JSON that boto3 would write."""
+    (tmp_path / "a.pdf").write_bytes(bytes(range(256)) * (size // 256) + b"\xff\x00")
+    named = Named(tmp_path, "a.pdf", "a.pdf", "application/pdf", "")
+    content = {"Simple": {**REQUEST["Content"]["Simple"], "Attachments": [named]}}  # type: ignore[index]
+    with serving(http("200 OK", b'{"MessageId": "m-1"}')) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SESV2", f"http://127.0.0.1:{server.port}")
+        sender = make_sender(settings)
+        assert await AttachingSender(sender).send({**REQUEST, "Content": content}, lambda: "") == Accepted("m-1")
+        wanted = take_specimen(
+            sender._client, {**REQUEST, "Content": {"Simple": {**content["Simple"], "Attachments": read_all([named])}}}
+        )
+        sender.close()
+    (received,) = server.received
+    assert received.partition(b"\r\n\r\n")[2] == wanted.body
 
 
 @pytest.mark.parametrize("settings", ["auto"], indirect=True)

@@ -8,6 +8,7 @@ import processor.core.answered
 import processor.core.answers
 from processor.core.outage import Outage
 from processor.core.suspects import Meaning, Suspects
+from processor.core.ticket import Ticket
 from tests.simulation.mutating import Patch, mutation
 from tests.simulation.scenarios_answers import (
     a_clock_that_is_wrong,
@@ -16,6 +17,7 @@ from tests.simulation.scenarios_answers import (
     paused_in_words,
     ses_cannot_be_reached_for_a_minute,
     ses_is_broken_for_a_minute,
+    ses_takes_mails_and_tells_of_no_template,
 )
 
 __all__: list[str] = []
@@ -35,6 +37,11 @@ def everybody_calls_in_an_outage(patch: Patch) -> None:
 @mutation(story=ses_is_broken_for_a_minute)
 def doubts_of_an_outage_trip_the_breaker(patch: Patch) -> None:
     patch.setattr(Outage, "away", property(lambda _self: False))
+
+
+@mutation(story=ses_takes_mails_and_tells_of_no_template)
+def a_template_nobody_knows_needs_nothing(patch: Patch) -> None:
+    patch.setattr(Ticket, "without_check", lambda self: self)
 
 
 @mutation(story=one_mail_is_not_authorized)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from schemas.records import Outcome
+from schemas.templates.template import Needs
 from tests.simulation.audit import Audit
 from tests.simulation.process import Host
 from tests.simulation.story import drain, keeps, publish, sent, until
@@ -55,6 +56,17 @@ async def ses_is_broken_for_a_minute(world: World, audit: Audit) -> list[str]:
     if doubts > DOUBTS_MAX:
         found.append(f"G4 {doubts} mails are in doubt after an outage")
     return [*found, *_all(world, Outcome.SENT, 40 - doubts)]
+
+
+@keeps(r"G2 [1-9]\d* of 0 mails are sent", "what a template needs is known before its mail is sent")
+async def ses_takes_mails_and_tells_of_no_template(world: World, audit: Audit) -> list[str]:
+    """Reads are throttled when a processor starts. SES would accept the mails, and drop them for what they lack."""
+    world.ses.needs, world.ses.tells_nothing = Needs.of({"Subject": "{{nowhere}}"}), True
+    publish(world, 6)
+    world.start("p0")
+    await asyncio.sleep(20)
+    world.ses.tells_nothing = False
+    return [*await drain(world), *_all(world, Outcome.SENT, 0), *_all(world, Outcome.DEAD, 6)]
 
 
 @keeps(r"G2 drain did not drain: Halted", OTHERS)

@@ -19,6 +19,7 @@ from processor.core.pace import Account
 from processor.evidence.queue import QueueMessage
 from processor.ports import Clock, Forbidden
 from schemas.identity import Key, Place, read_place, read_tags
+from schemas.runtime.errors import SesAway
 from schemas.templates.template import Needs
 from tests.simulation.loop import OWNER
 from tests.simulation.net import Lost, Net
@@ -68,6 +69,10 @@ class Ses:
     paused: bool = False
     paused_in_words: bool = False
     """the account is, and only the refusal's text says so"""
+    needs: Needs = field(default_factory=Needs)
+    """what every template needs"""
+    tells_nothing: bool = False
+    """whether it tells of no template now"""
     quota: float = -1.0
     quota_s: float = 20.0
     fate: Callable[[], str] = lambda: ""
@@ -249,4 +254,6 @@ class SimSender:
                 continue
 
     async def template_needs(self, name: str) -> Needs:
-        return Needs()
+        if self._ses.tells_nothing:
+            raise SesAway("SES does not tell what a template needs")
+        return self._ses.needs

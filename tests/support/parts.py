@@ -259,6 +259,7 @@ class Made:
         compose: Callable[[Attempt], Mapping[str, Any]] = lambda _attempt: {},
         calls_at_once: int = 8,
         refresh_s: float = 60.0,
+        **of_calls: Any,
     ) -> None:
         self.dedup = dedup or whole()
         self.ses, self.pace, self.clock, self.meter = ses or Ses(), pace or FakePace(), clock or FakeClock(), Meter()
@@ -266,7 +267,8 @@ class Made:
         self.allowance = Allowance(Limits(), refresh_s, self.ses, self.pace, self.clock, self.meter, self.gates)
         suspects = Suspects(lambda: self.engine.others_wait)
         judge = Judge(RetryTable(), self.gates, suspects, self.clock, self.meter)
-        self.calls = Calls(self.dedup, self.ses, compose, judge, self.allowance, self.gates, self.clock, self.meter)
+        about = compose, judge, self.allowance, self.gates, self.clock, self.meter
+        self.calls = Calls(self.dedup, self.ses, *about, **of_calls)
         self.letters = NoLetters()
         bars = Bars(self.dedup, self.letters)
         past, gate = Past(NoOutcomes()), canary or no_canary(self.pace, self.clock)

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 
+from processor.core.answer_codes import TEMPLATE_MISSING
 from processor.core.answers import Accepted, Answer, NotWritten, RetryClass, ServiceError, Unanswered
 from processor.core.decide import Settle
 from processor.core.states import ABSENT, Claim, State
 from processor.core.ticket import Attempt, Finished, GivenBack, PutOff, Stays
 from processor.ports import Item
-from schemas.records import Outcome
+from schemas.records import Job, Outcome
 from schemas.runtime.backoff import RetryTable
+from schemas.runtime.errors import BadRecord, Halted, MailonceError, SesAway
 from tests.simulation.dedup import MemoryDedup
-from tests.support.parts import Away, Made, Ses, attempt, whole
+from tests.support.parts import Away, Made, Ses, attempt, ticket, whole
 
 THROTTLED = ServiceError(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
 NO_QUOTA = ServiceError(429, "TooManyRequestsException", "Daily message quota exceeded.")
@@ -212,3 +214,41 @@ async def test_in_a_set_that_is_not_whole_nothing_is_lowered(answer: Answer) -> 
     assert isinstance(end.result, Settle)
     assert end.result.outcome in {Outcome.UNCERTAIN, Outcome.DEAD}
     assert state(made, one).state is State.SENDING
+
+
+async def unchecked(*raised: MailonceError) -> tuple[Made, list[Any]]:
+    """A mail whose template SES could not be asked about, called for again as long as it is put off."""
+    left = [*raised]
+
+    async def check(_job: Job) -> None:
+        if left:
+            raise left.pop(0)
+
+    made = Made(ses=Ses(Accepted("m1")), check=check)
+    one, ends = Attempt(ticket().without_check(), "attempt-1"), []
+    while True:
+        await made.dedup.claim([Item.of(one)])
+        ends.append(end := await made.calls.attempt(one, 0.0))
+        if not isinstance(end, PutOff):
+            return made, ends
+        one = end.attempt
+
+
+async def test_nothing_is_sent_before_somebody_knows_what_its_template_needs() -> None:
+    """G2: SES away for a moment must not let a mail out that SES then drops for a value it lacks."""
+    made, ends = await unchecked(SesAway("no route"), SesAway("no route"))
+    assert [type(end) for end in ends] == [PutOff, PutOff, Finished]
+    assert ends[-1].attempt.tries == {RetryClass.UNREACHABLE: 2}
+    assert len(made.ses.asked) == 1
+    made, (*_, end) = await unchecked(SesAway("no route"), BadRecord("missing-data", "data: city"))
+    assert (end.result.outcome, end.result.reason) == (Outcome.DEAD, "missing-data")
+    assert made.ses.asked == []
+
+
+async def test_a_template_that_turns_out_to_be_missing_is_no_outage() -> None:
+    """Others' answers say whose fault it is; other reasons to halt halt."""
+    made, (put_off, *_) = await unchecked(Halted(TEMPLATE_MISSING, "SES has no template"))
+    assert put_off.attempt.suspect == 0
+    made, (end,) = await unchecked(Halted("credentials", "none"))
+    assert end.halted.reason == "credentials"
+    assert made.ses.asked == []

@@ -35,6 +35,7 @@ from schemas.runtime.errors import (
     BrokerUnavailable,
     Halted,
     RedisUnavailable,
+    SesAway,
     TransactionAborted,
     TransactionUnknown,
 )
@@ -440,7 +441,9 @@ async def test_what_has_its_letter_is_not_told_again(monkeypatch: pytest.MonkeyP
 
 
 class Choosy:
-    """Templates that miss something for one user, and are not there for another."""
+    """Templates that miss something for one user, are not there for another, and of one nothing is known at first."""
+
+    asked = False
 
     async def check(self, job: Job) -> None:
         if job.user_id == "u1":
@@ -449,6 +452,9 @@ class Choosy:
             raise Halted("template-missing", "no template of this name")
         if job.user_id == "u3":
             raise Halted(TEMPLATE_MISSING, "SES has no template of this name")
+        if job.user_id == "u5" and not self.asked:
+            self.asked = True
+            raise SesAway("SES does not answer")
 
     def content(self, job: Job) -> dict[str, Any]:
         raise AssertionError
@@ -463,6 +469,15 @@ async def test_a_template_that_is_missing_is_judged_by_others_answers(monkeypatc
     await asyncio.wait_for(made(OddLog(kafka), ses, templates=Choosy(), drain=True).run(), 60)
     assert (visible(kafka, TOPICS.deliveries), visible(kafka, TOPICS.dead_letters)) == (2, 1)
     assert len(ses.asked) == 1
+
+
+async def test_a_template_that_nobody_knows_is_asked_for_again() -> None:
+    """The mail waits unchecked, and is checked before its call."""
+    kafka, ses = MemoryKafka(1), Ses()
+    publish(kafka, "u5")
+    await asyncio.wait_for(made(OddLog(kafka), ses, templates=(choosy := Choosy()), drain=True).run(), 60)
+    assert choosy.asked
+    assert (visible(kafka, TOPICS.deliveries), len(ses.asked)) == (1, 1)
 
 
 async def test_a_mail_that_cannot_be_made_is_dead_and_a_missing_template_halts() -> None:
