@@ -281,3 +281,14 @@ mutants(
         ),
     ],
 )
+mutants(
+    "tests/unit/test_symmetry.py",
+    [
+        (
+            "test_what_stands_for_a_world_goes_where_it_goes",
+            "tests/simulation/model_symmetry.py",
+            "        late=world.late & held,\n",
+            "        late=frozenset(),\n",
+        ),
+    ],
+)
