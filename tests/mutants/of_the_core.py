@@ -287,8 +287,8 @@ mutants(
         (
             "test_what_stands_for_a_world_goes_where_it_goes",
             "tests/simulation/model_symmetry.py",
-            "        late=world.late & held,\n",
-            "        late=frozenset(),\n",
-        ),
+            "        ended=_by_user(known.ended, jobs, _held_first),\n",
+            "        ended=(),\n",
+        )
     ],
 )
