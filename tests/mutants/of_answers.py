@@ -71,7 +71,7 @@ mutants(
     ],
 )
 mutants(
-    "tests/unit/test_doubts.py",
+    "tests/unit/test_uncertain.py",
     [
         (
             "test_a_doubt_about_what_ses_dropped_is_overtaken",
@@ -123,6 +123,57 @@ mutants(
             _SHELL + "allowance.py",
             "            self._gates.quota_used_up = True\n",
             "",
+        ),
+    ],
+)
+mutants(
+    "tests/unit/test_arrivals.py",
+    [
+        (
+            "test_events_in_any_order_and_often_end_the_same",
+            _CORE + "outcomes.py",
+            "    if further(mail.arrival, told.arrival) is not told.arrival:\n        return mail\n",
+            "",
+        ),
+        (
+            "test_word_on_another_message_says_nothing",
+            _CORE + "outcomes.py",
+            "if mail is None or mail.message_id != message_id:",
+            "if mail is None:",
+        ),
+    ],
+)
+mutants(
+    "tests/unit/test_dashboard.py",
+    [
+        (
+            "test_how_far_a_mail_came_is_the_same_in_any_order",
+            "processor/dashboard/view.py",
+            '    if (said := view.heard.get(delivery.message_id or "")) is not None:\n',
+            "    if (said := None) is not None:\n",
+        ),
+    ],
+)
+mutants(
+    "tests/unit/test_outcomes.py",
+    [
+        (
+            "test_what_ses_dropped_goes_back_with_leave_to_call_again",
+            _CORE + "requeue.py",
+            ", *_leave(overrides, note)])",
+            "])",
+        ),
+        (
+            "test_of_what_ses_dropped_the_newest_record_goes_out",
+            _CORE + "requeue.py",
+            "        record, headers = newest, newest.headers\n",
+            "        pass\n",
+        ),
+        (
+            "test_only_what_ses_dropped_has_leave",
+            _CORE + "requeue.py",
+            "mail is not None and mail.outcome is Outcome.DEAD and mail.message_id is not None",
+            "mail is not None and mail.outcome is Outcome.DEAD",
         ),
     ],
 )

@@ -281,3 +281,14 @@ mutants(
         ),
     ],
 )
+mutants(
+    "tests/unit/test_symmetry.py",
+    [
+        (
+            "test_what_stands_for_a_world_goes_where_it_goes",
+            "tests/simulation/model_symmetry.py",
+            "        ended=_by_user(known.ended, jobs, _held_first),\n",
+            "        ended=(),\n",
+        )
+    ],
+)

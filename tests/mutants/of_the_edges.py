@@ -6,35 +6,41 @@ from tests.mutants.mutant import mutants
 
 __all__: list[str] = []
 
-_KAFKA, _CONTROL = "processor/adapters/kafka.py", "processor/adapters/control.py"
-_EVENTS = "processor/core/evidence.py"
+_TRANSACTIONS, _CONTROL = "processor/adapters/kafka_transactions.py", "processor/adapters/control.py"
+_ENVELOPES = "processor/core/envelopes.py"
 
 mutants(
     "tests/contracts/test_job_log.py",
     [
         (
             "test_facts_need_no_partition",
-            _KAFKA,
-            'membership = b"" if transaction.facts else self._membership(transaction)',
-            "membership = self._membership(transaction)",
+            _TRANSACTIONS,
+            'metadata = b"" if transaction.facts else self._member.metadata(touched)',
+            "metadata = self._member.metadata(touched)",
         ),
         (
             "test_a_record_that_is_too_large_aborts_the_whole",
-            _KAFKA,
-            "    KafkaError.MSG_SIZE_TOO_LARGE,\n",
-            "",
+            _TRANSACTIONS,
+            "_REFUSED_HERE = {\n    KafkaError.MSG_SIZE_TOO_LARGE,\n",
+            "_REFUSED_HERE = {\n",
+        ),
+        (
+            "test_a_batch_that_the_broker_never_takes_ends_the_processor",
+            _TRANSACTIONS,
+            "                self._refused()\n",
+            "                pass\n",
         ),
         (
             "test_a_partition_that_left_while_paused_flows_when_it_comes_back",
-            _KAFKA,
-            "        if wanted == self._paused:\n            return\n        owned = self._owned()\n",
-            "        owned = self._owned() | wanted\n        if wanted == self._paused or not wanted:\n            return\n",
+            "processor/adapters/kafka_member.py",
+            "            self.consumer.resume(self._places(held))\n",
+            "            pass\n",
         ),
         (
             "test_an_aborted_transaction_is_invisible",
-            _KAFKA,
-            "                self._producer.abort_transaction(ABORT_TIMEOUT_S)\n",
-            "                self._producer.commit_transaction(ABORT_TIMEOUT_S)\n",
+            _TRANSACTIONS,
+            "                producer.abort_transaction(ABORT_TIMEOUT_S)\n",
+            "                producer.commit_transaction(ABORT_TIMEOUT_S)\n",
         ),
     ],
 )
@@ -142,8 +148,8 @@ mutants(
         (
             "test_an_open_transaction_is_not_the_end",
             "schemas/kafka/reading.py",
-            "                    if offset >= ends[number]:\n",
-            "                    if offset >= 0:\n",
+            "                if offset >= ends[number]:\n",
+            "                if offset >= 0:\n",
         ),
     ],
 )
@@ -152,15 +158,15 @@ mutants(
     [
         (
             "test_events_are_read_in_each_envelope",
-            _EVENTS,
-            '        if isinstance(value.get("detail"), dict):\n',
-            '        if False and isinstance(value.get("detail"), dict):\n',
+            _ENVELOPES,
+            '        elif isinstance(value.get("detail"), dict):\n',
+            "        elif False:\n",
         ),
         (
             "test_what_is_no_event_is_said_so",
-            _EVENTS,
-            '        raise _bad("it has no `mail`")\n',
-            '        return Foreign("no event")\n',
+            _ENVELOPES,
+            '            raise bad_event("it has no `mail`")\n',
+            '            return Notice("no event")\n',
         ),
         (
             "test_cloudtrail_proves_acceptance",
@@ -170,9 +176,9 @@ mutants(
         ),
         (
             "test_only_lasting_feedback_counts",
-            _EVENTS,
-            'lasting = Feedback.BOUNCED if about.get("bounceType") == "Permanent" else None',
-            "lasting = Feedback.BOUNCED",
+            "processor/core/arrivals.py",
+            'lasting = about.get("bounceType") == "Permanent"',
+            "lasting = True",
         ),
     ],
 )

@@ -20,13 +20,13 @@ mutants(
         (
             "test_a_stray_quote_swallows_nobody",
             _CSV,
-            "if last > first and (swallowed := _swallowed(part, lines.record[1:], separator)):",
+            "if last > first and (swallowed := _swallowed(part, lines.record[1:], header.separator)):",
             "if last > first and (swallowed := 0):",
         ),
         (
             "test_behind_a_quote_out_of_place_nothing_is_read",
             _CSV,
-            "        _refuse_rest(part, lines, first, error, separator)\n        return False\n",
+            "        _refuse_rest(part, lines, first, error, header)\n        return False\n",
             "        part.refuse(first, str(error), [])\n        return True\n",
         ),
         (

@@ -222,7 +222,7 @@ def test_of_what_ses_dropped_the_newest_record_goes_out() -> None:
 def test_only_what_ses_dropped_has_leave() -> None:
     """G1: a letter of a record that was never accepted goes back without leave, and as it is."""
     newest = Record(1, 2, b"u1:2026-11", b"{}", [], 9)
-    follows = follow(letter(), with_delivery(None, ended(Outcome.DEAD)), newest=newest)
+    follows = follow(letter(), with_delivery(None, ended(Outcome.DEAD, attempt="refused")), newest=newest)
     assert isinstance(follows, Requeued)
     assert (decode_resend(follows.headers), follows.value) == (None, encode(job("u1")))
 
