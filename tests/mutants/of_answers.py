@@ -177,3 +177,14 @@ mutants(
         ),
     ],
 )
+mutants(
+    "tests/unit/test_attachments.py",
+    [
+        (
+            "test_one_mails_fault_is_its_dead_letter",
+            "processor/adapters/attachments.py",
+            "        if not path.is_relative_to(self.folder.resolve()):\n",
+            "        if False:\n",
+        ),
+    ],
+)
