@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 
+from processor.core.outcomes import Arrivals
 from schemas.kafka.reading import partition_numbers, read_record, read_topic
 from schemas.runtime.errors import BrokerUnavailable
 from tests.support.world import MONTH, WAIT_S, World, job, wait_for
@@ -25,6 +26,8 @@ def test_status_reads_the_truth(world: World) -> None:
     assert before.pop("sent_per_s") == 0
     assert before.pop("expected_end") > "2026"
     quota = before.pop("quota_left")
+    assert not any(before.pop(how) for how in Arrivals.__struct_fields__)
+    assert before.pop("paused", None) is None
     assert before == {
         "month": MONTH,
         "jobs": 8,
@@ -40,6 +43,8 @@ def test_status_reads_the_truth(world: World) -> None:
     after = json.loads(world.run("status", "--month", MONTH, "--json").stdout)
     assert (after.pop("pending_by_partition"), after.pop("expected_end")) == ({}, None)
     assert (after.pop("sent_per_s"), after.pop("quota_left")) == (round(4 / 60, 2), quota - 6)
+    assert not any(after.pop(how) for how in Arrivals.__struct_fields__)
+    assert after.pop("paused", None) is None
     assert after == {
         "month": MONTH,
         "jobs": 8,

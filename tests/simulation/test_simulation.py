@@ -24,7 +24,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "one job, no events, two faults": {"faults": 2, "jobs": 1, "feed": False},
     "one job published again, one fault": {"faults": 1, "jobs": 1, "again": True},
 }
-LARGE = {"two jobs, one fault"}
+LARGE = {"two jobs, one fault", "one job, two faults"}
 """Half a million transitions: only in `make test-all` and, with more, in `make proof`."""
 DEEP = {"AWithdrawalFreesTheKey", "DeleteTheEventFirst"}
 """They take three faults to show. `tests/unit/test_rebuild.py` holds the one, a mutation of the shell the other."""
