@@ -24,6 +24,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "one job, no events, two faults": {"faults": 2, "jobs": 1, "feed": False},
     "one job published again, one fault": {"faults": 1, "jobs": 1, "again": True},
 }
+uncovered = pytest.mark.no_cover
+"""The histories of the shell cover the engine: these would only take time under a tracer."""
 LARGE = {"two jobs, one fault", "one job, two faults"}
 """Half a million transitions: only in `make test-all` and, with more, in `make proof`."""
 DEEP = {"AWithdrawalFreesTheKey", "DeleteTheEventFirst"}
@@ -60,6 +62,7 @@ def no_collector() -> Iterator[None]:
     gc.enable()
 
 
+@uncovered
 @pytest.mark.parametrize(
     "setting", [pytest.param(name, marks=pytest.mark.long) if name in LARGE else name for name in SETTINGS]
 )
@@ -71,6 +74,7 @@ def test_every_state_keeps_the_promise(setting: str) -> None:
     assert found.at_rest > 100
 
 
+@uncovered
 @pytest.mark.parametrize("setting", WALKED)
 def test_deep_random_walks(setting: str) -> None:
     """G1 to G4 along long walks with many faults, each repeatable by its seed."""
@@ -82,6 +86,7 @@ def test_deep_random_walks(setting: str) -> None:
     assert ended > WALKS // 2, "most walks must come to rest, or the end was never looked at"
 
 
+@uncovered
 @pytest.mark.parametrize(
     "mutation",
     [pytest.param(one, marks=pytest.mark.long) if one.name in DEEP else one for one in MUTATIONS],
