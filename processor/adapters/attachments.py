@@ -5,6 +5,7 @@ A job's values may be parts of a file's name. They come from strangers: none of 
 
 from __future__ import annotations
 
+import errno
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,6 +67,8 @@ class Named:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise self._missing() from None
         except OSError as error:
+            if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+                raise self._no_name() from None
             raise Halted("attachments-unreadable", f"{path}: {error.strerror}") from None
         if not found:
             raise NoAttachment(f"attachment {self.file!r}: is empty")
@@ -76,10 +79,13 @@ class Named:
         try:
             path = (self.folder / self.file).resolve()
         except (OSError, RuntimeError, ValueError):
-            raise NoAttachment(f"attachment {self.file!r}: is no file's name") from None
+            raise self._no_name() from None
         if not path.is_relative_to(self.folder.resolve()):
             raise NoAttachment(f"attachment {self.file!r}: leads out of its folder")
         return path
+
+    def _no_name(self) -> NoAttachment:
+        return NoAttachment(f"attachment {self.file!r}: is no file's name")
 
     def _missing(self) -> Exception:
         if not self.folder.is_dir():

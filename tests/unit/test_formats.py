@@ -36,8 +36,8 @@ TABLE = [
 
 def as_csv(separator: str = ",", *, end: str = "\n", more: str = "") -> str:
     out = io.StringIO()
-    csv.writer(out, delimiter=separator, lineterminator=more + end).writerows([HEADER, *TABLE])
-    return out.getvalue()
+    csv.writer(out, delimiter=separator, lineterminator="\n").writerows([HEADER, *TABLE])
+    return out.getvalue().replace("\n", more + end)
 
 
 def as_lines() -> str:
