@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mailonce.shown import console
+from mailonce.shown import console, row_of
 from schemas.runtime.errors import BadRecord, Unconfirmed
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class Filling:
         except BadRecord as why:
             self.bad_shapes += 1
             if len(self.bad) < NAMED_MAX:
-                row = f"{job.provenance.source}:{job.provenance.row}" if job.provenance else job.user_id
-                self.bad.append(f"{row} ({job.user_id}): {why.detail}")
+                self.bad.append(f"{row_of(job)} ({job.user_id}): {why.detail}")
 
     def questions(self) -> Iterator[Question]:
         from producer.guard import Question

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
-__all__ = ["bars", "console", "follow", "print_json", "say", "table", "to_json", "utc"]
+    from schemas.records import Job
+
+__all__ = ["bars", "console", "follow", "print_json", "row_of", "say", "table", "to_json", "utc"]
 
 
 def to_json(answer: Any, *, plain: bool = False) -> str:
@@ -47,6 +49,11 @@ def table(*names: str, right: Iterable[int] = (), title: str | None = None) -> T
     for column in right:
         made.columns[column].justify = "right"
     return made
+
+
+def row_of(job: Job) -> str:
+    """Where a source has a job's row; whose it is, where that is not known."""
+    return f"{job.provenance.source}:{job.provenance.row}" if job.provenance else job.user_id
 
 
 def utc(at_ms: int) -> str:

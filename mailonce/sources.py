@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Encoding, Json, Maps, load, month_of, now_ms, open_rows
-from mailonce.shown import print_json, say, utc
+from mailonce.shown import print_json, row_of, say, utc
 
 if TYPE_CHECKING:
     from producer.staging.look import Looked
@@ -89,8 +89,7 @@ def _lacking(rows: Staged, month: str, template: str, folder: Path | None) -> li
             try:
                 fill(job)
             except BadRecord as why:
-                place = f"{job.provenance.source}:{job.provenance.row}" if job.provenance else job.user_id
-                lacking.append({"first": place, "detail": why.detail})
+                lacking.append({"first": row_of(job), "detail": why.detail})
     return lacking
 
 

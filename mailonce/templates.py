@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailonce.options import EXIT_BAD_DATA, TEMPLATE, Encoding, Maps, load, month_of, open_rows
-from mailonce.shown import console, say
+from mailonce.shown import console, row_of, say
 
 if TYPE_CHECKING:
     from schemas.records import Job
@@ -67,8 +67,7 @@ def _all_filled_in(settings: Settings, folder: Path, jobs: Iterable[Job]) -> boo
                 check(job)
             except BadRecord as why:
                 bad += 1
-                row = f"{job.provenance.source}:{job.provenance.row}" if job.provenance else job.user_id
-                say(f"[red]cannot be filled in[/] {row} ({job.user_id}): {why.detail}")
+                say(f"[red]cannot be filled in[/] {row_of(job)} ({job.user_id}): {why.detail}")
     say(f"{shapes} shapes of data were filled in, {bad} of them could not")
     return not bad
 

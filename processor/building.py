@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import redis.asyncio
 
@@ -22,9 +21,10 @@ from processor.adapters.redis import RedisPace
 from processor.adapters.ses import BotoSender
 from processor.adapters.ses_lean import LeanSender
 from processor.adapters.suppressions import Suppressions
-from processor.adapters.topic_limits import TopicLimits, topic_limits
+from processor.adapters.topic_limits import topic_limits
 from processor.core.pace import Account
 from processor.core.ticket import Attempt
+from processor.ops.balance import Tell
 from processor.ports import Sender, Templates
 from processor.recovery.part import Part
 from processor.shell.assembly import Parts, Ports, assemble
@@ -39,23 +39,28 @@ from schemas.runtime.ending import in_thread
 from schemas.runtime.settings import Settings
 from schemas.runtime.tracing import tracer as make_tracer
 
-if TYPE_CHECKING:
-    from opentelemetry.trace import Tracer
-
-__all__ = ["Made", "ask_account", "build", "make_sender", "make_templates"]
+__all__ = ["Run", "ask_account", "build", "make_sender", "make_templates"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """What a worker is made for."""
+class Run:
+    """How a processor runs."""
 
-    settings: Settings
-    instance: str
     drain: bool = False
+    """End when every job published so far is settled."""
+    compare: bool = False
+    """After a drain: hold jobs against outcomes."""
+    tell: Tell | None = None
+    """Told of what takes long after a drain."""
     month: str = ""
+    """Look only at this month's records; empty: at all."""
     told_before: Container[tuple[int, int]] = frozenset()
+    """Places of records without a readable key that have their dead letter already."""
     wrap: Callable[[Ports], Ports] = lambda ports: ports
+    """Puts something around the ports; fault injection uses it."""
     meter: Meter = field(default_factory=Meter)
+    look: Callable[[Worker], None] | None = None
+    """Called a few times a second with the running worker."""
 
 
 def make_sender(settings: Settings) -> BotoSender:
@@ -85,7 +90,9 @@ async def ask_account(settings: Settings) -> Account:
 
 
 async def build(
-    made: Made,
+    settings: Settings,
+    instance: str,
+    how: Run,
     client: redis.asyncio.Redis,
     part: Part,
     sender: BotoSender,
@@ -96,51 +103,29 @@ async def build(
 
     `mails`: the settings of each template that has some of its own.
     """
-    settings, instance = made.settings, made.instance
     clock, limits = SystemClock(), await in_thread(topic_limits, settings)
-    ports = _ports(made, client, part, sender, clock, limits)
+    job_log = KafkaJobLog(settings, instance, limits)
+    pace = RedisPace(client, settings.topic_prefix, settings.quota_window_s)
+    ports = _traced(how.wrap(Ports(job_log, part.dedup, AttachingSender(sender), pace, clock)), settings)
     templates = make_templates(settings, ports.sender)
-    gate = canary_gate(
-        settings, ports.pace, part.follower, part.dedup.feed_alive_ms, part.control_log, clock, made.instance
-    )
-    worker = assemble(
-        settings,
-        ports,
-        Parts(
-            intake=IntakeConfig(settings.retention_months, made.month, made.told_before, suppressions, limits.kept),
-            templates=templates,
-            compose=await _composing(settings, part, templates, mails),
-            make_whole=part.lineages.ensure_whole,
-            canary=gate,
-            months=FollowedMonths(part.follower),
-            scribe=Scribe(
-                settings.topics, instance, version("mailonce"), clock.now_ms, limits.letter_bytes, part.follower.process
-            ),
-            letters=Letters(settings, limits.kept, clock.now_ms),
-            outcomes=Outcomes(settings, limits.kept, clock.now_ms),
-            this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
-            meter=made.meter,
-            drain=made.drain,
+    gate = canary_gate(settings, ports.pace, part.follower, part.dedup.feed_alive_ms, part.control_log, clock, instance)
+    parts = Parts(
+        intake=IntakeConfig(settings.retention_months, how.month, how.told_before, suppressions, limits.kept),
+        templates=templates,
+        compose=await _composing(settings, part, templates, mails),
+        make_whole=part.lineages.ensure_whole,
+        canary=gate,
+        months=FollowedMonths(part.follower),
+        scribe=Scribe(
+            settings.topics, instance, version("mailonce"), clock.now_ms, limits.letter_bytes, part.follower.process
         ),
+        letters=Letters(settings, limits.kept, clock.now_ms),
+        outcomes=Outcomes(settings, limits.kept, clock.now_ms),
+        this_month=lambda: datetime.now(UTC).strftime("%Y-%m"),
+        meter=how.meter,
+        drain=how.drain,
     )
-    return worker, gate
-
-
-def _ports(
-    made: Made, client: redis.asyncio.Redis, part: Part, sender: BotoSender, clock: SystemClock, limits: TopicLimits
-) -> Ports:
-    settings = made.settings
-    ports = made.wrap(
-        Ports(
-            KafkaJobLog(settings, made.instance, limits),
-            part.dedup,
-            AttachingSender(sender),
-            RedisPace(client, settings.topic_prefix, settings.quota_window_s),
-            clock,
-        )
-    )
-    tracer = make_tracer(settings, "mailonce-processor")
-    return _traced(ports, tracer, settings) if tracer else ports
+    return assemble(settings, ports, parts), gate
 
 
 async def _composing(
@@ -158,7 +143,11 @@ async def _composing(
     return compose_attempt
 
 
-def _traced(ports: Ports, tracer: Tracer, settings: Settings) -> Ports:
+def _traced(ports: Ports, settings: Settings) -> Ports:
+    """With spans around them, where somebody collects those."""
+    tracer = make_tracer(settings, "mailonce-processor")
+    if tracer is None:
+        return ports
     from processor.telemetry.traced import Parents, TracedJobLog, TracedSender
 
     parents = Parents()

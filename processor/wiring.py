@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import redis.asyncio
 
@@ -22,55 +21,27 @@ from processor.adapters.ses import BotoSender
 from processor.adapters.suppressions import Suppressions
 from processor.adapters.topic_limits import topic_limits
 from processor.adapters.topics import check_topics
-from processor.building import Made, build, make_sender
+from processor.building import Run, build, make_sender
 from processor.core.times import too_short
 from processor.ops.balance import Tell, compare
 from processor.recovery.part import Part
 from processor.shell.assembly import Ports
 from processor.shell.canary import CanaryGate
 from processor.shell.worker import Worker
-from processor.telemetry.meter import Meter
 from processor.watch import cannot_read, check, look, sick, watch
 from schemas.kafka.clients import standing_still_s
 from schemas.runtime.ending import end, in_thread, obey, stop_on_signals, within
 from schemas.runtime.ending import run as run_loop
-from schemas.runtime.errors import (
-    Overdue,
-    UsageError,
-)
+from schemas.runtime.errors import Overdue, UsageError
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 from schemas.runtime.tracing import end_tracing
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Ended", "Ports", "Run", "check_times", "process", "run_processor"]
 
 log = get_log()
 
 TRACES_CLOSE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """How a processor runs."""
-
-    drain: bool = False
-    """End when every job published so far is settled."""
-    compare: bool = False
-    """After a drain: hold jobs against outcomes."""
-    tell: Tell | None = None
-    """Told of what takes long after a drain."""
-    month: str = ""
-    """Look only at this month's records; empty: at all."""
-    told_before: Container[tuple[int, int]] = frozenset()
-    """Places of records without a readable key that have their dead letter already."""
-    wrap: Callable[[Ports], Ports] = lambda ports: ports
-    """Puts something around the ports; fault injection uses it."""
-    meter: Meter = field(default_factory=Meter)
-    look: Callable[[Worker], None] | None = None
-    """Called a few times a second with the running worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +138,7 @@ async def _start(run: _Process, client: redis.asyncio.Redis, part: Part, sender:
         await BotoSender.check_run(sender, own)
     suppressions = Suppressions(settings, await sender.suppressed())
     await in_thread(suppressions.refresh)
-    how = run.run
-    made = Made(
-        settings=settings,
-        instance=run.instance,
-        drain=how.drain,
-        month=how.month,
-        told_before=how.told_before,
-        wrap=how.wrap,
-        meter=how.meter,
-    )
-    worker, canary = await build(made, client, part, sender, suppressions, mails)
+    worker, canary = await build(settings, run.instance, run.run, client, part, sender, suppressions, mails)
     return worker, suppressions, canary
 
 

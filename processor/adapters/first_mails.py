@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from processor.adapters.followed import Followed
+from processor.adapters.month_events import MonthEvents
 from processor.adapters.months import read_months
 from processor.core.canary import Rule
-from processor.core.heard import Heard
 from processor.core.outcomes import Mail, MonthCounts, count, with_delivery
 from processor.ports import Clock, ControlLog, Pace
 from processor.shell.canary import CanaryGate, Looks
 from processor.shell.control import Permission
 from schemas.codec import decode_delivery
-from schemas.kafka.reading import Follower
-from schemas.runtime.errors import BadRecord
+from schemas.kafka.reading import Record
+from schemas.records import Delivery
 from schemas.runtime.logs import Event, get_log
 from schemas.runtime.settings import Settings
 
@@ -57,25 +58,22 @@ class FirstMails:
 
 class _Month:
     def __init__(self, settings: Settings, month: str) -> None:
-        months, topics = read_months(settings), settings.topics
+        months, ledger = read_months(settings), settings.topics.deliveries
         self._month = month
         self._suffix = f":{month}".encode()
-        self._ledger = Follower(settings, topics.deliveries, months.starts(topics.deliveries, [month]))
-        self._events = Follower(settings, topics.events, months.starts(topics.events, [month]))
+        self._ledger = Followed(settings, ledger, self._delivery, months.starts(ledger, [month]))
+        self._events = MonthEvents(settings, months, month)
         self._mails: dict[bytes, Mail] = {}
-        self._heard = Heard()
 
     def refresh(self) -> MonthCounts:
-        for record in self._ledger.news():
-            if record.key is None or record.value is None or not record.key.endswith(self._suffix):
-                continue
-            try:
-                delivery = decode_delivery(record.value)
-            except BadRecord:
-                continue  # the rebuild tells of it
-            self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
-        self._heard.again(self._mails)
-        for record in self._events.news():
-            if record.key is not None and record.key.endswith(self._suffix):
-                self._heard.hear(self._mails, record.key, record.value)
+        for record, delivery in self._ledger.news():
+            if record.key is not None and delivery is not None:
+                self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
+        self._events.hear(self._mails)
         return count(self._month, self._mails.values())
+
+    def _delivery(self, record: Record) -> Delivery | None:
+        """Of an entry of this month; of one that cannot be read the rebuild tells."""
+        if record.key is None or record.value is None or not record.key.endswith(self._suffix):
+            return None
+        return decode_delivery(record.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from schemas.codec import decode_dead_letter
@@ -20,12 +20,19 @@ class Followed(Generic[T]):
     """The values of a topic's records; a record that cannot be read as one is passed over.
 
     Args:
-        topic: followed from its beginning.
+        topic: followed from its beginning, or `starts`.
         decode: raises `BadRecord`.
+        starts: partition: the first offset that is read.
     """
 
-    def __init__(self, settings: Settings, topic: str, decode: Callable[[Record], T]) -> None:
-        self._follower = Follower(settings, topic)
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        decode: Callable[[Record], T],
+        starts: Mapping[int, int] | None = None,
+    ) -> None:
+        self._follower = Follower(settings, topic, starts)
         self._decode = decode
 
     def news(self) -> Iterator[tuple[Record, T]]:

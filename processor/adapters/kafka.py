@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import AdminClient
 
 from processor.adapters.kafka_member import Member
@@ -53,8 +51,8 @@ class KafkaJobLog:
         # The consumer's own list_topics must not be called inside its callbacks: confluent-kafka forgets the outer call
         # then, and the next callback aborts the process (`CallState_get: Assertion cs != NULL`).
         self._admin = admin = AdminClient(admin_config(settings))
-        self._silence = Silence(self._ask, settings.patience_s)
         self._identity = TopicIdentity(admin, self._topic)
+        self._silence = Silence(self._identity.ask, settings.patience_s)
         self._places = Places(settings, admin, self._identity)
         self._member = Member(self._topic, {**jobs_consumer_config(settings, instance), "error_cb": _on_error})
         # Records of a partition travel together, and the topics' limits are for all of them.
@@ -157,13 +155,6 @@ class KafkaJobLog:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise BrokerUnavailable(f"there is no topic {self._topic}: run `mailonce topics create`")
         log.warning(Event.KAFKA, error=error.str())
-
-    def _ask(self, wait_s: float) -> Future[Any]:
-        """Not for the cluster: `describe_cluster` aborts the process when every broker is fenced, as after all of them
-        stood still (`rdkafka_admin.c`: an answer without brokers and topics fails the assertion ``rko_result``).
-        """
-        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=wait_s)
-        return asked[self._topic]
 
     def _commit(self, transaction: Transaction) -> None:
         self._transactions.commit(transaction)

@@ -48,14 +48,19 @@ class TopicIdentity:
             self._asking = None
             self._hold(asking)
         elif asking is None and now_s - self._asked_s >= EVERY_S:
-            self._asked_s, self._asking = now_s, self._ask()
+            self._asked_s, self._asking = now_s, self.ask()
 
     def check(self) -> None:
         """Asks and waits for the answer. Raises `TopicReplaced`."""
-        self._hold(self._ask())
+        self._hold(self.ask())
 
-    def _ask(self) -> Future[TopicDescription]:
-        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=ANSWER_WITHIN_S)
+    def ask(self, within_s: float = ANSWER_WITHIN_S) -> Future[TopicDescription]:
+        """A question that any broker answers, whoever only wants to know whether one does.
+
+        Not for the cluster: `describe_cluster` aborts the process when every broker is fenced, as after all of them
+        stood still (`rdkafka_admin.c`: an answer without brokers and topics fails the assertion ``rko_result``).
+        """
+        asked = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=within_s)
         future: Future[TopicDescription] = asked[self._topic]
         return future
 

@@ -16,20 +16,22 @@ from processor.core.control import Control
 from schemas.control import Brake, Canary, CanaryState, Content, control_key
 from schemas.records import Arrival
 
-__all__ = ["ALL", "Undelivered", "is_paused", "pausing", "resuming"]
+__all__ = ["ALL", "UNDELIVERED", "Change", "Undelivered", "is_paused", "pausing", "resuming"]
 
 ALL = "*"
 """in the place of a month: every one"""
 SEEN_MAX = 10_000
-_BAD = {
+UNDELIVERED = (
     Arrival.SOFT_BOUNCED,
     Arrival.HARD_BOUNCED,
     Arrival.COMPLAINED,
     Arrival.REJECTED,
     Arrival.RENDERING_FAILED,
-}
+)
+"""How far mails came that did not arrive, or were not wanted"""
 
 Change = list[tuple[bytes, Content | None]]
+"""Records for the control topic"""
 
 
 def is_paused(paused: Container[str], month: str) -> bool:
@@ -83,7 +85,7 @@ class Undelivered:
         breaker = self._breakers.setdefault(
             month, Breaker(*self._limits, what="mails that SES accepted", bad="not delivered")
         )
-        if why := breaker.note(bad=word[1] in _BAD):
+        if why := breaker.note(bad=word[1] in UNDELIVERED):
             self.tripped.setdefault(
                 month, f"{why}: see `mailonce status --month {month}` and `mailonce dead-letters list`"
             )

@@ -10,10 +10,10 @@ from math import ceil
 
 import msgspec
 
-from processor.core.brake import pausing
+from processor.core.brake import UNDELIVERED, Change, pausing
 from processor.core.control import Control
-from processor.core.outcomes import MonthCounts
-from schemas.control import Canary, CanaryState, Content, control_key
+from processor.core.outcomes import MonthCounts, arrival_name
+from schemas.control import Canary, CanaryState, control_key
 from schemas.runtime.settings import Settings
 
 __all__ = ["SETTLE_S", "Rule", "Verdict", "beginning", "judge", "ruling"]
@@ -55,13 +55,7 @@ def judge(rule: Rule, counts: MonthCounts, waited_s: float, *, feed_alive: bool)
     if waited_s < SETTLE_S:
         return None
     came = counts.arrivals
-    bad = {
-        "soft-bounced": came.soft_bounced,
-        "hard-bounced": came.hard_bounced,
-        "complained": came.complained,
-        "rejected": came.rejected,
-        "rendering-failed": came.rendering_failed,
-    }
+    bad = {arrival.value: getattr(came, arrival_name(arrival)) for arrival in UNDELIVERED}
     accepted = counts.sent + came.rejected + came.rendering_failed
     need, lost = ceil(rule.share * accepted), sum(bad.values())
     told = f"{came.delivered} of the first {accepted} mails were delivered"
@@ -78,9 +72,6 @@ def judge(rule: Rule, counts: MonthCounts, waited_s: float, *, feed_alive: bool)
         return Verdict(True, "nobody can look: no event ever came; does `mailonce evidence` run?")
     late = ", ".join(filter(None, (words, f"{came.delayed} delayed" if came.delayed else "")))
     return Verdict(False, f"{told} within {rule.wait_s:g} s{f' ({late})' if late else ''}; {need} are asked for")
-
-
-Change = list[tuple[bytes, Content | None]]
 
 
 def beginning(control: Control, month: str, rule: Rule, who: str, now_ms: int) -> Change:

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
+from processor.adapters.month_events import MonthEvents
 from processor.adapters.months import read_keys, read_month, read_months
 from processor.adapters.redis import RedisDedup
 from processor.core.arrivals import read_told
 from processor.core.brake import ALL
-from processor.core.heard import Heard
 from processor.core.months import Months
 from processor.core.outcomes import PENDING, Mail, MonthCounts, count, with_arrival, with_delivery, with_job
 from processor.core.states import State
@@ -41,9 +41,7 @@ class MonthView:
         jobs, ledger = settings.topics.jobs, settings.topics.deliveries
         self._jobs = Follower(settings, jobs, self._months.starts(jobs, [month]))
         self._ledger = Follower(settings, ledger, self._months.starts(ledger, [month]))
-        events = settings.topics.events
-        self._events = Follower(settings, events, self._months.starts(events, [month]))
-        self._heard = Heard()
+        self._events = MonthEvents(settings, self._months, month)
         self._mails: dict[bytes, Mail] = {}
         self._misplaced: dict[bytes, Mail] = {}
         """Jobs that stand where their keys do not belong: each is dead, and says nothing of a key that has another."""
@@ -72,7 +70,7 @@ class MonthView:
             self._mails[record.key] = with_delivery(self._mails.get(record.key), delivery, record.partition)
             if delivery.outcome is Outcome.SENT and delivery.feedback is None:
                 self._sent_at_ms.append(delivery.at_ms)
-        self._hear()
+        self._events.hear(self._mails)
         self.mails = self._misplaced | self._mails if self._misplaced else self._mails
         return count(self.month, self.mails.values())
 
@@ -80,13 +78,6 @@ class MonthView:
         """Why the month is paused; ``None``: it is not. As of the first look. Raises `BrokerUnavailable`."""
         brake = self._months.brake
         return brake.paused.get(self.month, brake.paused.get(ALL))
-
-    def _hear(self) -> None:
-        """SES's events, read after the ledger."""
-        self._heard.again(self._mails)
-        for record in self._events.news():
-            if record.key is not None and record.key.endswith(self._suffix):
-                self._heard.hear(self._mails, record.key, record.value)
 
     def sent_per_s(self, now_ms: int) -> float:
         """Mails a second that the ledger took in during the last minute."""

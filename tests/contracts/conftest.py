@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from uuid import uuid4
 
 import pytest
@@ -19,6 +19,7 @@ from schemas.identity import Key
 from tests.simulation.dedup import MemoryDedup
 from tests.simulation.net import real_net
 from tests.simulation.redis_twin import Redis, SimDedup
+from tests.support.sandbox import SandboxAdmin
 
 LIFETIME_S = 60.0
 
@@ -33,6 +34,14 @@ async def client(stack: Stack) -> AsyncIterator[redis.asyncio.Redis]:
     client = redis.asyncio.Redis.from_url(stack.env()["MAILONCE_REDIS_URL"], decode_responses=True)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+def admin(sandbox: SandboxAdmin) -> Iterator[SandboxAdmin]:
+    """The sandbox, as it was before the test and after it."""
+    sandbox.reset()
+    yield sandbox
+    sandbox.reset()
 
 
 class PokedDedup(RedisDedup):

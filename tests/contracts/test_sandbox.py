@@ -6,14 +6,12 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from infra.embedded import Stack
@@ -35,20 +33,8 @@ TEMPLATE = {"Subject": "Hi {{name}}", "Text": "Hi {{name}}", "Html": "<p>{{name}
 
 
 @pytest.fixture
-def admin(sandbox: SandboxAdmin) -> Iterator[SandboxAdmin]:
-    sandbox.reset()
-    yield sandbox
-    sandbox.reset()
-
-
-@pytest.fixture
 def ses(admin: SandboxAdmin) -> Any:
-    return client(admin)
-
-
-def client(admin: SandboxAdmin, read_timeout_s: float = 60) -> Any:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=read_timeout_s)
-    return boto3.client("sesv2", endpoint_url=admin.url, config=config, region_name="us-east-1")
+    return admin.client()
 
 
 @pytest.fixture
@@ -178,7 +164,7 @@ def test_faults_that_lose_the_answer(
     """Accepted or not, the client cannot tell; the record can."""
     admin.fault(kind)
     if error is ReadTimeoutError:
-        ses = client(admin, 1)
+        ses = admin.client(1)
     if error is None:
         assert "MessageId" not in ses.send_email(**mail())
     else:
@@ -270,7 +256,7 @@ def test_counted_faults_and_latency(ses: Any, admin: SandboxAdmin) -> None:
     admin.clear_faults()
     admin.fault("latency", latency_ms=5000)
     with pytest.raises(ReadTimeoutError):
-        client(admin, 0.5).send_email(**mail())
+        admin.client(0.5).send_email(**mail())
     wait_for(lambda: admin.accepted_count() == 2, "acceptance, before the answer")
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from processor.adapters.attachments import AttachingSender
@@ -30,17 +28,9 @@ PDF = {"RawContent": b"%PDF", "FileName": "a.pdf", "ContentType": "application/p
 
 
 @pytest.fixture
-def admin(sandbox: SandboxAdmin) -> Iterator[SandboxAdmin]:
-    sandbox.reset()
-    yield sandbox
-    sandbox.reset()
-
-
-@pytest.fixture
 def ses(admin: SandboxAdmin) -> Any:
     """With a tenant, a contact list and a template."""
-    config = Config(retries={"total_max_attempts": 1})
-    client = boto3.client("sesv2", endpoint_url=admin.url, config=config, region_name="us-east-1")
+    client = admin.client()
     for make in (
         lambda: client.create_tenant(TenantName="acme"),
         lambda: client.create_contact_list(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from processor.adapters import first_mails
+from processor.adapters import first_mails, followed, month_events
 from processor.adapters.first_mails import FirstMails, canary_gate
 from processor.core.canary import Rule
 from processor.core.control import Control
@@ -165,7 +165,8 @@ def test_ledger_and_events_tell_of_the_first_mails(monkeypatch: pytest.MonkeyPat
         def news(self) -> list[Record]:
             return [Record(0, n, k, v, [], 0) for n, (k, v) in enumerate(told.pop(self.topic, []))]
 
-    monkeypatch.setattr(first_mails, "Follower", Follower)
+    for module in (followed, month_events):
+        monkeypatch.setattr(module, "Follower", Follower)
     monkeypatch.setattr(first_mails, "read_months", lambda _s: SimpleNamespace(starts=lambda *_: {}))
     mails = FirstMails(Settings(_env_file=None))  # type: ignore[call-arg]
     for _ in range(2):
