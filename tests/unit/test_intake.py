@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -307,7 +308,7 @@ def test_a_database_is_held_to_the_same(tmp_path: Path) -> None:
     """A float for an id is refused; a query may end in a comment."""
     import sqlite3
 
-    with sqlite3.connect(tmp_path / "a.db") as database:
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database, database:
         database.execute("CREATE TABLE users (id REAL, mail TEXT, n REAL)")
         database.execute("INSERT INTO users VALUES (1.0, 'a@b.de', 1e-7)")
     query = source_at(tmp_path / "q.sql", "SELECT id AS user_id, mail AS email, n FROM users; -- all of them\n")

@@ -6,6 +6,7 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_any_sql_over_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_database_by_its_url(tmp_path: Path) -> None:
     """Any that SQLAlchemy knows; values as text, nothing for NULL; the month is bound, not pasted."""
-    with sqlite3.connect(tmp_path / "users.db") as database:
+    with closing(sqlite3.connect(tmp_path / "users.db")) as database, database:
         database.execute("CREATE TABLE users (customer TEXT, mail TEXT, usage REAL, month TEXT)")
         database.executemany(
             "INSERT INTO users VALUES (?, ?, ?, ?)",
